@@ -1,0 +1,50 @@
+/* The system calls whose failure matters, and the small compositions of them that durability needs.
+ * Unless said otherwise: 0, or -1 with errno. Descriptors are opened close-on-exec. EINTR is retried. */
+#ifndef HOOKSPOOL_FSIO_H
+#define HOOKSPOOL_FSIO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "base/buf.h"
+
+/* The calls that unit tests make fail. They point at the system's own. */
+struct fsio_calls {
+	ssize_t (*writev)(int fd, const struct iovec *iov, int count);
+	int (*fdatasync)(int fd);
+	int (*fsync)(int fd);
+};
+extern struct fsio_calls fsio_calls;
+
+/* All bytes of all vectors, continued after short writes. The vectors are changed. On -1 any part may have been
+ * written. */
+int fsio_write_all(int fd, struct iovec *iov, int count);
+int fsio_write(int fd, const void *bytes, size_t n);
+
+int fsio_datasync(int fd);
+/* For folders, and for files whose metadata matter. */
+int fsio_sync(int fd);
+
+/* Reads up to n bytes at offset, continued until n or end of file. Bytes read, or -1. */
+ssize_t fsio_read_at(int fd, void *bytes, size_t n, off_t offset);
+
+/* Reads a regular file whole into out (appended). EFBIG if it is larger than max. */
+int fsio_read_file(const char *path, size_t max, struct buf *out);
+
+/* Makes the folder `name` in dirfd with exactly this mode whatever the umask, and syncs dirfd; a folder that is there
+ * is left as it is. Returns a descriptor of the folder (O_DIRECTORY, never through a symbolic link), or -1. */
+int fsio_make_folder(int dirfd, const char *name, mode_t mode);
+
+/* Free space of the file system that fd lives on, for this user: bytes and inodes (UINT64_MAX where it counts none). */
+int fsio_free_space(int fd, uint64_t *bytes, uint64_t *inodes);
+
+/* Closes every descriptor from `lowest` up that is not needed: web servers leak theirs into their children. */
+void fsio_close_from(int lowest);
+
+/* Random bytes for names and jitter (getrandom). */
+void fsio_random(void *bytes, size_t n);
+
+#endif

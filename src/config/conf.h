@@ -1,0 +1,84 @@
+/* The configuration: one file, read once, const from then on. The only user of libConfuse. */
+#ifndef HOOKSPOOL_CONF_H
+#define HOOKSPOOL_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+
+/* Which signatures an endpoint accepts; bits of conf_endpoint.algorithms. */
+enum {
+	CONF_SHA1 = 1,
+	CONF_SHA256 = 2,
+};
+
+struct conf_endpoint {
+	const char *path;        /* "/webhook": begins with '/', has no trailing '/', no "..", no query */
+	const char *scheme;      /* a name that scheme_find() knows */
+	const char *secret_file; /* absolute */
+	struct span *secrets;    /* one a line of secret_file, at least one, none empty, NUL-terminated behind len */
+	size_t secret_count;
+	unsigned algorithms;      /* of CONF_SHA1 | CONF_SHA256, what may prove an event; both by default */
+	const char **connections; /* ids allowed; none: all */
+	size_t connection_count;
+	uint64_t max_body; /* bytes; default 10M */
+	unsigned line;     /* where its section begins in the file */
+};
+
+/* One condition of a target: a shell glob (fnmatch(3)) over a field of the event. */
+struct conf_match {
+	const char *field; /* "type", "event", "object_type", "connection_id", "endpoint", "environment",
+			      "integration_type", "webhook_id", "workspace_id", "external_xref" */
+	const char *glob;
+};
+
+struct conf_target {
+	const char *name; /* [A-Za-z0-9._-]+ */
+	const char *file; /* template with absolute fixed part, or NULL */
+	char *const *run; /* argv, NULL-terminated; [0] is absolute; or NULL. Exactly one of file and run is set */
+	mode_t mode;      /* of files made by a file target; default 0600 */
+	struct conf_match *matches;
+	size_t match_count;
+	int64_t timeout;   /* us; default 30s */
+	unsigned batch;    /* events per run, 1..1000; default 1 */
+	unsigned workers;  /* runs at a time, 1..64; default 1 */
+	int64_t retry_for; /* us; default 3d */
+	unsigned line;
+};
+
+struct conf {
+	const char *path;  /* of the file itself, absolute */
+	const char *spool; /* absolute */
+	bool deliver_auto; /* deliver = "auto" (default), else "manual" */
+	bool has_group;
+	gid_t group;            /* with has_group: spool folders 2770, files 0660 */
+	uint64_t reserve;       /* bytes that must stay free; default 64M */
+	uint64_t in_flight_max; /* bytes of bodies at a time; default 64M */
+	int64_t keep;           /* us; archive; default 7d */
+	int64_t remember;       /* us; identities; default 30d */
+	uint64_t audit_max;     /* bytes of audit.jsonl before it is rotated; default 16M */
+	struct conf_endpoint *endpoints;
+	size_t endpoint_count;
+	struct conf_target *targets;
+	size_t target_count;
+	void *owner; /* internal: everything above lives here */
+};
+
+/* Where to look: `given` (-c) if not NULL, else $HOOKSPOOL_CONF, $REDIRECT_HOOKSPOOL_CONF (mod_rewrite renames it),
+ * hookspool.conf beside the program (/proc/self/exe), SYSCONFDIR/hookspool/hookspool.conf. The first that is named or
+ * exists. The caller frees. NULL: none; then a message that lists where it looked was given to log_warnx. */
+char *conf_find(const char *given);
+
+/* Reads and checks the file, the secrets and their modes. NULL after every problem found was reported through
+ * `complain`
+ * ("FILE:LINE: what is wrong; what to do", one call each). Never prints a secret. Free with conf_free. */
+typedef void conf_complain(void *arg, const char *message);
+struct conf *conf_read(const char *path, conf_complain *complain, void *arg);
+
+/* Takes NULL. Secrets are overwritten first. */
+void conf_free(struct conf *conf);
+
+#endif

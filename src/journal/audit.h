@@ -1,0 +1,32 @@
+/* The audit trail: spool/audit.jsonl, one JSON line for each request's outcome and each delivery attempt. Many
+ * processes append; whoever finds it larger than the limit renames it to audit.jsonl.1, so both together stay bounded.
+ * It is written, not synced: the journal is the truth, this is the story.
+ *
+ * Lines: {"at":"…Z","what":"request","status":200,"reason":"accepted","endpoint":…,"event_id":…,"connection_id":…,
+ *         "object_type":…,"records":N,"bytes":N,"remote":…}
+ *        {"at":"…Z","what":"delivery","target":…,"event_id":…,"attempt":N,"result":"done|retry|parked|…","detail":…}
+ * Never in it: secrets, signatures, db_url, data. */
+#ifndef HOOKSPOOL_AUDIT_H
+#define HOOKSPOOL_AUDIT_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "journal/spool.h"
+
+struct audit {
+	const struct spool *spool; /* borrowed */
+	uint64_t max;
+	int fd;
+	ino_t inode;
+};
+
+void audit_init(struct audit *audit, const struct spool *spool, uint64_t max);
+void audit_fini(struct audit *audit);
+
+/* Appends whole lines (each with its newline) in one write. A failure is logged once a minute and otherwise ignored:
+ * no event is refused because of its audit line. Not for two threads at a time. */
+void audit_write(struct audit *audit, const char *lines, size_t n);
+
+#endif

@@ -1,0 +1,55 @@
+/* The spool's folders and small files: where everything durable stands. doc/journal.md says who may do what. */
+#ifndef HOOKSPOOL_SPOOL_H
+#define HOOKSPOOL_SPOOL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct conf;
+
+struct spool {
+	const char *path; /* borrowed from the configuration */
+	int fd;           /* folder descriptors; -1 while not open */
+	int journal_fd;
+	int archive_fd; /* deliverer and commands only */
+	int damaged_fd; /* deliverer only */
+	mode_t folder_mode, file_mode;
+	bool has_group;
+	gid_t group;
+};
+
+enum spool_use {
+	SPOOL_RECEIVE, /* journal/ and trigger only */
+	SPOOL_DELIVER, /* everything, made where missing */
+	SPOOL_LOOK,    /* everything that is there, nothing made */
+};
+
+/* Opens the spool, and makes what is missing. 0, or -1 with errno and nothing left open. */
+int spool_open(struct spool *spool, const struct conf *conf, enum spool_use use);
+void spool_close(struct spool *spool);
+
+/* Whether path still is the folder that is open: false when it was moved away, removed or mounted over. */
+bool spool_is_there(const struct spool *spool);
+
+/* Gives a file that this process made the spool's mode and group, whatever the umask. */
+int spool_own(const struct spool *spool, int fd);
+
+/* The deliverer's end of the trigger: opened for reading and writing by turns so that it never reads end of file.
+ * The descriptor, non-blocking, or -1. */
+int spool_trigger_listen(const struct spool *spool);
+
+/* One byte for the deliverer. */
+enum spool_wake {
+	SPOOL_AWAKE,  /* it reads; it will look */
+	SPOOL_ASLEEP, /* nobody reads */
+	SPOOL_WAKE_FAILED,
+};
+enum spool_wake spool_trigger(const struct spool *spool);
+
+/* The deliverer's lock: the descriptor that holds it, or -1 with errno (EAGAIN: somebody else is the deliverer). */
+int spool_lock(const struct spool *spool);
+/* The process that holds it, 0 if none, -1 with errno. Takes nothing. */
+pid_t spool_locked_by(const struct spool *spool);
+
+#endif

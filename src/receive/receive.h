@@ -1,0 +1,42 @@
+/* One request to one outcome: route, read, verify, and what is to be committed. Knows no threads and no servers. */
+#ifndef HOOKSPOOL_RECEIVE_H
+#define HOOKSPOOL_RECEIVE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/conf.h"
+#include "gateway/request.h"
+#include "journal/event.h"
+
+/* What all requests of a process share. */
+struct receive {
+	const struct conf *conf;
+	_Atomic uint64_t in_flight; /* bytes of bodies held */
+};
+
+/* What became of a request. When `durable` is wanted (accepted), line must be committed before `answer` may be sent;
+ * otherwise answer is final. */
+struct receipt {
+	struct buf body;
+	uint64_t held; /* bytes counted in receive->in_flight */
+	struct event event;
+	struct event_line line;
+	bool accepted;
+	struct answer answer;
+	const char *reason; /* for the audit */
+	const char *endpoint;
+};
+
+void receive_request(struct receive *receive, struct request *request, struct receipt *receipt);
+
+/* Turns an accepted receipt into a refusal: it could not be stored. */
+void receipt_refuse(struct receipt *receipt, const char *reason);
+
+/* Appends the audit line. */
+int receipt_audit(const struct receipt *receipt, const struct request *request, struct buf *out);
+
+void receipt_fini(struct receive *receive, struct receipt *receipt);
+
+#endif
