@@ -1,0 +1,101 @@
+#include "config.h"
+
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static int64_t clock_read(clockid_t id)
+{
+	struct timespec t;
+	clock_gettime(id, &t);
+	return (int64_t)t.tv_sec * CLOCK_SECOND + t.tv_nsec / 1000;
+}
+
+int64_t clock_now(void)
+{
+	return clock_read(CLOCK_REALTIME);
+}
+
+int64_t clock_monotonic(void)
+{
+	return clock_read(CLOCK_MONOTONIC);
+}
+
+/* Writes `at` in the shape of a pattern: letters stand for digits of the year (Y), month (M), and so on. */
+static void clock_format(int64_t at, const char *pattern, char *out)
+{
+	int64_t fraction = at % CLOCK_SECOND, whole = at / CLOCK_SECOND;
+	if (fraction < 0) {
+		fraction += CLOCK_SECOND;
+		whole--;
+	}
+	struct tm tm;
+	time_t seconds = (time_t)whole;
+	gmtime_r(&seconds, &tm);
+	struct {
+		char letter;
+		long value;
+	} parts[] = {{'Y', tm.tm_year + 1900L}, {'M', tm.tm_mon + 1}, {'D', tm.tm_mday}, {'h', tm.tm_hour},
+		     {'m', tm.tm_min},          {'s', tm.tm_sec},     {'f', fraction}};
+	size_t n = strlen(pattern);
+	memcpy(out, pattern, n + 1);
+	for (size_t i = n; i-- > 0;)
+		for (size_t p = 0; p < sizeof parts / sizeof parts[0]; p++)
+			if (out[i] == parts[p].letter && pattern[i] == parts[p].letter) {
+				out[i] = (char)('0' + parts[p].value % 10);
+				parts[p].value /= 10;
+				break;
+			}
+}
+
+static int clock_parse(const char *s, const char *pattern, int64_t *at)
+{
+	long value['s' + 1] = {0};
+	for (size_t i = 0; pattern[i] != '\0'; i++) {
+		char p = pattern[i];
+		if (strchr("YMDhmsf", p) == NULL) {
+			if (s[i] != p)
+				return -1;
+		} else if (s[i] >= '0' && s[i] <= '9') {
+			value[(unsigned char)p] = value[(unsigned char)p] * 10 + (s[i] - '0');
+		} else {
+			return -1;
+		}
+	}
+	if (value['M'] < 1 || value['M'] > 12 || value['D'] < 1 || value['D'] > 31 || value['h'] > 23 ||
+	    value['m'] > 59 || value['s'] > 60)
+		return -1;
+	struct tm tm = {.tm_year = (int)value['Y'] - 1900,
+			.tm_mon = (int)value['M'] - 1,
+			.tm_mday = (int)value['D'],
+			.tm_hour = (int)value['h'],
+			.tm_min = (int)value['m'],
+			.tm_sec = (int)value['s']};
+	*at = (int64_t)timegm(&tm) * CLOCK_SECOND + value['f'];
+	return 0;
+}
+
+#define TEXT_PATTERN  "YYYY-MM-DDThh:mm:ss.ffffffZ"
+#define STAMP_PATTERN "YYYYMMDDThhmmss.ffffffZ"
+
+void clock_text(int64_t at, char text[CLOCK_TEXT_SIZE])
+{
+	clock_format(at, TEXT_PATTERN, text);
+}
+
+void clock_stamp(int64_t at, char stamp[CLOCK_STAMP_SIZE])
+{
+	clock_format(at, STAMP_PATTERN, stamp);
+}
+
+int clock_parse_text(const char *s, int64_t *at)
+{
+	return clock_parse(s, TEXT_PATTERN, at);
+}
+
+int clock_parse_stamp(const char *s, int64_t *at)
+{
+	return clock_parse(s, STAMP_PATTERN, at);
+}

@@ -1,0 +1,156 @@
+#include "config.h"
+
+#include "base/fsio.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+struct fsio_calls fsio_calls = {.writev = writev, .fdatasync = fdatasync, .fsync = fsync};
+
+#define VECTORS_AT_ONCE 1024 /* IOV_MAX of Linux */
+
+int fsio_write_all(int fd, struct iovec *iov, int count)
+{
+	while (count > 0) {
+		if (iov->iov_len == 0) {
+			iov++;
+			count--;
+			continue;
+		}
+		ssize_t n = fsio_calls.writev(fd, iov, count < VECTORS_AT_ONCE ? count : VECTORS_AT_ONCE);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -1;
+		if (n == 0) {
+			/* A write of bytes that takes none is no progress: a full device may answer so. */
+			errno = ENOSPC;
+			return -1;
+		}
+		size_t done = (size_t)n;
+		while (count > 0 && done >= iov->iov_len) {
+			done -= iov->iov_len;
+			iov++;
+			count--;
+		}
+		if (count > 0) {
+			iov->iov_base = (char *)iov->iov_base + done;
+			iov->iov_len -= done;
+		}
+	}
+	return 0;
+}
+
+int fsio_write(int fd, const void *bytes, size_t n)
+{
+	struct iovec iov = {(void *)bytes, n};
+	return fsio_write_all(fd, &iov, 1);
+}
+
+int fsio_datasync(int fd)
+{
+	int result;
+	do
+		result = fsio_calls.fdatasync(fd);
+	while (result < 0 && errno == EINTR);
+	return result;
+}
+
+int fsio_sync(int fd)
+{
+	int result;
+	do
+		result = fsio_calls.fsync(fd);
+	while (result < 0 && errno == EINTR);
+	return result;
+}
+
+ssize_t fsio_read_at(int fd, void *bytes, size_t n, off_t offset)
+{
+	size_t done = 0;
+	while (done < n) {
+		ssize_t got = pread(fd, (char *)bytes + done, n - done, offset + (off_t)done);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -1;
+		if (got == 0)
+			break;
+		done += (size_t)got;
+	}
+	return (ssize_t)done;
+}
+
+int fsio_read_file(const char *path, size_t max, struct buf *out)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return -1;
+	int error = 0;
+	if (fstat(fd, &st) < 0)
+		error = errno;
+	else if (!S_ISREG(st.st_mode))
+		error = EINVAL;
+	else if ((uint64_t)st.st_size > max)
+		error = EFBIG;
+	else if (buf_reserve(out, (size_t)st.st_size) < 0)
+		error = errno;
+	if (error == 0) {
+		ssize_t n = fsio_read_at(fd, out->data + out->len, (size_t)st.st_size, 0);
+		if (n < 0)
+			error = errno;
+		else
+			out->len += (size_t)n;
+	}
+	close(fd);
+	errno = error;
+	return error == 0 ? 0 : -1;
+}
+
+int fsio_make_folder(int dirfd, const char *name, mode_t mode)
+{
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	bool made = mkdirat(dirfd, name, mode & 0777) == 0;
+	if (!made && errno != EEXIST)
+		return -1;
+	int fd = openat(dirfd, name, flags);
+	if (fd < 0)
+		return -1;
+	if (made && (fchmod(fd, mode) < 0 || fsio_sync(dirfd) < 0)) {
+		int saved = errno;
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	return fd;
+}
+
+int fsio_free_space(int fd, uint64_t *bytes, uint64_t *inodes)
+{
+	struct statvfs v;
+	if (fstatvfs(fd, &v) < 0)
+		return -1;
+	*bytes = (uint64_t)v.f_bavail * v.f_frsize;
+	*inodes = v.f_files == 0 ? UINT64_MAX : v.f_favail;
+	return 0;
+}
+
+void fsio_close_from(int lowest)
+{
+	closefrom(lowest);
+}
+
+void fsio_random(void *bytes, size_t n)
+{
+	size_t done = 0;
+	while (done < n) {
+		ssize_t got = getrandom((char *)bytes + done, n - done, 0);
+		if (got > 0)
+			done += (size_t)got;
+	}
+}
