@@ -20,6 +20,7 @@ struct audit {
 	uint64_t max;
 	int fd;
 	ino_t inode;
+	int64_t warned_at; /* us, monotonic; 0: never */
 };
 
 void audit_init(struct audit *audit, const struct spool *spool, uint64_t max);

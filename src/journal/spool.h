@@ -14,18 +14,28 @@ struct spool {
 	int journal_fd;
 	int archive_fd; /* deliverer and commands only */
 	int damaged_fd; /* deliverer only */
+	int trigger_fd; /* the writer's end, -1 until somebody was woken */
 	mode_t folder_mode, file_mode;
 	bool has_group;
 	gid_t group;
 };
 
+/* An unopened spool, which spool_close takes. */
+#define SPOOL_NONE                                                                                                     \
+	(struct spool)                                                                                                 \
+	{                                                                                                              \
+		.fd = -1, .journal_fd = -1, .archive_fd = -1, .damaged_fd = -1, .trigger_fd = -1                       \
+	}
+
 enum spool_use {
-	SPOOL_RECEIVE, /* journal/ and trigger only */
+	SPOOL_RECEIVE, /* journal/ and trigger only, made where missing */
+	SPOOL_RETURN,  /* the same, nothing made: a receiver whose spool was taken away must not begin another one */
 	SPOOL_DELIVER, /* everything, made where missing */
 	SPOOL_LOOK,    /* everything that is there, nothing made */
 };
 
-/* Opens the spool, and makes what is missing. 0, or -1 with errno and nothing left open. */
+/* Opens the spool, and makes what is missing. 0, or -1 with errno and nothing left open; EPERM: others may write there.
+ */
 int spool_open(struct spool *spool, const struct conf *conf, enum spool_use use);
 void spool_close(struct spool *spool);
 
@@ -35,17 +45,17 @@ bool spool_is_there(const struct spool *spool);
 /* Gives a file that this process made the spool's mode and group, whatever the umask. */
 int spool_own(const struct spool *spool, int fd);
 
-/* The deliverer's end of the trigger: opened for reading and writing by turns so that it never reads end of file.
- * The descriptor, non-blocking, or -1. */
+/* The deliverer's end of the trigger, non-blocking, or -1. It is open for writing too: a FIFO without writers would
+ * always be readable (end of file). */
 int spool_trigger_listen(const struct spool *spool);
 
-/* One byte for the deliverer. */
+/* One byte for the deliverer. SIGPIPE must be ignored. */
 enum spool_wake {
 	SPOOL_AWAKE,  /* it reads; it will look */
 	SPOOL_ASLEEP, /* nobody reads */
 	SPOOL_WAKE_FAILED,
 };
-enum spool_wake spool_trigger(const struct spool *spool);
+enum spool_wake spool_trigger(struct spool *spool);
 
 /* The deliverer's lock: the descriptor that holds it, or -1 with errno (EAGAIN: somebody else is the deliverer). */
 int spool_lock(const struct spool *spool);

@@ -1,0 +1,77 @@
+#include "config.h"
+
+#include "journal/audit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#define AUDIT     "audit.jsonl"
+#define AUDIT_OLD "audit.jsonl.1"
+
+void audit_init(struct audit *audit, const struct spool *spool, uint64_t max)
+{
+	*audit = (struct audit){.spool = spool, .max = max, .fd = -1};
+}
+
+void audit_fini(struct audit *audit)
+{
+	if (audit->fd >= 0)
+		close(audit->fd);
+	audit->fd = -1;
+}
+
+static int audit_open(struct audit *audit)
+{
+	struct stat st;
+	audit_fini(audit);
+	audit->fd = openat(audit->spool->fd, AUDIT,
+			   O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+	if (audit->fd < 0 || fstat(audit->fd, &st) < 0)
+		return -1;
+	if (!S_ISREG(st.st_mode)) {
+		errno = EINVAL;
+		return -1;
+	}
+	/* Its maker gives it its mode; the other of two users finds it done. */
+	if (st.st_size == 0 && st.st_uid == geteuid() && spool_own(audit->spool, audit->fd) < 0)
+		return -1;
+	audit->inode = st.st_ino;
+	return 0;
+}
+
+/* Makes sure that the descriptor is the file of that name, and not too large. Several processes may come here at once:
+ * the lock on the old file lets one of them rename it. */
+static int audit_prepare(struct audit *audit)
+{
+	struct stat st;
+	if (audit->fd < 0 || fstatat(audit->spool->fd, AUDIT, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    st.st_ino != audit->inode)
+		return audit_open(audit);
+	if ((uint64_t)st.st_size < audit->max || flock(audit->fd, LOCK_EX | LOCK_NB) < 0)
+		return 0;
+	if (fstatat(audit->spool->fd, AUDIT, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == audit->inode &&
+	    renameat(audit->spool->fd, AUDIT, audit->spool->fd, AUDIT_OLD) < 0)
+		return -1;
+	return audit_open(audit);
+}
+
+void audit_write(struct audit *audit, const char *lines, size_t n)
+{
+	if (n == 0)
+		return;
+	if (audit_prepare(audit) == 0 && write(audit->fd, lines, n) == (ssize_t)n)
+		return;
+	int64_t now = clock_monotonic();
+	if (audit->warned_at == 0 || now - audit->warned_at >= 60 * CLOCK_SECOND) {
+		log_warn("cannot write the audit trail %s/" AUDIT, audit->spool->path);
+		audit->warned_at = now;
+	}
+	audit_fini(audit);
+}

@@ -1,0 +1,495 @@
+#include "config.h"
+
+#include "journal/reader.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fsio.h"
+#include "journal/segment.h"
+
+#define WINDOW_MIN (256u << 10)
+
+/* A segment as its reader sees it. */
+struct source {
+	char name[SEGMENT_NAME_SIZE];
+	int64_t stamp;
+	uint64_t cursor;   /* taken in up to here */
+	uint64_t first;    /* size at the round's first look: what is owed in this round */
+	uint64_t second;   /* size at its second look: what may be read in this round */
+	bool there;        /* it stands in the folder (reader_look) */
+	bool sealed;       /* nobody holds it: it does not grow any more */
+	bool stuck;        /* nothing more to be had from it in this round */
+	int fd;            /* -1 while closed */
+	struct buf window; /* bytes of the segment from window_at on */
+	uint64_t window_at;
+	enum reader_found head; /* READER_NONE: the line at the cursor is not loaded */
+	size_t head_len;        /* without newline */
+	uint64_t head_next;
+	struct event event;
+	int64_t key; /* orders heads of several segments */
+};
+
+struct reader {
+	const struct spool *spool;
+	struct source **sources; /* sorted by name, which begins with the stamp */
+	size_t count, cap;
+	size_t from;          /* all before it are stuck in this round */
+	struct source *given; /* its head was returned by the last reader_next */
+};
+
+struct reader *reader_new(const struct spool *spool)
+{
+	struct reader *reader = calloc(1, sizeof *reader);
+	if (reader != NULL)
+		reader->spool = spool;
+	return reader;
+}
+
+static void source_close(struct source *source)
+{
+	if (source->fd >= 0)
+		close(source->fd);
+	source->fd = -1;
+	buf_fini(&source->window);
+	source->head = READER_NONE;
+}
+
+static void source_free(struct source *source)
+{
+	if (source != NULL)
+		source_close(source);
+	free(source);
+}
+
+void reader_free(struct reader *reader)
+{
+	if (reader == NULL)
+		return;
+	for (size_t i = 0; i < reader->count; i++)
+		source_free(reader->sources[i]);
+	free(reader->sources);
+	free(reader);
+}
+
+/* Where name is, or where it should be put. */
+static size_t reader_find(const struct reader *reader, const char *name, bool *found)
+{
+	size_t low = 0, high = reader->count;
+	*found = false;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		int order = strcmp(name, reader->sources[middle]->name);
+		if (order == 0) {
+			*found = true;
+			return middle;
+		}
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return low;
+}
+
+static bool is_segment_name(const char *name)
+{
+	int64_t stamp;
+	size_t n = strlen(name);
+	return n < SEGMENT_NAME_SIZE && n > 6 && strcmp(name + n - 6, ".jsonl") == 0 &&
+	       clock_parse_stamp(name, &stamp) == 0;
+}
+
+/* The source of this name, made where it is new. NULL with errno. */
+static struct source *reader_source(struct reader *reader, const char *name)
+{
+	bool found;
+	size_t at = reader_find(reader, name, &found);
+	if (found)
+		return reader->sources[at];
+	if (reader->count == reader->cap) {
+		size_t cap = reader->cap == 0 ? 16 : reader->cap * 2;
+		struct source **grown = reallocarray(reader->sources, cap, sizeof *grown);
+		if (grown == NULL)
+			return NULL;
+		reader->sources = grown;
+		reader->cap = cap;
+	}
+	struct source *source = calloc(1, sizeof *source);
+	if (source == NULL)
+		return NULL;
+	strcpy(source->name, name);
+	clock_parse_stamp(name, &source->stamp);
+	source->fd = -1;
+	source->head = READER_NONE;
+	memmove(reader->sources + at + 1, reader->sources + at, (reader->count - at) * sizeof(struct source *));
+	reader->sources[at] = source;
+	reader->count++;
+	return source;
+}
+
+int reader_resume(struct reader *reader, const char *name, uint64_t offset)
+{
+	if (!is_segment_name(name))
+		return 0;
+	struct source *source = reader_source(reader, name);
+	if (source == NULL)
+		return -1;
+	source_close(source);
+	source->cursor = offset;
+	if (reader->given == source)
+		reader->given = NULL;
+	return 0;
+}
+
+static int list_segments(struct reader *reader)
+{
+	int fd = openat(reader->spool->journal_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	if (dir == NULL) {
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	for (size_t i = 0; i < reader->count; i++)
+		reader->sources[i]->there = false;
+	struct dirent *entry;
+	int result = 0;
+	while (errno = 0, result == 0 && (entry = readdir(dir)) != NULL) {
+		if (!is_segment_name(entry->d_name))
+			continue;
+		struct source *source = reader_source(reader, entry->d_name);
+		if (source == NULL)
+			result = -1;
+		else
+			source->there = true;
+	}
+	if (result == 0 && errno != 0)
+		result = -1;
+	int saved = errno;
+	closedir(dir);
+	errno = saved;
+	return result;
+}
+
+static void drop_missing(struct reader *reader)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < reader->count; i++) {
+		if (reader->sources[i]->there)
+			reader->sources[kept++] = reader->sources[i];
+		else
+			source_free(reader->sources[i]);
+	}
+	reader->count = kept;
+}
+
+/* Whether it can have no more lines than those taken in: such a segment costs nothing in a round. */
+static bool is_finished(const struct source *source)
+{
+	return source->sealed && source->cursor >= source->second;
+}
+
+static int source_open(struct reader *reader, struct source *source)
+{
+	if (source->fd >= 0)
+		return 0;
+	source->fd = openat(reader->spool->journal_fd, source->name,
+			    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	return source->fd < 0 ? -1 : 0;
+}
+
+/* A segment that is not locked is sealed: its writer takes the lock before it writes and never gives it back alive. An
+ * empty one may still be waiting for its lock, see reader_finished. */
+static bool is_unlocked(int fd)
+{
+	if (flock(fd, LOCK_SH | LOCK_NB) < 0)
+		return false;
+	flock(fd, LOCK_UN);
+	return true;
+}
+
+/* The second look, in this order: once it is seen unlocked, the size read after that is its last. */
+static void look_again(struct reader *reader, struct source *source)
+{
+	struct stat st;
+	source->stuck = true;
+	source->second = source->cursor;
+	if (source_open(reader, source) < 0)
+		return;
+	bool sealed = is_unlocked(source->fd);
+	if (fstat(source->fd, &st) < 0 || !S_ISREG(st.st_mode))
+		return;
+	/* A power cut may have taken what was never synced, though it was read before. */
+	if (source->cursor > (uint64_t)st.st_size)
+		source->cursor = (uint64_t)st.st_size;
+	source->second = (uint64_t)st.st_size;
+	source->sealed = sealed;
+	source->stuck = source->cursor >= source->second;
+	/* Thousands of short segments wait at a time where CGI writes them: they are opened when it is their turn. */
+	if (sealed)
+		source_close(source);
+}
+
+int reader_look(struct reader *reader)
+{
+	struct stat st;
+	reader->given = NULL;
+	reader->from = 0;
+	if (list_segments(reader) < 0)
+		return -1;
+	drop_missing(reader);
+	for (size_t i = 0; i < reader->count; i++) {
+		struct source *source = reader->sources[i];
+		if (is_finished(source))
+			continue;
+		source->first = fstatat(reader->spool->journal_fd, source->name, &st, AT_SYMLINK_NOFOLLOW) < 0
+					? source->cursor
+					: (uint64_t)st.st_size;
+	}
+	for (size_t i = 0; i < reader->count; i++)
+		if (!is_finished(reader->sources[i]))
+			look_again(reader, reader->sources[i]);
+		else
+			reader->sources[i]->stuck = true;
+	return 0;
+}
+
+/* Makes the window hold more of the segment from the cursor on, twice as much as it does. */
+static int fill_window(struct source *source)
+{
+	struct buf *window = &source->window;
+	if (window->len == 0 || source->cursor < source->window_at ||
+	    source->cursor > source->window_at + window->len) {
+		window->len = 0;
+		source->window_at = source->cursor;
+	} else {
+		size_t used = (size_t)(source->cursor - source->window_at);
+		memmove(window->data, window->data + used, window->len - used);
+		window->len -= used;
+		source->window_at = source->cursor;
+	}
+	uint64_t left = source->second - (source->window_at + window->len);
+	size_t more = window->len < WINDOW_MIN ? WINDOW_MIN : window->len;
+	if (more > left)
+		more = (size_t)left;
+	if (buf_reserve(window, more) < 0)
+		return -1;
+	ssize_t n =
+		fsio_read_at(source->fd, window->data + window->len, more, (off_t)(source->window_at + window->len));
+	if (n < 0)
+		return -1;
+	if (n == 0) {
+		/* Shorter than a moment ago. */
+		errno = EIO;
+		return -1;
+	}
+	window->len += (size_t)n;
+	return 0;
+}
+
+static const char *head_start(const struct source *source)
+{
+	return source->window.data + (source->cursor - source->window_at);
+}
+
+/* Finds the line at the cursor: the newline's place, or NULL with *whole false if the segment ends before one does. */
+static int find_line(struct source *source, bool *whole)
+{
+	size_t looked = 0;
+	for (;;) {
+		uint64_t end = source->window_at + source->window.len;
+		if (source->window.len > 0 && source->cursor >= source->window_at && source->cursor < end) {
+			size_t have = (size_t)(end - source->cursor);
+			const char *newline = memchr(head_start(source) + looked, '\n', have - looked);
+			if (newline != NULL) {
+				source->head_len = (size_t)(newline - head_start(source));
+				source->head_next = source->cursor + source->head_len + 1;
+				*whole = true;
+				return 0;
+			}
+			looked = have;
+			if (end >= source->second) {
+				source->head_len = have;
+				source->head_next = source->second;
+				*whole = false;
+				return 0;
+			}
+		}
+		if (fill_window(source) < 0)
+			return -1;
+	}
+}
+
+/* Loads the line at the cursor. READER_NONE: there is none in this round. */
+static enum reader_found source_load(struct reader *reader, struct source *source)
+{
+	bool whole;
+	if (source->head != READER_NONE)
+		return source->head;
+	if (source_open(reader, source) < 0 || find_line(source, &whole) < 0)
+		return READER_FAILED;
+	if (!whole && !source->sealed)
+		return READER_NONE;
+	source->key = source->stamp;
+	if (!whole) {
+		source->head = READER_TORN;
+		return source->head;
+	}
+	switch (event_decode(head_start(source), source->head_len, &source->event)) {
+	case EVENT_OK:
+		source->head = READER_LINE;
+		source->key = source->event.received_at;
+		break;
+	case EVENT_NEWER:
+		source->head = READER_NEWER;
+		break;
+	case EVENT_DAMAGED:
+		source->head = READER_DAMAGED;
+		break;
+	}
+	return source->head;
+}
+
+/* The cursor moves behind the line that was given last. */
+static void reader_advance(struct reader *reader)
+{
+	struct source *source = reader->given;
+	reader->given = NULL;
+	if (source == NULL)
+		return;
+	source->cursor = source->head_next;
+	source->head = READER_NONE;
+	if (source->cursor < source->second)
+		return;
+	source->stuck = true;
+	if (source->sealed)
+		source_close(source);
+}
+
+/* The segment whose head is next in order, or NULL. A segment's stamp is not later than its first line, so the search
+ * ends at the first stamp that is later than the best head. */
+static struct source *reader_pick(struct reader *reader, enum reader_found *found)
+{
+	struct source *best = NULL;
+	while (reader->from < reader->count && reader->sources[reader->from]->stuck)
+		reader->from++;
+	for (size_t i = reader->from; i < reader->count; i++) {
+		struct source *source = reader->sources[i];
+		if (best != NULL && source->stamp > best->key)
+			break;
+		if (source->stuck)
+			continue;
+		*found = source_load(reader, source);
+		if (*found == READER_NONE) {
+			source->stuck = true;
+			continue;
+		}
+		if (*found == READER_FAILED) {
+			int saved = errno;
+			source->stuck = true;
+			source_close(source);
+			errno = saved;
+			return source;
+		}
+		if (best == NULL || source->key < best->key)
+			best = source;
+	}
+	*found = best == NULL ? READER_NONE : best->head;
+	return best;
+}
+
+/* Whether the first look saw something that has not been given yet. */
+static bool is_owing(const struct reader *reader)
+{
+	for (size_t i = reader->from; i < reader->count; i++)
+		if (!reader->sources[i]->stuck && reader->sources[i]->cursor < reader->sources[i]->first)
+			return true;
+	return false;
+}
+
+enum reader_found reader_next(struct reader *reader, struct reader_line *line)
+{
+	reader_advance(reader);
+	if (!is_owing(reader))
+		return READER_NONE;
+	enum reader_found found;
+	struct source *source = reader_pick(reader, &found);
+	if (found == READER_NONE)
+		return READER_NONE;
+	line->segment = source->name;
+	line->offset = source->cursor;
+	if (found == READER_FAILED)
+		return found;
+	reader->given = source;
+	line->next = source->head_next;
+	line->raw = (struct span){head_start(source), source->head_len};
+	if (found == READER_LINE)
+		line->event = source->event;
+	return found;
+}
+
+int reader_fetch(const struct spool *spool, const char *segment, uint64_t offset, uint64_t length, struct buf *out,
+		 struct event *event)
+{
+	const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+	size_t before = out->len;
+	int error = 0;
+	int fd = openat(spool->journal_fd, segment, flags);
+	if (fd < 0 && errno == ENOENT && spool->archive_fd >= 0)
+		fd = openat(spool->archive_fd, segment, flags);
+	if (fd < 0)
+		return -1;
+	if (buf_reserve(out, length) < 0)
+		error = errno;
+	ssize_t n = error ? -1 : fsio_read_at(fd, out->data + before, length, (off_t)offset);
+	if (error == 0 && n < 0)
+		error = errno;
+	else if (error == 0 && ((uint64_t)n != length || event_decode(out->data + before, length, event) != EVENT_OK))
+		error = EBADMSG;
+	close(fd);
+	if (error != 0) {
+		errno = error;
+		return -1;
+	}
+	out->len += length;
+	return 0;
+}
+
+/* An empty segment may be one whose writer has not locked it yet: it is put away under a lock, which makes that
+ * writer's own attempt fail, and only if it is empty still. */
+static bool finish_empty(struct reader *reader, struct source *source, reader_done *done, void *arg)
+{
+	struct stat st;
+	if (source_open(reader, source) < 0)
+		return false;
+	bool put_away = flock(source->fd, LOCK_SH | LOCK_NB) == 0 && fstat(source->fd, &st) == 0 && st.st_size == 0 &&
+			done(arg, source->name, 0);
+	source_close(source);
+	if (!put_away)
+		source->sealed = false;
+	return put_away;
+}
+
+void reader_finished(struct reader *reader, reader_done *done, void *arg)
+{
+	size_t kept = 0;
+	reader_advance(reader);
+	for (size_t i = 0; i < reader->count; i++) {
+		struct source *source = reader->sources[i];
+		bool put_away = is_finished(source) && (source->second == 0 ? finish_empty(reader, source, done, arg)
+									    : done(arg, source->name, source->second));
+		if (put_away)
+			source_free(source);
+		else
+			reader->sources[kept++] = source;
+	}
+	reader->count = kept;
+	reader->from = 0;
+}

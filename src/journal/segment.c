@@ -1,0 +1,94 @@
+#include "config.h"
+
+#include "journal/segment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fsio.h"
+
+#define AGE_MAX    (3600 * CLOCK_SECOND)
+#define BIRTHS_MAX 16
+
+static void make_name(char name[SEGMENT_NAME_SIZE], int64_t stamp)
+{
+	char text[CLOCK_STAMP_SIZE];
+	uint32_t random;
+	clock_stamp(stamp, text);
+	fsio_random(&random, sizeof random);
+	snprintf(name, SEGMENT_NAME_SIZE, "%s-%ld-%08" PRIx32 ".jsonl", text, (long)getpid(), random);
+}
+
+static void abandon(int *fd)
+{
+	int saved = errno;
+	close(*fd);
+	*fd = -1;
+	errno = saved;
+}
+
+/* S1 to S2: whether the file is ours, by lock and by name. */
+static bool is_owned(const struct segment *segment, const struct spool *spool)
+{
+	struct stat named, opened;
+	return flock(segment->fd, LOCK_EX | LOCK_NB) == 0 && fstat(segment->fd, &opened) == 0 &&
+	       fstatat(spool->journal_fd, segment->name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       named.st_ino == opened.st_ino && named.st_dev == opened.st_dev;
+}
+
+int segment_open(struct segment *segment, const struct spool *spool, int64_t stamp)
+{
+	for (int births = 0; births < BIRTHS_MAX; births++) {
+		make_name(segment->name, stamp);
+		segment->fd = openat(spool->journal_fd, segment->name,
+				     O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (segment->fd < 0 && errno == EEXIST)
+			continue;
+		if (segment->fd < 0)
+			return -1;
+		if (!is_owned(segment, spool)) {
+			/* The deliverer has looked at it between its birth and its lock, and may put it away. */
+			errno = EAGAIN;
+			abandon(&segment->fd);
+			continue;
+		}
+		if (spool_own(spool, segment->fd) < 0 || fsio_sync(spool->journal_fd) < 0) {
+			abandon(&segment->fd);
+			return -1;
+		}
+		segment->size = 0;
+		segment->opened_at = clock_monotonic();
+		return 0;
+	}
+	return -1;
+}
+
+int segment_commit(struct segment *segment, struct iovec *iov, int count)
+{
+	uint64_t size = 0;
+	for (int i = 0; i < count; i++)
+		size += iov[i].iov_len;
+	if (fsio_write_all(segment->fd, iov, count) < 0 || fsio_datasync(segment->fd) < 0) {
+		abandon(&segment->fd);
+		return -1;
+	}
+	segment->size += size;
+	return 0;
+}
+
+void segment_close(struct segment *segment)
+{
+	if (segment->fd >= 0)
+		abandon(&segment->fd);
+}
+
+bool segment_is_full(const struct segment *segment, int64_t now)
+{
+	return segment->size >= SEGMENT_SIZE_MAX || now - segment->opened_at >= AGE_MAX;
+}
