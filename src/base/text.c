@@ -95,6 +95,23 @@ ssize_t text_unbase64(const char *s, size_t n, uint8_t *out, size_t max)
 	return bits == 0 ? (ssize_t)length : -1;
 }
 
+int text_base64(struct buf *b, const uint8_t *bytes, size_t n)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	if (buf_reserve(b, (n + 2) / 3 * 4) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i += 3) {
+		size_t left = n - i;
+		uint32_t bits = (uint32_t)bytes[i] << 16 | (left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) |
+				(left > 2 ? bytes[i + 2] : 0);
+		char four[4] = {digits[bits >> 18], digits[bits >> 12 & 63], left > 1 ? digits[bits >> 6 & 63] : '=',
+				left > 2 ? digits[bits & 63] : '='};
+		memcpy(b->data + b->len, four, sizeof four);
+		b->len += sizeof four;
+	}
+	return 0;
+}
+
 #define COMPONENT_MAX  200
 #define COMPONENT_MARK 17 /* '%' and 16 hex digits */
 

@@ -19,6 +19,9 @@ ssize_t text_unhex(const char *s, size_t n, uint8_t *out, size_t max);
  * padding bits zero (section 3.5) and nothing else in it. Bytes written, or -1. */
 ssize_t text_unbase64(const char *s, size_t n, uint8_t *out, size_t max);
 
+/* Appends bytes in the standard alphabet of base64, padded. 0, or -1 with errno ENOMEM. */
+int text_base64(struct buf *b, const uint8_t *bytes, size_t n);
+
 /* Appends bytes as one component for a path or an environment variable: all outside [A-Za-z0-9._-] as %XX, and so a
  * first '.' or '-'; an empty value is "_". Longer than 200 bytes of output: cut, and "%" with 16 hex digits of a
  * hash of the whole appended, so that different values stay different. 0, or -1 with errno ENOMEM. */

@@ -34,17 +34,29 @@ struct answer {
 /* Formats and sends. */
 int request_answer(struct request *request, const struct answer *answer);
 
+/* What CONTENT_LENGTH says (RFC 3875 section 4.1.2). */
+enum request_length {
+	REQUEST_LENGTH_UNKNOWN, /* none; or "-1", which Caddy passes for a chunked body */
+	REQUEST_LENGTH_DECLARED,
+	REQUEST_LENGTH_BAD,
+};
+enum request_length request_length(const struct request *request, uint64_t *length);
+
 enum request_body {
 	REQUEST_BODY_OK,
-	REQUEST_BODY_TOO_LARGE,  /* over max; read to its end and thrown away */
+	REQUEST_BODY_TOO_LARGE,  /* over max */
 	REQUEST_BODY_SHORT,      /* shorter or longer than declared, or cut */
 	REQUEST_BODY_BAD_LENGTH, /* a declared length that is no number */
-	REQUEST_BODY_BUSY,       /* `take` refused the memory; read to its end and thrown away */
+	REQUEST_BODY_BUSY,       /* `take` refused the memory */
 	REQUEST_BODY_NO_MEMORY,
 };
 /* Reads the body to its end into body. `take(arg, n)` is asked before n more bytes of memory are used, and says 0 or
  * -1. */
 enum request_body request_read_body(struct request *request, uint64_t max, int (*take)(void *arg, uint64_t n),
 				    void *arg, struct buf *body);
+
+/* Reads what is left of the body and throws it away. Every refused request needs it: a server may not look at an answer
+ * before it has sent its body, and on a kept connection the next request stands behind it. */
+void request_drain(struct request *request);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "config/conf.h"
@@ -20,6 +21,7 @@ struct receive {
  * otherwise answer is final. */
 struct receipt {
 	struct buf body;
+	size_t bytes;  /* that the body had */
 	uint64_t held; /* bytes counted in receive->in_flight */
 	struct event event;
 	struct event_line line;

@@ -1,0 +1,106 @@
+/* hookspool: receives webhooks behind any web server, and never loses one that it acknowledged.
+ *
+ * An event's way, and where its stations are:
+ *
+ *     gateway/   a request in, an answer out         fcgi (libfcgi), cgi, request (body, answer)
+ *     receive/   one request to one outcome          receive; scheme and unified (who sent it); mac (nettle's HMACs)
+ *                many requests                       server (acceptors, committer), single (CGI)
+ *                made durable                        store (a batch's commit), wake (starts a deliverer)
+ *     journal/   where it waits                      event (a line), segment (written), reader (read), spool, audit
+ *     deliver/   to the user's files and scripts     deliver (the loop), state (SQLite), target_file, target_run, retry
+ *
+ * Beside the way: operate/ has the commands, one file each; config/ the configuration; base/ what all of them use, such
+ * as json, the scanner over signed bytes. doc/journal.md has every state of the spool on disk. Each folder uses only
+ * what stands below it: operate, then receive and deliver (never each other), gateway, journal, config, base. */
+#include "config.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "gateway/cgi.h"
+#include "operate/command.h"
+#include "operate/inherit.h"
+
+static const struct command commands[] = {
+	{"serve", command_serve, "[-s SOCKET]", "serve FastCGI on a unix socket; start and watch a deliverer"},
+	{"deliver", command_deliver, "[--once|--stay]", "deliver what is in the journal; end when idle"},
+	{"check", command_check, "", "say what the configuration means, or what is wrong with it"},
+	{"sign", command_sign, "[OPTION …] FILE", "print a signed payload for the data in FILE"},
+	{"verify", command_verify, "[--endpoint PATH] FILE", "check a captured body"},
+};
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+static void print_usage(FILE *to)
+{
+	fprintf(to, "usage: hookspool [-c FILE] COMMAND …\n\n");
+	for (size_t i = 0; i < COMMANDS; i++)
+		fprintf(to, "    %-8s %-24s %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
+	fprintf(to, "\nWithout a command it serves the web server that started it (FastCGI or CGI).\n"
+		    "hookspool(1) describes the commands, hookspool.conf(5) the configuration.\n");
+}
+
+static int run_command(const char *conf_path, int argc, char **argv)
+{
+	for (size_t i = 0; i < COMMANDS; i++) {
+		if (strcmp(argv[0], commands[i].name) != 0)
+			continue;
+		optind = 0;
+		int result = commands[i].run(conf_path, argc, argv);
+		if (result == EX_USAGE)
+			fprintf(stderr, "usage: hookspool [-c FILE] %s %s\n", commands[i].name, commands[i].arguments);
+		return result;
+	}
+	log_warnx("there is no command \"%s\"", argv[0]);
+	print_usage(stderr);
+	return EX_USAGE;
+}
+
+/* What a web server or systemd starts: it says what it wants in the descriptors. */
+static int run_started(const char *conf_path)
+{
+	int listener = inherit_listener();
+	if (listener >= 0)
+		return command_fcgi(conf_path, listener);
+	print_usage(stderr);
+	return EX_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	const char *conf_path = NULL;
+	int option;
+	inherit_init();
+	log_name("hookspool");
+	/* With another's rights it would read another's secrets for whoever starts it. */
+	if (getauxval(AT_SECURE) != 0 || geteuid() != getuid() || getegid() != getgid()) {
+		log_warnx("refuses to run set-uid or set-gid: remove that bit from the program's mode");
+		return EX_NOPERM;
+	}
+	/* A CGI program's arguments are the client's: words of a query string (RFC 3875 section 4.4). */
+	if (cgi_is_running() && inherit_listener() < 0)
+		return command_cgi(NULL);
+	/* "+": options behind the command's name are the command's. */
+	while ((option = getopt(argc, argv, "+c:hV")) != -1)
+		switch (option) {
+		case 'c':
+			conf_path = optarg;
+			break;
+		case 'h':
+			print_usage(stdout);
+			return 0;
+		case 'V':
+			puts(PACKAGE_STRING);
+			return 0;
+		default:
+			print_usage(stderr);
+			return EX_USAGE;
+		}
+	if (optind < argc)
+		return run_command(conf_path, argc - optind, argv + optind);
+	return run_started(conf_path);
+}

@@ -1,0 +1,198 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "gateway/fcgi.h"
+#include "operate/command.h"
+#include "operate/inherit.h"
+#include "receive/server.h"
+#include "receive/single.h"
+
+#define BACKLOG       1024
+#define RESTART_FIRST CLOCK_SECOND
+#define RESTART_MAX   (60 * CLOCK_SECOND)
+#define RAN_WELL      (60 * CLOCK_SECOND) /* a deliverer that lived this long is started again at once */
+#define PART_AFTER_MS 2000                /* how long to wait for the deliverer's end */
+
+/* The deliverer that `serve` watches. */
+struct supervisor {
+	const struct conf *conf;
+	pid_t child; /* 0: none */
+	int64_t started_at, start_at, pause;
+};
+
+static void run_deliverer(const struct conf *conf, pid_t parent)
+{
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* It ends in order when this process is killed. The parent may be gone before that is asked for. */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() == parent)
+		execl("/proc/self/exe", "hookspool", "-c", conf->path, "deliver", "--stay", (char *)NULL);
+	_exit(EX_OSERR);
+}
+
+static void supervisor_tick(void *arg)
+{
+	struct supervisor *s = arg;
+	int64_t now = clock_monotonic();
+	if (s->child != 0 || now < s->start_at)
+		return;
+	pid_t self = getpid(), child = fork();
+	if (child == 0)
+		run_deliverer(s->conf, self);
+	if (child < 0)
+		log_warn("cannot start the deliverer");
+	else
+		s->child = child;
+	s->started_at = now;
+	s->start_at = now + s->pause;
+}
+
+static void supervisor_child_ended(void *arg, pid_t pid, int status)
+{
+	struct supervisor *s = arg;
+	if (pid != s->child)
+		return;
+	int64_t now = clock_monotonic();
+	s->child = 0;
+	s->pause = now - s->started_at >= RAN_WELL ? RESTART_FIRST : s->pause * 2;
+	if (s->pause > RESTART_MAX)
+		s->pause = RESTART_MAX;
+	s->start_at = now + s->pause;
+	if (WIFSIGNALED(status))
+		log_warnx("the deliverer was killed by signal %d; it is started again", WTERMSIG(status));
+	else
+		log_warnx("the deliverer ended with exit code %d; it is started again", WEXITSTATUS(status));
+}
+
+/* Asks it to end, and does not wait long: it finishes what it is doing on its own. */
+static void supervisor_stop(struct supervisor *s)
+{
+	if (s->child == 0)
+		return;
+	kill(s->child, SIGTERM);
+	for (int i = 0; i < PART_AFTER_MS / 10; i++) {
+		if (waitpid(s->child, NULL, WNOHANG) != 0)
+			return;
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	}
+}
+
+/* A socket file that nobody listens on is left over from a crash, and may be replaced. */
+static bool is_stale(const struct sockaddr_un *address, socklen_t size)
+{
+	struct stat st;
+	if (lstat(address->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+		return false;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool refused = fd >= 0 && connect(fd, (const struct sockaddr *)address, size) < 0 && errno == ECONNREFUSED;
+	if (fd >= 0)
+		close(fd);
+	return refused;
+}
+
+/* A listening unix socket, 0660: the web server's group may connect, others may not. -1 after a message. */
+static int listen_on(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	if (strlen(path) >= sizeof address.sun_path) {
+		log_warnx("%s: too long for a socket, at most %zu characters", path, sizeof address.sun_path - 1);
+		return -1;
+	}
+	strcpy(address.sun_path, path);
+	socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path) + 1);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0) {
+		log_warn("cannot make a socket");
+		return -1;
+	}
+	mode_t before = umask(0117);
+	int bound = bind(fd, (const struct sockaddr *)&address, size);
+	if (bound < 0 && errno == EADDRINUSE && is_stale(&address, size) && unlink(path) == 0)
+		bound = bind(fd, (const struct sockaddr *)&address, size);
+	umask(before);
+	if (bound < 0 || listen(fd, BACKLOG) < 0) {
+		log_warn("cannot listen on %s", path);
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static int serve(const struct conf *conf, struct server_options *options)
+{
+	struct supervisor supervisor = {.conf = conf, .pause = RESTART_FIRST};
+	if (!conf->deliver_auto)
+		return server_run(conf, options);
+	options->tick = supervisor_tick;
+	options->child_ended = supervisor_child_ended;
+	options->arg = &supervisor;
+	int result = server_run(conf, options);
+	supervisor_stop(&supervisor);
+	return result;
+}
+
+int command_serve(const char *conf_path, int argc, char **argv)
+{
+	struct server_options options = {.listen_fd = inherit_listener()};
+	int option;
+	while ((option = getopt(argc, argv, "s:")) != -1) {
+		if (option != 's')
+			return EX_USAGE;
+		options.socket_path = optarg;
+	}
+	if (optind != argc)
+		return EX_USAGE;
+	if (options.socket_path == NULL && options.listen_fd < 0) {
+		log_warnx("serve needs a socket: give one with -s SOCKET, or start it from a systemd socket unit");
+		return EX_USAGE;
+	}
+	struct conf *conf = command_conf(conf_path, true);
+	if (conf == NULL)
+		return EX_CONFIG;
+	if (options.socket_path != NULL)
+		options.listen_fd = listen_on(options.socket_path);
+	int result = options.listen_fd < 0 ? EX_OSERR : serve(conf, &options);
+	conf_free(conf);
+	return result;
+}
+
+int command_fcgi(const char *conf_path, int listen_fd)
+{
+	struct conf *conf = command_conf(conf_path, true);
+	if (conf == NULL)
+		return EX_CONFIG;
+	int result = server_run(conf, &(struct server_options){.listen_fd = listen_fd});
+	conf_free(conf);
+	return result;
+}
+
+int command_cgi(const char *conf_path)
+{
+	struct conf *conf = command_conf(conf_path, true);
+	if (conf == NULL) {
+		single_fail();
+		return EX_CONFIG;
+	}
+	int result = single_run(conf);
+	conf_free(conf);
+	return result;
+}

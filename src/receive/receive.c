@@ -1,0 +1,220 @@
+#include "config.h"
+
+#include "receive/receive.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "receive/scheme.h"
+
+#define RETRY_AFTER     30  /* seconds, in a 503 */
+#define AUDIT_FIELD_MAX 256 /* bytes of a sender's token that an audit line takes */
+
+/* Every way that a request can end, once. An error of NULL says the reason. */
+enum outcome {
+	ACCEPTED,
+	MALFORMED,
+	SHORT_BODY,
+	BAD_LENGTH,
+	UNAUTHORIZED,
+	EXCLUDED,
+	NOT_FOUND,
+	NOT_POST,
+	TOO_LARGE,
+	NOT_JSON,
+	FAULT,
+	EXPOSED,
+	BUSY,
+	NOT_STORED,
+};
+static const struct {
+	int status;
+	const char *error;
+	const char *reason; /* for the audit, where the step that failed gives none */
+} outcomes[] = {
+	[ACCEPTED] = {200, NULL, "accepted"},
+	[MALFORMED] = {400, NULL, NULL},
+	[SHORT_BODY] = {400, "body incomplete", "body incomplete"},
+	[BAD_LENGTH] = {400, "bad content length", "bad content length"},
+	[UNAUTHORIZED] = {401, "bad signature", NULL},
+	[EXCLUDED] = {403, "connection not allowed", NULL},
+	[NOT_FOUND] = {404, "not found", "unknown path"},
+	[NOT_POST] = {405, "method not allowed", "method not POST"},
+	[TOO_LARGE] = {413, "payload too large", "body over max_body"},
+	[NOT_JSON] = {415, "unsupported media type", "content type not JSON"},
+	[FAULT] = {500, "internal error", "out of memory"},
+	[EXPOSED] = {500, "internal error", "spool inside the document root"},
+	[BUSY] = {503, "try again later", "too much in flight"},
+	[NOT_STORED] = {503, "try again later", NULL},
+};
+
+static void receipt_end(struct receipt *receipt, enum outcome outcome, const char *reason)
+{
+	receipt->accepted = outcome == ACCEPTED;
+	receipt->reason = reason != NULL ? reason : outcomes[outcome].reason;
+	receipt->answer = (struct answer){
+		.status = outcomes[outcome].status,
+		.error = outcome == MALFORMED ? receipt->reason : outcomes[outcome].error,
+		.id = receipt->event.id,
+		.records = receipt->event.count == 0 ? 1 : receipt->event.count,
+		.retry_after = RETRY_AFTER,
+	};
+}
+
+/* The endpoint at exactly this path; the query is not looked at. */
+static const struct conf_endpoint *route(const struct conf *conf, const char *uri)
+{
+	size_t n = uri == NULL ? 0 : strcspn(uri, "?");
+	for (size_t i = 0; i < conf->endpoint_count; i++)
+		if (strlen(conf->endpoints[i].path) == n && memcmp(conf->endpoints[i].path, uri, n) == 0)
+			return &conf->endpoints[i];
+	return NULL;
+}
+
+/* application/json, any +json (RFC 6839 section 3.1), or nothing said; parameters are not looked at. */
+static bool is_json(const char *type)
+{
+	if (type == NULL || *type == '\0')
+		return true;
+	size_t n = strcspn(type, "; \t");
+	return (n == 16 && strncasecmp(type, "application/json", n) == 0) ||
+	       (n > 5 && strncasecmp(type + n - 5, "+json", 5) == 0);
+}
+
+/* Whether the web server would hand the spool's files to anybody who asks. */
+static bool is_exposed(const struct conf *conf, const char *document_root)
+{
+	size_t n = document_root == NULL ? 0 : strlen(document_root);
+	while (n > 0 && document_root[n - 1] == '/')
+		n--;
+	return n > 0 && strncmp(conf->spool, document_root, n) == 0 &&
+	       (conf->spool[n] == '/' || conf->spool[n] == '\0');
+}
+
+struct holding {
+	struct receive *receive;
+	struct receipt *receipt;
+};
+
+static int hold(void *arg, uint64_t n)
+{
+	struct holding *holding = arg;
+	uint64_t before = atomic_fetch_add(&holding->receive->in_flight, n);
+	if (n > holding->receive->conf->in_flight_max || before > holding->receive->conf->in_flight_max - n) {
+		atomic_fetch_sub(&holding->receive->in_flight, n);
+		return -1;
+	}
+	holding->receipt->held += n;
+	return 0;
+}
+
+static enum outcome read_body(struct receive *receive, const struct conf_endpoint *endpoint, struct request *request,
+			      struct receipt *receipt)
+{
+	static const enum outcome by_body[] = {
+		[REQUEST_BODY_OK] = ACCEPTED,      [REQUEST_BODY_TOO_LARGE] = TOO_LARGE,
+		[REQUEST_BODY_SHORT] = SHORT_BODY, [REQUEST_BODY_BAD_LENGTH] = BAD_LENGTH,
+		[REQUEST_BODY_BUSY] = BUSY,        [REQUEST_BODY_NO_MEMORY] = FAULT,
+	};
+	struct holding holding = {receive, receipt};
+	return by_body[request_read_body(request, endpoint->max_body, hold, &holding, &receipt->body)];
+}
+
+static enum outcome verify(const struct conf_endpoint *endpoint, struct receipt *receipt, const char **reason)
+{
+	static const enum outcome by_verdict[] = {
+		[SCHEME_ACCEPTED] = ACCEPTED,     [SCHEME_MALFORMED] = MALFORMED, [SCHEME_UNSIGNED] = UNAUTHORIZED,
+		[SCHEME_BAD_FORM] = UNAUTHORIZED, [SCHEME_FORGED] = UNAUTHORIZED, [SCHEME_EXCLUDED] = EXCLUDED,
+		[SCHEME_NO_MEMORY] = FAULT,
+	};
+	enum outcome outcome =
+		by_verdict[scheme_find(endpoint->scheme)
+				   ->accept(endpoint, receipt->body.data, receipt->body.len, &receipt->event, reason)];
+	if (outcome != ACCEPTED)
+		return outcome;
+	receipt->event.received_at = clock_now();
+	return event_encode(&receipt->event, &receipt->line) < 0 ? FAULT : ACCEPTED;
+}
+
+void receive_request(struct receive *receive, struct request *request, struct receipt *receipt)
+{
+	*receipt = (struct receipt){0};
+	const struct conf_endpoint *endpoint = route(receive->conf, request->uri);
+	const char *reason = NULL;
+	enum outcome outcome;
+	if (endpoint == NULL) {
+		outcome = NOT_FOUND;
+	} else if (request->method == NULL || strcmp(request->method, "POST") != 0) {
+		outcome = NOT_POST;
+	} else if (!is_json(request->content_type)) {
+		outcome = NOT_JSON;
+	} else if (is_exposed(receive->conf, request->document_root)) {
+		outcome = EXPOSED;
+	} else {
+		outcome = read_body(receive, endpoint, request, receipt);
+		if (outcome == ACCEPTED)
+			outcome = verify(endpoint, receipt, &reason);
+	}
+	if (endpoint != NULL)
+		receipt->endpoint = endpoint->path;
+	if (outcome != ACCEPTED)
+		request_drain(request);
+	receipt->bytes = receipt->body.len;
+	receipt_end(receipt, outcome, reason);
+}
+
+void receipt_refuse(struct receipt *receipt, const char *reason)
+{
+	receipt_end(receipt, NOT_STORED, reason);
+}
+
+/* One of the sender's tokens, or null where it is absent or too long for a line that people read. */
+static int append_token(struct buf *out, const char *name, struct span token)
+{
+	if (token.ptr == NULL || token.len > AUDIT_FIELD_MAX)
+		token = (struct span){"null", 4};
+	return buf_str(out, ",\"") < 0 || buf_str(out, name) < 0 || buf_str(out, "\":") < 0 ||
+			       buf_append(out, token.ptr, token.len) < 0
+		       ? -1
+		       : 0;
+}
+
+static int append_string(struct buf *out, const char *name, const char *value)
+{
+	if (value == NULL)
+		return append_token(out, name, (struct span){NULL, 0});
+	return buf_str(out, ",\"") < 0 || buf_str(out, name) < 0 || buf_str(out, "\":") < 0 ||
+			       buf_json_string(out, value, strnlen(value, AUDIT_FIELD_MAX)) < 0
+		       ? -1
+		       : 0;
+}
+
+int receipt_audit(const struct receipt *receipt, const struct request *request, struct buf *out)
+{
+	char at[CLOCK_TEXT_SIZE];
+	size_t before = out->len;
+	const struct event *event = &receipt->event;
+	clock_text(clock_now(), at);
+	if (buf_printf(out, "{\"at\":\"%s\",\"what\":\"request\",\"status\":%d", at, receipt->answer.status) < 0 ||
+	    append_string(out, "reason", receipt->reason) < 0 ||
+	    append_string(out, "endpoint", receipt->endpoint) < 0 ||
+	    append_string(out, "event_id", receipt->accepted ? event->id : NULL) < 0 ||
+	    append_token(out, "connection_id", event->fields[EVENT_CONNECTION_ID]) < 0 ||
+	    append_token(out, "object_type", event->fields[EVENT_OBJECT_TYPE]) < 0 ||
+	    buf_printf(out, ",\"records\":%u,\"bytes\":%zu", receipt->accepted ? receipt->answer.records : 0,
+		       receipt->bytes) < 0 ||
+	    append_string(out, "remote", request->remote_addr) < 0 || buf_str(out, "}\n") < 0) {
+		out->len = before;
+		return -1;
+	}
+	return 0;
+}
+
+void receipt_fini(struct receive *receive, struct receipt *receipt)
+{
+	event_line_fini(&receipt->line);
+	buf_fini(&receipt->body);
+	atomic_fetch_sub(&receive->in_flight, receipt->held);
+	receipt->held = 0;
+}

@@ -1,0 +1,478 @@
+#include "config.h"
+
+#include "receive/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "gateway/fcgi.h"
+#include "receive/receive.h"
+#include "receive/store.h"
+
+#define ACCEPTORS_FIRST 2
+#define ACCEPTORS_MAX   32
+#define ACCEPTOR_STACK  (256u << 10)         /* bytes */
+#define SILENCE_MAX     (15 * CLOCK_SECOND)  /* a new connection that says nothing */
+#define REQUEST_MAX     (120 * CLOCK_SECOND) /* from a request's first byte to the last of its body */
+#define DRAIN_MAX       (3 * CLOCK_SECOND)   /* the same, once the server is stopping */
+#define BATCH_MAX       256                  /* jobs in one commit */
+#define SEAL_AFTER      (60 * CLOCK_SECOND)  /* without an event */
+
+/* A connection: waiting for its next request, or being served. */
+struct connection {
+	int fd;
+	bool fresh;       /* has not carried a request yet */
+	bool watched;     /* epoll knows it */
+	int64_t deadline; /* us, monotonic; 0: none */
+	struct connection *previous, *next;
+};
+
+/* Circular, with a head. */
+struct connections {
+	struct connection head;
+};
+
+/* A request on its way from an acceptor to its answer. */
+struct job {
+	struct connection *connection;
+	struct fcgi_request *fcgi;
+	struct receipt receipt;
+	struct job *next;
+};
+
+struct server {
+	const struct server_options *options;
+	struct receive receive;
+	struct store store;
+	int epoll_fd;
+	int stop_fd; /* readable once the server is stopping */
+
+	pthread_mutex_t lock; /* for what follows */
+	pthread_cond_t queued;
+	struct job *first, **last; /* the commit queue */
+	bool closing;              /* no more jobs will come */
+	bool stopping;
+	struct connections idle, reading;
+	unsigned acceptor_count, acceptors_free;
+	pthread_t acceptors[ACCEPTORS_MAX];
+};
+
+/* What an epoll event is about, where it is no connection. */
+static char listener_mark, stop_mark;
+
+static void list_init(struct connections *list)
+{
+	list->head.previous = list->head.next = &list->head;
+}
+
+static void list_remove(struct connection *c)
+{
+	c->previous->next = c->next;
+	c->next->previous = c->previous;
+}
+
+static void list_append(struct connections *list, struct connection *c)
+{
+	c->previous = list->head.previous;
+	c->next = &list->head;
+	c->previous->next = c;
+	list->head.previous = c;
+}
+
+/* Watches a connection for its next request. Takes it over. */
+static void connection_rest(struct server *server, struct connection *c)
+{
+	int operation = c->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+	c->watched = true;
+	/* It is in the list before it is watched: an acceptor may have it the moment it is. */
+	pthread_mutex_lock(&server->lock);
+	c->deadline = c->fresh ? clock_monotonic() + SILENCE_MAX : 0;
+	list_append(&server->idle, c);
+	pthread_mutex_unlock(&server->lock);
+	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, .data.ptr = c};
+	if (epoll_ctl(server->epoll_fd, operation, c->fd, &event) == 0)
+		return;
+	pthread_mutex_lock(&server->lock);
+	list_remove(c);
+	pthread_mutex_unlock(&server->lock);
+	close(c->fd);
+	free(c);
+}
+
+/* Hands a job to the committer, which from then on owns it. */
+static void queue_push(struct server *server, struct job *job)
+{
+	pthread_mutex_lock(&server->lock);
+	list_remove(job->connection);
+	bool was_empty = server->first == NULL;
+	*server->last = job;
+	server->last = &job->next;
+	pthread_mutex_unlock(&server->lock);
+	if (was_empty)
+		pthread_cond_signal(&server->queued);
+}
+
+/* Reads one request of a connection that has something to say, and hands it on. The connection is in no list. */
+static void connection_serve(struct server *server, struct connection *c)
+{
+	struct job *job = calloc(1, sizeof *job);
+	if (job == NULL) {
+		close(c->fd);
+		free(c);
+		return;
+	}
+	pthread_mutex_lock(&server->lock);
+	c->deadline = clock_monotonic() + (server->stopping ? DRAIN_MAX : REQUEST_MAX);
+	list_append(&server->reading, c);
+	pthread_mutex_unlock(&server->lock);
+	c->fresh = false;
+	job->connection = c;
+	job->fcgi = fcgi_begin(c->fd);
+	if (job->fcgi != NULL) {
+		receive_request(&server->receive, fcgi_request(job->fcgi), &job->receipt);
+		queue_push(server, job);
+		return;
+	}
+	pthread_mutex_lock(&server->lock);
+	list_remove(c);
+	pthread_mutex_unlock(&server->lock);
+	free(job);
+	free(c);
+}
+
+/* Out of descriptors: the connection that has been idle longest makes room. */
+static void make_room(struct server *server)
+{
+	pthread_mutex_lock(&server->lock);
+	struct connection *oldest = server->idle.head.next;
+	if (oldest != &server->idle.head)
+		fcgi_abort(oldest->fd);
+	pthread_mutex_unlock(&server->lock);
+	/* Its end is an event, and an acceptor will close it; without one there is nothing to do but wait. */
+	nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
+/* Takes one new connection. It is served at once if it says something at once, as web servers do. */
+static void listener_accept(struct server *server)
+{
+	char first;
+	int fd = accept4(server->options->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			make_room(server);
+		return;
+	}
+	struct connection *c = calloc(1, sizeof *c);
+	if (c == NULL) {
+		close(fd);
+		return;
+	}
+	c->fd = fd;
+	c->fresh = true;
+	if (recv(fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) == 1)
+		connection_serve(server, c);
+	else
+		connection_rest(server, c);
+}
+
+static void *acceptor_run(void *arg);
+
+/* Called with the lock held. When no thread can be had, those that are there go on. */
+static void acceptor_add(struct server *server)
+{
+	pthread_attr_t attributes;
+	if (server->acceptor_count == ACCEPTORS_MAX || server->stopping || pthread_attr_init(&attributes) != 0)
+		return;
+	pthread_attr_setstacksize(&attributes, ACCEPTOR_STACK);
+	if (pthread_create(&server->acceptors[server->acceptor_count], &attributes, acceptor_run, server) == 0) {
+		server->acceptor_count++;
+		server->acceptors_free++;
+	}
+	pthread_attr_destroy(&attributes);
+}
+
+/* Waits for one event and sees it through. False: there was none in that time (ms; -1: for ever), or the server stops.
+ */
+static bool event_handle(struct server *server, int timeout)
+{
+	struct epoll_event event;
+	int n = epoll_wait(server->epoll_fd, &event, 1, timeout);
+	if (n < 0)
+		return errno == EINTR;
+	if (n == 0 || event.data.ptr == &stop_mark)
+		return false;
+	pthread_mutex_lock(&server->lock);
+	if (--server->acceptors_free == 0)
+		acceptor_add(server);
+	struct connection *c = event.data.ptr;
+	if (event.data.ptr != &listener_mark)
+		list_remove(c);
+	pthread_mutex_unlock(&server->lock);
+	if (event.data.ptr == &listener_mark)
+		listener_accept(server);
+	else
+		connection_serve(server, c);
+	pthread_mutex_lock(&server->lock);
+	server->acceptors_free++;
+	pthread_mutex_unlock(&server->lock);
+	return true;
+}
+
+static void *acceptor_run(void *arg)
+{
+	struct server *server = arg;
+	while (event_handle(server, -1))
+		;
+	return NULL;
+}
+
+/* The committer. */
+
+static void job_answer(struct server *server, struct job *job)
+{
+	request_answer(fcgi_request(job->fcgi), &job->receipt.answer);
+	int fd = fcgi_finish(job->fcgi);
+	receipt_fini(&server->receive, &job->receipt);
+	if (fd >= 0)
+		connection_rest(server, job->connection);
+	else
+		free(job->connection);
+	free(job);
+}
+
+/* Commits and answers up to BATCH_MAX jobs; returns what is left of the list. */
+static struct job *batch_run(struct server *server, struct job *jobs)
+{
+	struct receipt *receipts[BATCH_MAX] = {NULL};
+	struct buf audit = {0};
+	size_t count = 0;
+	struct job *job, *end;
+	for (end = jobs; end != NULL && count < BATCH_MAX; end = end->next)
+		receipts[count++] = &end->receipt;
+	store_commit(&server->store, receipts, count);
+	for (job = jobs; job != end; job = job->next)
+		if (receipt_audit(&job->receipt, fcgi_request(job->fcgi), &audit) < 0)
+			break;
+	audit_write(&server->store.audit, audit.data, audit.len);
+	buf_fini(&audit);
+	for (job = jobs; job != end; job = jobs) {
+		jobs = job->next;
+		job_answer(server, job);
+	}
+	return end;
+}
+
+/* Waits for jobs and takes all there are. NULL with *closing: there will be none any more; otherwise a second has
+ * passed. */
+static struct job *queue_take(struct server *server, bool *closing)
+{
+	struct timespec until;
+	int waited = 0;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec++;
+	pthread_mutex_lock(&server->lock);
+	while (server->first == NULL && !server->closing && waited == 0)
+		waited = pthread_cond_timedwait(&server->queued, &server->lock, &until);
+	struct job *jobs = server->first;
+	server->first = NULL;
+	server->last = &server->first;
+	*closing = server->closing;
+	pthread_mutex_unlock(&server->lock);
+	return jobs;
+}
+
+static void *committer_run(void *arg)
+{
+	struct server *server = arg;
+	bool closing = false, awake = true;
+	int64_t last = clock_monotonic();
+	for (;;) {
+		struct job *jobs = queue_take(server, &closing);
+		if (jobs == NULL && closing)
+			return NULL;
+		if (jobs != NULL) {
+			last = clock_monotonic();
+			awake = false;
+		} else if (server->store.segment.fd >= 0 && clock_monotonic() - last >= SEAL_AFTER) {
+			store_seal(&server->store);
+		}
+		while (jobs != NULL)
+			jobs = batch_run(server, jobs);
+		if (!awake)
+			awake = store_wake(&server->store);
+	}
+}
+
+/* The main thread: signals, children, the clock. */
+
+/* Cuts off connections whose time is up. A descriptor that libfcgi closes this very moment may already be another
+ * connection's: that one's request fails unacknowledged, and is sent again. */
+static void watch_deadlines(struct server *server)
+{
+	int64_t now = clock_monotonic();
+	struct connections *const lists[] = {&server->idle, &server->reading};
+	pthread_mutex_lock(&server->lock);
+	for (size_t i = 0; i < 2; i++)
+		for (struct connection *c = lists[i]->head.next; c != &lists[i]->head; c = c->next)
+			if (c->deadline != 0 && now > c->deadline)
+				fcgi_abort(c->fd);
+	pthread_mutex_unlock(&server->lock);
+}
+
+static void reap_children(const struct server_options *options)
+{
+	pid_t pid;
+	int status;
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (options->child_ended != NULL)
+			options->child_ended(options->arg, pid, status);
+}
+
+static void watch(struct server *server, const sigset_t *signals)
+{
+	const struct timespec second = {.tv_sec = 1};
+	for (;;) {
+		int number = sigtimedwait(signals, NULL, &second);
+		if (number == SIGCHLD)
+			reap_children(server->options);
+		else if (number > 0)
+			return;
+		if (server->options->tick != NULL)
+			server->options->tick(server->options->arg);
+		watch_deadlines(server);
+	}
+}
+
+/* Lets the acceptors end, then takes what stands at the door already: it was sent to us, and can be answered still. */
+static void drain(struct server *server)
+{
+	int64_t end = clock_monotonic() + DRAIN_MAX;
+	pthread_mutex_lock(&server->lock);
+	server->stopping = true;
+	for (struct connection *c = server->reading.head.next; c != &server->reading.head; c = c->next)
+		c->deadline = end;
+	pthread_mutex_unlock(&server->lock);
+	eventfd_write(server->stop_fd, 1);
+	/* The listener stays open until the last moment, but its name goes: new connections find the next server. */
+	if (server->options->socket_path != NULL)
+		unlink(server->options->socket_path);
+	for (unsigned i = 0; i < server->acceptor_count; i++) {
+		struct timespec until;
+		for (;;) {
+			clock_gettime(CLOCK_REALTIME, &until);
+			until.tv_sec++;
+			if (pthread_timedjoin_np(server->acceptors[i], NULL, &until) == 0)
+				break;
+			watch_deadlines(server);
+		}
+	}
+	epoll_ctl(server->epoll_fd, EPOLL_CTL_DEL, server->stop_fd, NULL);
+	while (clock_monotonic() < end && event_handle(server, 0))
+		;
+}
+
+static int watch_descriptor(struct server *server, int fd, uint32_t events, void *mark)
+{
+	struct epoll_event event = {.events = events, .data.ptr = mark};
+	return epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+static int server_open(struct server *server, const struct conf *conf)
+{
+	pthread_condattr_t attributes;
+	server->receive.conf = conf;
+	list_init(&server->idle);
+	list_init(&server->reading);
+	server->last = &server->first;
+	pthread_mutex_init(&server->lock, NULL);
+	pthread_condattr_init(&attributes);
+	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+	pthread_cond_init(&server->queued, &attributes);
+	pthread_condattr_destroy(&attributes);
+	server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	server->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (server->epoll_fd < 0 || server->stop_fd < 0 || fcgi_init() < 0 ||
+	    fcntl(server->options->listen_fd, F_SETFL, O_NONBLOCK) < 0 ||
+	    watch_descriptor(server, server->options->listen_fd, EPOLLIN | EPOLLEXCLUSIVE, &listener_mark) < 0 ||
+	    watch_descriptor(server, server->stop_fd, EPOLLIN, &stop_mark) < 0) {
+		log_warn("cannot begin to serve");
+		return EX_OSERR;
+	}
+	if (store_init(&server->store, conf) < 0) {
+		log_warn("cannot open the spool %s", conf->spool);
+		return EX_IOERR;
+	}
+	return 0;
+}
+
+static void server_close(struct server *server)
+{
+	struct connections *idle = &server->idle;
+	while (idle->head.next != &idle->head) {
+		struct connection *c = idle->head.next;
+		list_remove(c);
+		close(c->fd);
+		free(c);
+	}
+	close(server->options->listen_fd);
+	if (server->epoll_fd >= 0)
+		close(server->epoll_fd);
+	if (server->stop_fd >= 0)
+		close(server->stop_fd);
+	store_fini(&server->store);
+	pthread_cond_destroy(&server->queued);
+	pthread_mutex_destroy(&server->lock);
+}
+
+int server_run(const struct conf *conf, const struct server_options *options)
+{
+	static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD};
+	struct server server = {.options = options, .store = {.spool = SPOOL_NONE, .segment = SEGMENT_NONE}};
+	pthread_t committer;
+	sigset_t signals;
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&signals);
+	for (size_t i = 0; i < sizeof handled / sizeof handled[0]; i++)
+		sigaddset(&signals, handled[i]);
+	/* Before any thread: they inherit it, and only the main thread waits for signals. */
+	pthread_sigmask(SIG_BLOCK, &signals, NULL);
+	int result = server_open(&server, conf);
+	if (result == 0 && pthread_create(&committer, NULL, committer_run, &server) != 0) {
+		log_warnx("cannot start a thread");
+		result = EX_OSERR;
+	}
+	if (result != 0) {
+		server_close(&server);
+		return result;
+	}
+	pthread_mutex_lock(&server.lock);
+	for (int i = 0; i < ACCEPTORS_FIRST; i++)
+		acceptor_add(&server);
+	bool begun = server.acceptor_count > 0;
+	pthread_mutex_unlock(&server.lock);
+	if (begun)
+		watch(&server, &signals);
+	else
+		log_warnx("cannot start a thread");
+	drain(&server);
+	pthread_mutex_lock(&server.lock);
+	server.closing = true;
+	pthread_mutex_unlock(&server.lock);
+	pthread_cond_signal(&server.queued);
+	pthread_join(committer, NULL);
+	server_close(&server);
+	return begun ? 0 : EX_OSERR;
+}

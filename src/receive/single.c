@@ -1,0 +1,54 @@
+#include "config.h"
+
+#include "receive/single.h"
+
+#include <signal.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "gateway/cgi.h"
+#include "receive/receive.h"
+#include "receive/store.h"
+
+int single_run(const struct conf *conf)
+{
+	struct receive receive = {.conf = conf};
+	struct cgi_request cgi;
+	struct receipt receipt, *const batch[] = {&receipt};
+	struct store store;
+	struct buf audit = {0};
+	signal(SIGPIPE, SIG_IGN);
+	cgi_init(&cgi);
+	receive_request(&receive, &cgi.request, &receipt);
+	bool stored = store_init(&store, conf) == 0;
+	if (stored) {
+		store_commit(&store, batch, 1);
+		if (receipt_audit(&receipt, &cgi.request, &audit) == 0)
+			audit_write(&store.audit, audit.data, audit.len);
+		buf_fini(&audit);
+	} else {
+		log_warn("cannot open the spool %s", conf->spool);
+		if (receipt.accepted)
+			receipt_refuse(&receipt, "spool not there");
+	}
+	int sent = request_answer(&cgi.request, &receipt.answer);
+	/* The web server has its answer when the stream ends, whatever is still to be done here. */
+	close(STDOUT_FILENO);
+	if (stored) {
+		store_seal(&store);
+		if (receipt.accepted)
+			store_wake(&store);
+		store_fini(&store);
+	}
+	receipt_fini(&receive, &receipt);
+	return sent < 0 ? EX_IOERR : 0;
+}
+
+void single_fail(void)
+{
+	struct cgi_request cgi;
+	cgi_init(&cgi);
+	request_drain(&cgi.request);
+	request_answer(&cgi.request, &(struct answer){.status = 500, .error = "internal error"});
+}

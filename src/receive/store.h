@@ -1,0 +1,40 @@
+/* Where accepted requests become durable: the commit of a batch, and the words to the audit and the deliverer that
+ * follow it. One thread at a time. doc/journal.md, "Steps to an acknowledgement". */
+#ifndef HOOKSPOOL_STORE_H
+#define HOOKSPOOL_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/conf.h"
+#include "journal/audit.h"
+#include "journal/segment.h"
+#include "journal/spool.h"
+#include "receive/receive.h"
+
+struct store {
+	const struct conf *conf;
+	struct spool spool;
+	struct segment segment;
+	struct audit audit;
+	int64_t warned_at;  /* us, monotonic: when a failure was last logged; 0: never */
+	int64_t started_at; /* us, monotonic: when a deliverer was last started; 0: never */
+};
+
+/* Opens the spool, made where missing. 0, or -1 with errno. */
+int store_init(struct store *store, const struct conf *conf);
+void store_fini(struct store *store);
+
+/* Commits the accepted ones of a batch: afterwards each of them either is durable or was refused (receipt_refuse). */
+void store_commit(struct store *store, struct receipt *const *receipts, size_t count);
+
+/* Closes the segment, so that the deliverer can put it away. The next commit opens another one. */
+void store_seal(struct store *store);
+
+/* Tells the deliverer that there is something. False: nobody reads, and a deliverer that was started a moment ago is
+ * not there yet: call again after STORE_WAKE_AGAIN. */
+#define STORE_WAKE_AGAIN CLOCK_SECOND
+bool store_wake(struct store *store);
+
+#endif

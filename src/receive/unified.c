@@ -1,0 +1,285 @@
+#include "config.h"
+
+#include "receive/unified.h"
+
+#include <string.h>
+
+#include "base/json.h"
+#include "base/text.h"
+#include "receive/mac.h"
+
+#define NONCE_MAX     256                /* bytes, decoded */
+#define SIGNATURE_MAX (2 * MAC_SIZE_MAX) /* bytes, decoded: hex of the longest digest */
+
+/* The members that mean something here, in the order of the table below. */
+enum member {
+	DATA,
+	WEBHOOK,
+	NONCE,
+	SIG,
+	SIG256,
+	TYPE,
+	XREF,
+	MEMBERS,
+};
+static const char *const member_names[MEMBERS] = {
+	[DATA] = "data",     [WEBHOOK] = "webhook", [NONCE] = "nonce",        [SIG] = "sig",
+	[SIG256] = "sig256", [TYPE] = "type",       [XREF] = "external_xref",
+};
+
+/* The webhook object's members that a record carries. */
+static const struct {
+	const char *name;
+	enum event_field field;
+} webhook_fields[] = {
+	{"event", EVENT_EVENT},
+	{"object_type", EVENT_OBJECT_TYPE},
+	{"connection_id", EVENT_CONNECTION_ID},
+	{"id", EVENT_WEBHOOK_ID},
+	{"workspace_id", EVENT_WORKSPACE_ID},
+	{"integration_type", EVENT_INTEGRATION_TYPE},
+	{"environment", EVENT_ENVIRONMENT},
+};
+
+static const struct {
+	enum member member;
+	enum mac_algorithm algorithm;
+	unsigned flag;
+} signatures[] = {
+	{SIG, MAC_SHA1, CONF_SHA1},
+	{SIG256, MAC_SHA256, CONF_SHA256},
+};
+#define SIGNATURES (sizeof signatures / sizeof signatures[0])
+
+/* A request under examination. */
+struct claim {
+	const struct conf_endpoint *endpoint;
+	struct json_value members[MEMBERS];
+	bool present[MEMBERS];
+	struct buf nonce;
+	uint8_t claimed[SIGNATURES][MAC_SIZE_MAX]; /* decoded signatures */
+	bool signed_by[SIGNATURES];                /* which there are */
+	const char **reason;
+};
+
+static enum scheme_verdict malformed(struct claim *claim, const char *reason)
+{
+	*claim->reason = reason;
+	return SCHEME_MALFORMED;
+}
+
+static bool is_present(const struct claim *claim, enum member member)
+{
+	return claim->present[member] && claim->members[member].type != JSON_NULL;
+}
+
+/* A key that decodes to a member's name twice would let two readers of one body see two events. */
+static enum scheme_verdict find_members(struct claim *claim, const struct json_value *body)
+{
+	struct json_walk walk;
+	json_walk_begin(&walk, body);
+	while (json_walk_next(&walk))
+		for (size_t i = 0; i < MEMBERS; i++) {
+			if (!json_string_is(walk.key, member_names[i]))
+				continue;
+			if (claim->present[i])
+				return malformed(claim, "duplicate member");
+			claim->present[i] = true;
+			claim->members[i] = walk.value;
+		}
+	return SCHEME_ACCEPTED;
+}
+
+static enum scheme_verdict read_nonce(struct claim *claim)
+{
+	bool lossy = false;
+	if (!is_present(claim, NONCE) || claim->members[NONCE].type != JSON_STRING)
+		return malformed(claim, "nonce missing or no string");
+	/* An escape is six bytes for one: a longer token cannot be short enough, and is not copied. */
+	if (claim->members[NONCE].raw.len > 6 * NONCE_MAX + 2)
+		return malformed(claim, "nonce too long");
+	if (json_decode_string(claim->members[NONCE].raw, &claim->nonce, &lossy) < 0)
+		return SCHEME_NO_MEMORY;
+	if (lossy)
+		return malformed(claim, "nonce with a lone surrogate");
+	if (claim->nonce.len == 0 || claim->nonce.len > NONCE_MAX)
+		return malformed(claim, "nonce empty or too long");
+	for (size_t i = 0; i < claim->nonce.len; i++)
+		if ((unsigned char)claim->nonce.data[i] < 0x20 || claim->nonce.data[i] == 0x7f)
+			return malformed(claim, "nonce with a control character");
+	return SCHEME_ACCEPTED;
+}
+
+static enum scheme_verdict take_field(struct claim *claim, const struct json_value *value, struct span *field)
+{
+	if (value->type == JSON_NULL)
+		return SCHEME_ACCEPTED;
+	if (value->type != JSON_STRING)
+		return malformed(claim, "a member that must be a string is none");
+	*field = value->raw;
+	return SCHEME_ACCEPTED;
+}
+
+static enum scheme_verdict read_webhook(struct claim *claim, struct event *event)
+{
+	struct json_walk walk;
+	if (!is_present(claim, WEBHOOK))
+		return SCHEME_ACCEPTED;
+	if (claim->members[WEBHOOK].type != JSON_OBJECT)
+		return malformed(claim, "webhook is no object");
+	json_walk_begin(&walk, &claim->members[WEBHOOK]);
+	while (json_walk_next(&walk))
+		for (size_t i = 0; i < sizeof webhook_fields / sizeof webhook_fields[0]; i++) {
+			struct span *field = &event->fields[webhook_fields[i].field];
+			if (!json_string_is(walk.key, webhook_fields[i].name))
+				continue;
+			if (field->ptr != NULL)
+				return malformed(claim, "duplicate member of webhook");
+			enum scheme_verdict verdict = take_field(claim, &walk.value, field);
+			if (verdict != SCHEME_ACCEPTED)
+				return verdict;
+		}
+	return SCHEME_ACCEPTED;
+}
+
+/* The body's shape, before any signature is looked at. */
+static enum scheme_verdict read_claim(struct claim *claim, const char *body, size_t n, struct event *event)
+{
+	struct json_value whole;
+	size_t where;
+	if (json_scan(body, n, &whole, &where) != JSON_OK || whole.type != JSON_OBJECT)
+		return malformed(claim, "no JSON object");
+	enum scheme_verdict verdict = find_members(claim, &whole);
+	if (verdict == SCHEME_ACCEPTED)
+		verdict = read_nonce(claim);
+	if (verdict == SCHEME_ACCEPTED)
+		verdict = read_webhook(claim, event);
+	if (verdict == SCHEME_ACCEPTED && is_present(claim, TYPE))
+		verdict = take_field(claim, &claim->members[TYPE], &event->fields[EVENT_TYPE]);
+	if (verdict == SCHEME_ACCEPTED && is_present(claim, XREF))
+		verdict = take_field(claim, &claim->members[XREF], &event->fields[EVENT_EXTERNAL_XREF]);
+	if (verdict != SCHEME_ACCEPTED)
+		return verdict;
+	/* Nothing separates data from nonce in what is signed: only a value with its own end keeps them apart. */
+	if (!claim->present[DATA] ||
+	    (claim->members[DATA].type != JSON_ARRAY && claim->members[DATA].type != JSON_OBJECT))
+		return malformed(claim, "data missing, or neither array nor object");
+	for (size_t i = 0; i < SIGNATURES; i++)
+		if (is_present(claim, signatures[i].member) && claim->members[signatures[i].member].type != JSON_STRING)
+			return malformed(claim, "a signature that is no string");
+	return SCHEME_ACCEPTED;
+}
+
+/* Decodes a signature: hex or base64, whichever has the right length. Escapes are decoded first ("\/" in base64). */
+static bool decode_signature(struct span token, size_t size, uint8_t *digest)
+{
+	struct buf decoded = {0};
+	bool right = false;
+	if (token.len > 6 * SIGNATURE_MAX + 2 || json_decode_string(token, &decoded, NULL) < 0)
+		return false;
+	if (decoded.len == 2 * size)
+		right = text_unhex(decoded.data, decoded.len, digest, size) == (ssize_t)size;
+	else if (decoded.len > 0 && decoded.len < 2 * size)
+		right = text_unbase64(decoded.data, decoded.len, digest, size) == (ssize_t)size;
+	buf_fini(&decoded);
+	return right;
+}
+
+static enum scheme_verdict read_signatures(struct claim *claim)
+{
+	unsigned there = 0;
+	bool well_formed = true;
+	for (size_t i = 0; i < SIGNATURES; i++) {
+		const struct json_value *value = &claim->members[signatures[i].member];
+		if (!is_present(claim, signatures[i].member) || value->raw.len == 2)
+			continue;
+		there |= signatures[i].flag;
+		claim->signed_by[i] = true;
+		well_formed &= decode_signature(value->raw, mac_size(signatures[i].algorithm), claim->claimed[i]);
+	}
+	if ((there & claim->endpoint->algorithms) == 0) {
+		*claim->reason = there == 0 ? "signature missing" : "signature of a required algorithm missing";
+		return SCHEME_UNSIGNED;
+	}
+	if (!well_formed) {
+		*claim->reason = "signature malformed";
+		return SCHEME_BAD_FORM;
+	}
+	return SCHEME_ACCEPTED;
+}
+
+/* Whether one secret explains all signatures that there are, over these bytes. All secrets and all signatures are
+ * computed, whatever the first ones say: the time tells nothing. */
+static bool is_signed(const struct claim *claim, struct span data)
+{
+	const struct span parts[] = {data, {claim->nonce.data, claim->nonce.len}};
+	bool any = false;
+	for (size_t s = 0; s < claim->endpoint->secret_count; s++) {
+		bool all = true;
+		for (size_t i = 0; i < SIGNATURES; i++) {
+			uint8_t digest[MAC_SIZE_MAX];
+			if (!claim->signed_by[i])
+				continue;
+			mac_sign(signatures[i].algorithm, claim->endpoint->secrets[s], parts, 2, digest);
+			all &= mac_equal(digest, claim->claimed[i], mac_size(signatures[i].algorithm));
+		}
+		any |= all;
+	}
+	return any;
+}
+
+static enum scheme_verdict verify(struct claim *claim, char *body, struct event *event)
+{
+	struct span raw = claim->members[DATA].raw;
+	bool right = is_signed(claim, raw);
+	event->data = raw;
+	if (claim->members[DATA].spaced) {
+		/* Cut in place: nothing else of the body stands within data, and its raw form is not needed any more.
+		 */
+		event->data.len = json_compact(body + (raw.ptr - body), raw.len);
+		if (!right)
+			right = is_signed(claim, event->data);
+	}
+	if (!right) {
+		*claim->reason = "signature wrong";
+		return SCHEME_FORGED;
+	}
+	return SCHEME_ACCEPTED;
+}
+
+static bool is_allowed(const struct conf_endpoint *endpoint, const struct event *event)
+{
+	if (endpoint->connection_count == 0)
+		return true;
+	struct span id = event->fields[EVENT_CONNECTION_ID];
+	for (size_t i = 0; i < endpoint->connection_count && id.ptr != NULL; i++)
+		if (json_string_is(id, endpoint->connections[i]))
+			return true;
+	return false;
+}
+
+enum scheme_verdict unified_accept(const struct conf_endpoint *endpoint, char *body, size_t n, struct event *event,
+				   const char **reason)
+{
+	struct claim claim = {.endpoint = endpoint, .reason = reason};
+	*event = (struct event){.endpoint = {endpoint->path, strlen(endpoint->path)}, .scheme = {"unified", 7}};
+	*reason = "accepted";
+	enum scheme_verdict verdict = read_claim(&claim, body, n, event);
+	if (verdict == SCHEME_ACCEPTED)
+		verdict = read_signatures(&claim);
+	if (verdict == SCHEME_ACCEPTED)
+		verdict = verify(&claim, body, event);
+	if (verdict == SCHEME_ACCEPTED && !is_allowed(endpoint, event)) {
+		*reason = "connection not allowed";
+		verdict = SCHEME_EXCLUDED;
+	}
+	if (verdict == SCHEME_ACCEPTED) {
+		event->nonce = claim.members[NONCE].raw;
+		event->count = claim.members[DATA].type == JSON_OBJECT ? 1 : claim.members[DATA].count;
+		event_identify(event, (struct span){claim.nonce.data, claim.nonce.len});
+	}
+	if (verdict == SCHEME_NO_MEMORY)
+		*reason = "out of memory";
+	buf_fini(&claim.nonce);
+	return verdict;
+}

@@ -1,0 +1,49 @@
+#include "config.h"
+
+#include "receive/wake.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include "base/log.h"
+
+static void set_up(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes)
+{
+	sigset_t none, all;
+	sigemptyset(&none);
+	sigfillset(&all);
+	posix_spawn_file_actions_addopen(actions, 0, "/dev/null", O_RDWR, 0);
+	posix_spawn_file_actions_adddup2(actions, 0, 1);
+	posix_spawn_file_actions_adddup2(actions, 0, 2);
+	posix_spawnattr_setsigmask(attributes, &none);
+	posix_spawnattr_setsigdefault(attributes, &all);
+	posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+}
+
+void wake_deliverer(const char *conf_path)
+{
+	char *argv[] = {"hookspool", "-c", (char *)conf_path, "deliver", NULL};
+	char *env[] = {"PATH=/usr/local/bin:/usr/bin:/bin", NULL};
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	pid_t pid;
+	int error = posix_spawn_file_actions_init(&actions);
+	if (error != 0)
+		goto end;
+	error = posix_spawnattr_init(&attributes);
+	if (error == 0) {
+		set_up(&actions, &attributes);
+		error = posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, argv, env);
+		posix_spawnattr_destroy(&attributes);
+	}
+	posix_spawn_file_actions_destroy(&actions);
+end:
+	if (error != 0) {
+		errno = error;
+		log_warn("cannot start a deliverer");
+	}
+}
