@@ -1,0 +1,245 @@
+"""What got a 200 is never lost and never delivered twice, whatever happens to the processes."""
+
+import array
+import fcntl
+import os
+import random
+import signal
+import subprocess
+import termios
+import time
+
+import pytest
+
+import calls
+import fastcgi
+import sign
+from ledger import Ledger
+from load import Load
+from sites import PROGRAM, SANITIZED, Answer, all_at_once, is_alive, processes, variables, wait_for
+
+ROUNDS = int(os.environ.get("HOOKSPOOL_ROUNDS", "10" if SANITIZED else "50"))
+
+STRACE = ["strace", "-f", "-yy", "-s", "100000", "-e", "trace=openat,write,writev,pwrite64,pwritev,sendto,sendmsg,fsync,fdatasync"]
+
+GOOD_TRACE = r"""
+7 openat(5</s/journal>, "x.jsonl", O_RDWR|O_CREAT|O_EXCL, 0600) = 6</s/journal/x.jsonl>
+7 fsync(5</s/journal>) = 0
+7 writev(6</s/journal/x.jsonl>, [{iov_base="{\"event_id\":\"0123456789abcdef0123456789abcdef\"", iov_len=9}], 1 <unfinished ...>
+8 write(9<UNIX-STREAM:[1]>, "other", 5) = 5
+7 <... writev resumed>) = 9
+7 fdatasync(6</s/journal/x.jsonl>) = 0
+7 write(8<UNIX-STREAM:[1]>, "{\"status\":\"accepted\",\"id\":\"0123456789abcdef0123456789abcdef\"", 9) = 9
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("case, lines, good", [
+    ("as it should be", [0, 1, 2, 3, 4, 5, 6], True),
+    ("no sync", [0, 1, 2, 3, 4, 6], False),
+    ("sync begun before the write returned", [0, 1, 2, 5, 4, 6], False),
+    ("answer before the sync", [0, 1, 2, 3, 4, 6, 5], False),
+    ("no sync of the folder", [0, 2, 3, 4, 5, 6], False),
+    ("folder synced before the file was there", [1, 0, 2, 3, 4, 5, 6], False),
+], ids=lambda value: value if isinstance(value, str) else "")
+def test_the_reading_of_traces_can_fail(case, lines, good):
+    trace = calls.parse("\n".join(GOOD_TRACE[i] for i in lines))
+    assert len(list(calls.answers(trace))) == 1
+    assert (calls.faults(trace) == []) == good
+
+
+@pytest.mark.parametrize("mounted", ["serve", "cgi"])
+def test_an_answer_comes_after_the_sync(site, mounted):
+    output = site.folder / "trace"
+    strace = [*STRACE, "-o", output]
+    if mounted == "serve":
+        server = site.serve(strace, leaks=False)
+        bodies = [sign.body(nonce=str(i)) for i in range(200)]
+        answers = all_at_once([lambda body=body: site.post_fastcgi(body) for body in bodies])
+        receiver, = [pid for pid, parent in processes().items() if parent == server.pid]
+        os.kill(receiver, signal.SIGTERM)
+        assert server.wait(60) == 0
+    else:
+        answers = [site.post_cgi(sign.body(), strace, leaks=False)]
+    assert {answer.status for answer in answers} == {200}
+    trace = calls.parse(output.read_text())
+    assert {event_id for event_id, _ in calls.answers(trace)} == {answer.json["id"] for answer in answers}
+    assert calls.faults(trace) == []
+
+
+def test_kill_9_at_random_under_load_loses_nothing(make_site):
+    seed = int(os.environ.get("HOOKSPOOL_SEED", "0")) or random.randrange(1, 1 << 32)
+    print(f"HOOKSPOOL_SEED={seed} HOOKSPOOL_ROUNDS={ROUNDS}")
+    chance = random.Random(seed)
+    site = make_site(deliver="auto")
+    ledger = Ledger()
+    server = site.serve()
+    killed = {"receiver": 0, "deliverer": 0}
+    with Load(site.socket, ledger, senders=8, seed=seed) as load:
+        for _ in range(ROUNDS):
+            ledger.wait_for_accepted(len(ledger.accepted) + chance.randrange(1, 150))
+            time.sleep(chance.random() * 0.01)  # so that it falls anywhere within a batch
+            victims = chance.choice([["receiver"], ["deliverer"], ["receiver", "deliverer"]])
+            if "deliverer" in victims:
+                pid = wait_for(site.deliverer, "there is a deliverer")
+                os.kill(pid, signal.SIGKILL)
+                killed["deliverer"] += 1
+            if "receiver" in victims:
+                site.stop(server, signal.SIGKILL)
+                killed["receiver"] += 1
+                server = site.serve()
+        ledger.wait_for_accepted(len(ledger.accepted) + 100)
+        load.stop()
+    assert site.stop(server) == 0
+    site.end_deliverer()
+    site.deliver()
+    print(killed, ledger.statuses, len(ledger.accepted), "accepted")
+    assert min(killed.values()) > 0
+    ledger.check(site.content)
+
+
+def test_kill_9_of_cgi_requests_loses_nothing(site):
+    seed = int(os.environ.get("HOOKSPOOL_SEED", "0")) or random.randrange(1, 1 << 32)
+    print(f"HOOKSPOOL_SEED={seed}")
+    chance = random.Random(seed)
+    ledger = Ledger()
+
+    def post(number):
+        marker = f"cgi-{number}"
+        body = sign.body(b'[{"id":"%s"}]' % marker.encode(), marker)
+        ledger.sending(marker)
+        child = subprocess.Popen([PROGRAM], stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                 env={**site.environment(), **variables(body)})
+        try:
+            child.stdin.write(body)
+            child.stdin.close()
+        except BrokenPipeError:
+            pass
+        if number % 2:
+            time.sleep(delays[number])
+            child.kill()
+        output = child.stdout.read()
+        child.wait(60)
+        if output:
+            ledger.answered(marker, Answer.parse(output))
+
+    delays = [chance.random() * (0.2 if SANITIZED else 0.02) for _ in range(100)]
+    for first in range(0, 100, 10):
+        all_at_once([lambda number=number: post(number) for number in range(first, first + 10)])
+    site.deliver()
+    print(ledger.statuses)
+    assert len(ledger.accepted) >= 50
+    ledger.check(site.content)
+
+
+def test_sigterm_under_load_answers_what_is_in_flight(make_site):
+    site = make_site(deliver="auto")
+    ledger = Ledger()
+    server = site.serve()
+    body = sign.body(b'[{"id":"half","text":"%s"}]' % (b"x" * 100000), "half")
+    message = fastcgi.begin(keep=False) + fastcgi.params(variables(body)) + fastcgi.stream(fastcgi.STDIN, body, chunk=1000)
+    with Load(site.socket, ledger, senders=8):
+        ledger.wait_for_accepted(100)
+        halves = [fastcgi.Connection(site.socket) for _ in range(8)]
+        for half in halves:
+            half.send(message[:50000])
+        wait_for(lambda: all(unread(half) == 0 for half in halves), "the halves are being read")
+        server.send_signal(signal.SIGTERM)
+        for half in halves:
+            half.send(message[50000:])
+        told = [Answer.parse(half.answer()) for half in halves]
+        assert server.wait(15 if SANITIZED else 5) == 0
+    ledger.sending("half")
+    for answer in told:
+        assert answer.status == 200
+        ledger.answered("half", answer)
+    site.end_deliverer()
+    site.deliver()
+    print(ledger.statuses)
+    ledger.check(site.content)
+
+
+def unread(connection):
+    """What the program has not read yet."""
+    queued = array.array("i", [0])
+    fcntl.ioctl(connection.socket, termios.TIOCOUTQ, queued)
+    return queued[0]
+
+
+HANGS = """
+target "hangs" {
+    run = {"/bin/sh", "-c", "trap '' TERM; echo begun >> $0; while :; do sleep 1; done", "%s"}
+}
+"""
+
+
+@pytest.mark.parametrize("deliver", ["manual", "auto"])
+def test_sigterm_waits_neither_for_a_silent_sender_nor_for_a_script(make_site, tmp_path, deliver):
+    begun = tmp_path / "begun"
+    site = make_site(deliver=deliver, targets=HANGS % begun)
+    server = site.serve()
+    if deliver == "auto":
+        assert site.post_fastcgi(sign.body()).status == 200
+        wait_for(begun.exists, "the script hangs")
+    silent, half = fastcgi.Connection(site.socket), fastcgi.Connection(site.socket)
+    half.send(fastcgi.begin() + fastcgi.params(variables(b"x" * 1000)) + fastcgi.record(fastcgi.STDIN, b"x" * 10))
+    wait_for(lambda: unread(half) == 0, "it is being read")
+    server.send_signal(signal.SIGTERM)
+    assert server.wait(15 if SANITIZED else 5) == 0
+    silent.close()
+    half.close()
+
+
+def test_a_receiver_that_was_killed_leaves_its_socket_free(site):
+    server = site.serve()
+    site.stop(server, signal.SIGKILL)
+    assert site.socket.exists()
+    site.serve()
+    assert site.post_fastcgi(sign.body()).status == 200
+
+
+def test_a_second_receiver_does_not_take_the_socket(site):
+    site.serve()
+    second = site.run("-c", site.conf, "serve", "-s", site.socket)
+    assert second.returncode != 0
+    assert b"fcgi.sock" in second.stderr
+    assert site.post_fastcgi(sign.body()).status == 200
+
+
+def test_a_torn_tail_is_dropped_and_damage_is_set_aside(site):
+    """An unlocked segment with a good line, a damaged one, a good one and a torn one."""
+    for nonce in ("a", "b", "c", "d"):
+        assert site.post_cgi(sign.body(b'[{"id":"%s"}]' % nonce.encode(), nonce)).status == 200
+    segments = sorted(site.spool.glob("journal/*.jsonl"))
+    lines = [segment.read_bytes() for segment in segments]
+    assert len(lines) == 4
+    lines[1] = lines[1].replace(b'"id":"b"', b'"id":"B"')
+    lines[3] = lines[3][:-20]
+    for segment in segments[1:]:
+        segment.unlink()
+    segments[0].write_bytes(b"".join(lines))
+    site.deliver()
+    assert [line[-11:] for line in site.records()] == [b'{"id":"a"}}', b'{"id":"c"}}']
+    damaged = b"".join(path.read_bytes() for path in site.spool.glob("damaged/*"))
+    assert b'"id":\\"B\\"' in damaged or b'"id":"B"' in damaged
+    assert b'"id":"d"' not in damaged
+
+
+def test_a_lost_state_loses_nothing(site):
+    for nonce in ("a", "b"):
+        assert site.post_cgi(sign.body(nonce=nonce)).status == 200
+    site.deliver()
+    for path in site.spool.glob("state.db*"):
+        path.unlink()
+    assert site.post_cgi(sign.body(nonce="a")).status == 200
+    assert site.post_cgi(sign.body(nonce="c")).status == 200
+    site.deliver()
+    assert len(site.records()) == 3  # `a` was known from the archive
+
+
+def test_a_second_deliverer_yields(make_site):
+    site = make_site(deliver="auto")
+    site.serve()
+    first = wait_for(site.deliverer, "there is a deliverer")
+    site.deliver()
+    assert site.deliverer() == first and is_alive(first)

@@ -1,0 +1,190 @@
+"""The operator's commands: check, sign, verify."""
+
+import json
+import re
+import subprocess
+
+import pytest
+
+import sign
+from sites import PROGRAM, SAMPLES, sample
+from test_answers import ACCEPTED, REFUSED
+
+GOOD = """spool = "spool"
+deliver = "manual"
+endpoint "/webhook" {
+    scheme = "unified"
+    secret_file = "secrets"
+    connections = {}
+    max_body = "10M"
+}
+target "records" {
+    file = "out/%{object_type}/%{date}.jsonl"
+}
+target "crm" {
+    run = {"/bin/cat", "--quiet"}
+    match = {"object_type=crm_*", "event=updated"}
+    timeout = "30s"
+    batch = 1
+    workers = 1
+    retry_for = "3d"
+}
+"""
+ENDPOINT = 'endpoint "/webhook" {\n    scheme = "unified"\n    secret_file = "secrets"\n}\n'
+
+
+@pytest.mark.parametrize("case, old, new, line, words", [
+    ("unknown option", 'deliver = "manual"', 'colour = "red"', 2, "colour"),
+    ("unknown option of an endpoint", "connections = {}", 'colour = "red"', 6, "colour"),
+    ("unknown option of a target", "batch = 1", 'colour = "red"', 15, "colour"),
+    ("unknown section", 'target "crm" {', 'source "crm" {', 12, "source"),
+    ("not a number", "batch = 1", 'batch = "many"', 16, "batch"),
+    ("not in range", "batch = 1", "batch = 0", 16, "batch"),
+    ("not in range above", "workers = 1", "workers = 1000", 17, "workers"),
+    ("a list for a value", '"3d"', '{"3d"}', 18, ""),
+    ("bad unit of size", '"10M"', '"10Q"', 7, "max_body"),
+    ("bad unit of time", '"30s"', '"30 fortnights"', 15, "timeout"),
+    ("no unit of time", '"30s"', '"30"', 15, "timeout"),
+    ("negative", '"10M"', '"-1"', 7, "max_body"),
+    ("not one of the words", '"manual"', '"sometimes"', 2, "deliver"),
+    ("unknown scheme", '"unified"', '"magic"', 4, "magic"),
+    ("unknown field in match", "object_type=crm", "colour=crm", 14, "colour"),
+    ("no field in match", "object_type=crm_*", "crm", 14, "match"),
+    ("unknown template", "%{object_type}", "%{colour}", 10, "colour"),
+    ("relative script", "/bin/cat", "cat", 13, ""),
+    ("two endpoints with one path", 'target "records" {', ENDPOINT + 'target "records" {', range(9, 14), "/webhook"),
+    ("two targets with one name", 'target "crm"', 'target "records"', range(12, 20), "records"),
+    ("neither file nor run", '    file = "out/%{object_type}/%{date}.jsonl"\n', "", range(9, 11), "records"),
+    ("no secret_file", '    secret_file = "secrets"\n', "", range(3, 8), "secret_file"),
+    ("path without slash", '"/webhook"', '"webhook"', range(3, 9), "webhook"),
+    ("path with dots", '"/webhook"', '"/../webhook"', range(3, 9), "webhook"),
+    ("syntax", "connections = {}", "connections = {", range(6, 9), ""),
+    ("no such secret", '"secrets"', '"secret"', range(3, 9), "secret"),
+    ("secret is a folder", '"secrets"', '"/etc"', range(3, 9), "/etc"),
+], ids=lambda value: value.replace(" ", "-") if isinstance(value, str) and len(value) > 3 and value[0].isalpha() else "")
+def test_check_names_file_line_and_reason(site, case, old, new, line, words):
+    assert GOOD.count(old) == 1, "the row changes one place"
+    site.write(site.conf, GOOD.replace(old, new))
+    done = site.run("-c", site.conf, "check")
+    said = (done.stdout + done.stderr).decode()
+    assert done.returncode == 78, said
+    found = re.search(rf"{re.escape(str(site.conf))}:(\d+): (.*)", said)
+    assert found, said
+    assert int(found.group(1)) in ([line] if isinstance(line, int) else line), said
+    assert words in found.group(2), said
+    assert not site.spool.exists()
+
+
+@pytest.mark.parametrize("case, spoil, words", [
+    ("readable by others", lambda site: site.secret.chmod(0o604), "secrets"),
+    ("writable by others", lambda site: site.secret.chmod(0o602), "secrets"),
+    ("empty", lambda site: site.write(site.secret, ""), "secrets"),
+    ("a blank line only", lambda site: site.write(site.secret, "\n"), "secrets"),
+], ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize("command", ["check", "serve", "cgi"])
+def test_a_bad_secret_is_named_and_nothing_starts(site, command, case, spoil, words):
+    site.write(site.conf, GOOD)
+    spoil(site)
+    if command == "cgi":
+        body = sign.body()
+        from sites import Answer, variables
+        done = subprocess.run([PROGRAM], input=body, capture_output=True, timeout=60,
+                              env={**site.environment(), **variables(body)})
+        answer = Answer.parse(done.stdout)
+        assert answer.status == 500 and b"secret" not in answer.body
+    else:
+        done = site.run("-c", site.conf, command, *(["-s", site.socket] if command == "serve" else []))
+        assert done.returncode == 78
+    said = (done.stderr if command == "cgi" else done.stdout + done.stderr).decode()
+    found = re.search(rf"{re.escape(str(site.conf))}:(\d+): (.*)", said)
+    assert found and int(found.group(1)) in range(3, 9) and words in found.group(2), said
+    assert not site.socket.exists() and not site.journal()
+
+
+def test_check_refuses_a_configuration_that_others_can_write(site):
+    site.write(site.conf, GOOD, 0o646)
+    done = site.run("-c", site.conf, "check")
+    assert done.returncode == 78
+    assert str(site.conf) in (done.stdout + done.stderr).decode()
+
+
+def test_check_says_what_it_will_do(site):
+    site.write(site.conf, GOOD)
+    done = site.run("-c", site.conf, "check")
+    said = done.stdout.decode()
+    assert done.returncode == 0, done.stderr.decode()
+    for word in ("/webhook", "unified", str(site.spool), "records", "crm", "/bin/cat", "object_type=crm_*", "manual"):
+        assert word in said, word
+    assert sign.SECRET.decode() not in said
+
+
+def test_a_configuration_beside_the_program_is_found(site):
+    env = site.environment()
+    del env["HOOKSPOOL_CONF"]
+    beside = site.folder / "bin"
+    beside.mkdir()
+    (beside / "hookspool").write_bytes(PROGRAM.read_bytes())
+    (beside / "hookspool").chmod(0o755)
+    site.write(beside / "hookspool.conf", site.conf.read_text())
+    done = subprocess.run([beside / "hookspool", "check"], capture_output=True, env=env, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["serve", "--nonsense"], ["sign"], ["deliver", "x"], ["-x", "check"]])
+def test_wrong_usage_is_64(site, arguments):
+    done = site.run(*arguments)
+    assert done.returncode == 64
+    assert done.stderr
+
+
+@pytest.mark.parametrize("options", [
+    [], ["--algorithm", "sha1"], ["--algorithm", "sha256"], ["--algorithm", "both"],
+    ["--encoding", "hex"], ["--encoding", "base64"], ["--algorithm", "sha256", "--encoding", "hex", "--endpoint", "/webhook"],
+], ids=" ".join)
+def test_sign_to_curl_is_accepted(site, options):
+    port = site.lighttpd()
+    data = site.folder / "data.json"
+    data.write_bytes(b'[\n  {"id": "1", "name": "Zo\xc3\xab", "n": 1.0}\n]\n')
+    payload = site.run("-c", site.conf, "sign", *options, data).stdout
+    curl = subprocess.run(["curl", "-sS", "--data-binary", "@-", "-H", "Content-Type: application/json",
+                           f"http://127.0.0.1:{port}/webhook"], input=payload, capture_output=True, timeout=60)
+    answer = json.loads(curl.stdout)
+    assert (answer["status"], answer["records"]) == ("accepted", 1)
+    site.deliver()
+    assert site.records()[0].endswith(b'"data":{"id":"1","name":"Zo\xc3\xab","n":1.0}}')
+
+
+def test_sign_says_what_it_is_told(site):
+    told = {"--object": "hris_employee", "--type": "INITIAL-COMPLETE", "--event": "created", "--connection": "c9",
+            "--nonce": "n9"}
+    done = site.run("-c", site.conf, "sign", *[word for pair in told.items() for word in pair], "-", input=b'{"id":1}')
+    payload = json.loads(done.stdout)
+    webhook = payload["webhook"]
+    assert [webhook["object_type"], payload["type"], webhook["event"], webhook["connection_id"], payload["nonce"]] \
+        == list(told.values())
+    assert payload["sig"] == sign.mac("sha1", "base64", b'{"id":1}', "n9")
+    assert payload["sig256"] == sign.mac("sha256", "base64", b'{"id":1}', "n9")
+
+
+@pytest.mark.parametrize("data", [b"", b"[", b"1", b'"x"', b"[1,]", b"[] []"])
+def test_sign_refuses_what_is_no_data(site, data):
+    done = site.run("-c", site.conf, "sign", "-", input=data)
+    assert done.returncode not in (0, 1) and done.stderr and not done.stdout
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_verify_accepts(site, name):
+    done = site.run("-c", site.conf, "verify", SAMPLES / f"{name}.json")
+    assert done.returncode == 0 and done.stdout.startswith(b"accepted"), done.stderr
+    assert site.run("-c", site.conf, "verify", "-", input=sample(name)).stdout == done.stdout
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_verify_says_why_it_refuses(site, name):
+    done = site.run("-c", site.conf, "verify", SAMPLES / f"{name}.json")
+    said = (done.stdout + done.stderr).decode()
+    assert done.returncode == 1 and "sig" in said
+    body = json.loads(sample(name))
+    right = sign.mac("sha1", "base64", json.dumps(body["data"], ensure_ascii=False, separators=(",", ":")).encode(),
+                     body["nonce"])
+    assert right not in said, "the right signature is shown nowhere"
