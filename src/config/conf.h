@@ -19,7 +19,8 @@ struct conf_endpoint {
 	const char *path;        /* "/webhook": begins with '/', has no trailing '/', no "..", no query */
 	const char *scheme;      /* a name that scheme_find() knows */
 	const char *secret_file; /* absolute */
-	struct span *secrets;    /* one a line of secret_file, at least one, none empty, NUL-terminated behind len */
+	struct span
+		*secrets; /* one a line of secret_file, at least one, none empty, NUL-terminated behind len; or NULL */
 	size_t secret_count;
 	unsigned algorithms;      /* of CONF_SHA1 | CONF_SHA256, what may prove an event; both by default */
 	const char **connections; /* ids allowed; none: all */
@@ -72,11 +73,12 @@ struct conf {
  * exists. The caller frees. NULL: none; then a message that lists where it looked was given to log_warnx. */
 char *conf_find(const char *given);
 
-/* Reads and checks the file, the secrets and their modes. NULL after every problem found was reported through
- * `complain`
- * ("FILE:LINE: what is wrong; what to do", one call each). Never prints a secret. Free with conf_free. */
+/* Reads and checks the file and, with_secrets, the secrets and their modes. Without, secrets are NULL: the deliverer
+ * has no use for them, and can be a user that may not read them. NULL after every problem found was reported through
+ * `complain` ("FILE:LINE: what is wrong; what to do", one call each, in the order of the lines; "FILE: …" where it is
+ * about no line). Never tells a secret. Free with conf_free. One thread at a time: libConfuse has one scanner. */
 typedef void conf_complain(void *arg, const char *message);
-struct conf *conf_read(const char *path, conf_complain *complain, void *arg);
+struct conf *conf_read(const char *path, bool with_secrets, conf_complain *complain, void *arg);
 
 /* Takes NULL. Secrets are overwritten first. */
 void conf_free(struct conf *conf);

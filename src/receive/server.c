@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -22,10 +23,11 @@
 #include "receive/receive.h"
 #include "receive/store.h"
 
-#define ACCEPTORS_FIRST 2
+#define ACCEPTORS_FIRST 4
 #define ACCEPTORS_MAX   32
 #define ACCEPTOR_STACK  (256u << 10)         /* bytes */
 #define SILENCE_MAX     (15 * CLOCK_SECOND)  /* a new connection that says nothing */
+#define SLOW_AFTER      (CLOCK_SECOND / 20)  /* a request that takes longer to read waits for its sender */
 #define REQUEST_MAX     (120 * CLOCK_SECOND) /* from a request's first byte to the last of its body */
 #define DRAIN_MAX       (3 * CLOCK_SECOND)   /* the same, once the server is stopping */
 #define BATCH_MAX       256                  /* jobs in one commit */
@@ -36,7 +38,8 @@ struct connection {
 	int fd;
 	bool fresh;       /* has not carried a request yet */
 	bool watched;     /* epoll knows it */
-	int64_t deadline; /* us, monotonic; 0: none */
+	int64_t began_at; /* us, monotonic: when its present request's first byte was there */
+	int64_t deadline; /* the same; 0: none */
 	struct connection *previous, *next;
 };
 
@@ -135,7 +138,8 @@ static void connection_serve(struct server *server, struct connection *c)
 		return;
 	}
 	pthread_mutex_lock(&server->lock);
-	c->deadline = clock_monotonic() + (server->stopping ? DRAIN_MAX : REQUEST_MAX);
+	c->began_at = clock_monotonic();
+	c->deadline = c->began_at + (server->stopping ? DRAIN_MAX : REQUEST_MAX);
 	list_append(&server->reading, c);
 	pthread_mutex_unlock(&server->lock);
 	c->fresh = false;
@@ -204,6 +208,16 @@ static void acceptor_add(struct server *server)
 	pthread_attr_destroy(&attributes);
 }
 
+/* Called with the lock held. While all acceptors are busy with requests that are all there, another one would only take
+ * the processor from them; when a request waits for its sender, others must not wait for it. */
+static void acceptor_add_if_stuck(struct server *server)
+{
+	const struct connection *oldest = server->reading.head.next;
+	if (server->acceptors_free == 0 && oldest != &server->reading.head &&
+	    clock_monotonic() - oldest->began_at > SLOW_AFTER)
+		acceptor_add(server);
+}
+
 /* Waits for one event and sees it through. False: there was none in that time (ms; -1: for ever), or the server stops.
  */
 static bool event_handle(struct server *server, int timeout)
@@ -215,8 +229,8 @@ static bool event_handle(struct server *server, int timeout)
 	if (n == 0 || event.data.ptr == &stop_mark)
 		return false;
 	pthread_mutex_lock(&server->lock);
-	if (--server->acceptors_free == 0)
-		acceptor_add(server);
+	server->acceptors_free--;
+	acceptor_add_if_stuck(server);
 	struct connection *c = event.data.ptr;
 	if (event.data.ptr != &listener_mark)
 		list_remove(c);
@@ -318,9 +332,10 @@ static void *committer_run(void *arg)
 
 /* The main thread: signals, children, the clock. */
 
-/* Cuts off connections whose time is up. A descriptor that libfcgi closes this very moment may already be another
- * connection's: that one's request fails unacknowledged, and is sent again. */
-static void watch_deadlines(struct server *server)
+/* Cuts off connections whose time is up, and adds an acceptor where they hold all there are. A descriptor that libfcgi
+ * closes this very moment may already be another connection's: that one's request fails unacknowledged, and is sent
+ * again. */
+static void watch_connections(struct server *server)
 {
 	int64_t now = clock_monotonic();
 	struct connections *const lists[] = {&server->idle, &server->reading};
@@ -329,6 +344,7 @@ static void watch_deadlines(struct server *server)
 		for (struct connection *c = lists[i]->head.next; c != &lists[i]->head; c = c->next)
 			if (c->deadline != 0 && now > c->deadline)
 				fcgi_abort(c->fd);
+	acceptor_add_if_stuck(server);
 	pthread_mutex_unlock(&server->lock);
 }
 
@@ -352,7 +368,7 @@ static void watch(struct server *server, const sigset_t *signals)
 			return;
 		if (server->options->tick != NULL)
 			server->options->tick(server->options->arg);
-		watch_deadlines(server);
+		watch_connections(server);
 	}
 }
 
@@ -376,7 +392,7 @@ static void drain(struct server *server)
 			until.tv_sec++;
 			if (pthread_timedjoin_np(server->acceptors[i], NULL, &until) == 0)
 				break;
-			watch_deadlines(server);
+			watch_connections(server);
 		}
 	}
 	epoll_ctl(server->epoll_fd, EPOLL_CTL_DEL, server->stop_fd, NULL);
@@ -437,12 +453,21 @@ static void server_close(struct server *server)
 	pthread_mutex_destroy(&server->lock);
 }
 
+/* What a large body took goes back to the system when it is freed, and many threads do not keep a heap each. */
+static void limit_memory(void)
+{
+	mallopt(M_ARENA_MAX, 2);
+	mallopt(M_MMAP_THRESHOLD, 128 << 10);
+	mallopt(M_TRIM_THRESHOLD, 256 << 10);
+}
+
 int server_run(const struct conf *conf, const struct server_options *options)
 {
 	static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD};
 	struct server server = {.options = options, .store = {.spool = SPOOL_NONE, .segment = SEGMENT_NONE}};
 	pthread_t committer;
 	sigset_t signals;
+	limit_memory();
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&signals);
 	for (size_t i = 0; i < sizeof handled / sizeof handled[0]; i++)
