@@ -34,6 +34,7 @@
 static char folder[] = "/tmp/hookspool-conf-XXXXXX";
 static char conf_path[64];
 
+/* Valid until three more were asked for. */
 static char *in_folder(const char *name)
 {
 	static char paths[4][128];
@@ -116,7 +117,9 @@ static const struct {
 	{LEAST "keep += 7d\n", {"6 append to non-list option 'keep'"}},
 	{LEAST "endpoint {\n", {"6 missing title"}},
 	{LEAST "}\n", {"6 unexpected closing brace"}},
-	{LEAST "target t {\nfile = /srv/x\n", {"8 premature end of file; a closing brace"}},
+	{LEAST "target t {\nfile = /srv/x\n", {"6 brace that is opened here is not closed; add }"}},
+	{TARGET("run = {\"/bin/cat\",\n"), {"6 brace that is opened here is not closed; add }"}},
+	{LEAST "target t {\nrun = {/bin/cat", {"7 premature end of file; a closing brace"}},
 	{ENDPOINT("connections = {a b}"), {"5 unexpected token 'b'; is a quote, a comma"}},
 	{"endpoint \"/hook\" {\nconnections = {\n}\n=\n", {"4 unexpected token '='"}},
 	{LEAST "keep = \"7d\nremember = \"30d\"\n", {"6 string does not end on its line; add \""}},
@@ -453,7 +456,8 @@ static size_t problems_with_secret(void)
 static void test_secret_of_a_group(void **state)
 {
 	(void)state;
-	const char *path = in_folder("secret");
+	char path[64];
+	snprintf(path, sizeof path, "%s/secret", folder);
 	assert_int_equal(chmod(path, 0640), 0);
 	if (geteuid() != 0) {
 		assert_int_equal(problems_with_secret(), 1);
@@ -614,7 +618,8 @@ static void copy_this_program(const char *to)
 static void test_find(void **state)
 {
 	(void)state;
-	char *program = in_folder("program"), answer[512];
+	char program[64], answer[512];
+	snprintf(program, sizeof program, "%s/program", folder);
 	copy_this_program(program);
 	for (size_t i = 0; i < sizeof searches / sizeof searches[0]; i++) {
 		unlink(conf_path);

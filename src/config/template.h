@@ -1,0 +1,24 @@
+/* The fields of an event as a configuration names them: in a file target's path, "/srv/%{object_type}/%{date}.jsonl",
+ * and in a match. */
+#ifndef HOOKSPOOL_TEMPLATE_H
+#define HOOKSPOOL_TEMPLATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+#include "config/problems.h"
+
+/* "endpoint" and the sender's fields. In a path there are also "date" (UTC, YYYY-MM-DD) and "hour" (HH) of
+ * received_at. */
+bool template_is_field(const char *name);
+
+/* Reports what is wrong with a path as the file has it, before it is made absolute. False if something was. */
+bool template_check(const char *path, unsigned line, struct problems *problems);
+
+/* Appends the path with each placeholder replaced. `value` appends the plain value of a field, date or hour; here it is
+ * encoded (text_component). 0, or -1 with errno ENOMEM, or as `value` left it. */
+int template_expand(const char *path, int (*value)(void *arg, const char *name, struct buf *out), void *arg,
+		    struct buf *out);
+
+#endif
