@@ -132,10 +132,11 @@ int spool_own(const struct spool *spool, int fd)
 	return fchmod(fd, spool->file_mode);
 }
 
-int spool_trigger_listen(const struct spool *spool)
+/* Only a FIFO will do: a byte written to a file in its place would wake nobody. */
+static int open_trigger(const struct spool *spool, int flags)
 {
 	struct stat st;
-	int fd = openat(spool->fd, "trigger", O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(spool->fd, "trigger", flags | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode))) {
 		close_fd(&fd);
 		errno = EINVAL;
@@ -143,13 +144,17 @@ int spool_trigger_listen(const struct spool *spool)
 	return fd;
 }
 
+int spool_trigger_listen(const struct spool *spool)
+{
+	return open_trigger(spool, O_RDWR);
+}
+
 enum spool_wake spool_trigger(struct spool *spool)
 {
 	/* The second time around is for a reader that came back: the old end answers EPIPE, a new one may be open. */
 	for (int tries = 0; tries < 2; tries++) {
 		if (spool->trigger_fd < 0)
-			spool->trigger_fd =
-				openat(spool->fd, "trigger", O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+			spool->trigger_fd = open_trigger(spool, O_WRONLY);
 		if (spool->trigger_fd < 0)
 			return errno == ENXIO ? SPOOL_ASLEEP : SPOOL_WAKE_FAILED;
 		if (write(spool->trigger_fd, "", 1) == 1 || errno == EAGAIN)
