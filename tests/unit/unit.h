@@ -80,7 +80,8 @@ static inline const char *unit_path(const char *folder, const char *name)
 	static char paths[4][4096];
 	static unsigned turn;
 	char *path = paths[turn++ % 4];
-	snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+	int n = snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+	assert_true(n > 0 && (size_t)n < sizeof paths[0]);
 	return path;
 }
 
@@ -113,7 +114,7 @@ static inline struct buf unit_read(const char *path)
 static inline struct buf unit_sample(const char *name)
 {
 	const char *srcdir = getenv("srcdir");
-	char folder[4096];
+	char folder[3072];
 	snprintf(folder, sizeof folder, "%s/tests/samples", srcdir != NULL ? srcdir : ".");
 	return unit_read(unit_path(folder, name));
 }
