@@ -87,7 +87,7 @@ static const struct {
 };
 
 /* Where one thing on a line is wrong, what libConfuse says next about the same line is its echo. */
-static void note_problem(cfg_t *section, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void note_problem(cfg_t *section, const char *format, va_list args)
 {
 	char text[256];
 	size_t i = 0;

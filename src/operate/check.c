@@ -1,0 +1,238 @@
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fsio.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "config/template.h"
+#include "operate/command.h"
+
+/* A line of the report: what it is about, and what follows in the caller's own printf. */
+static void begin(const char *indent, const char *label)
+{
+	printf("%s%-*s ", indent, 15 - (int)strlen(indent), label);
+}
+
+static void print_size(const char *label, uint64_t bytes)
+{
+	char text[TEXT_HUMAN_SIZE];
+	text_human_size(bytes, text);
+	begin("  ", label);
+	puts(text);
+}
+
+static void print_duration(const char *label, int64_t us)
+{
+	char text[TEXT_HUMAN_SIZE];
+	text_human_duration(us, text);
+	begin("  ", label);
+	puts(text);
+}
+
+static void print_free_space(const struct conf *conf, const char *folder)
+{
+	uint64_t bytes, inodes;
+	char space[TEXT_HUMAN_SIZE], reserve[TEXT_HUMAN_SIZE];
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fsio_free_space(fd, &bytes, &inodes) < 0) {
+		log_warn("cannot ask for the free space of %s", folder);
+	} else {
+		text_human_size(bytes, space);
+		text_human_size(conf->reserve, reserve);
+		begin("  ", "free");
+		printf("%s; below %s (reserve) senders are told to try again later\n", space, reserve);
+		if (bytes < conf->reserve)
+			log_warnx("%s has less free space than the reserve: nothing will be accepted", folder);
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
+/* What this user can do with the spool, or with the folder that it will be made in. NULL: nothing. */
+static const char *spool_state(const struct conf *conf, const char *folder, bool is_there)
+{
+	struct stat st;
+	bool known = stat(folder, &st) == 0;
+	if (known && !S_ISDIR(st.st_mode)) {
+		log_warnx("the spool cannot be used: %s is no folder", folder);
+		return NULL;
+	}
+	if (!known || access(folder, R_OK | W_OK | X_OK) < 0) {
+		log_warn("the spool cannot be used by this user: %s", folder);
+		return NULL;
+	}
+	if (!is_there)
+		return "is not there yet; this user can make it";
+	if (st.st_mode & S_IWOTH) {
+		log_warnx("the spool will not be used, because everybody can write there: chmod o-w %s", conf->spool);
+		return NULL;
+	}
+	return "is there; this user can write to it";
+}
+
+/* A spool that is not there is made by its first user, but not the folder that it stands in. */
+static void print_spool(const struct conf *conf)
+{
+	char parent[PATH_MAX];
+	bool is_there = access(conf->spool, F_OK) == 0 || errno != ENOENT;
+	snprintf(parent, sizeof parent, "%s", conf->spool);
+	const char *folder = is_there ? conf->spool : dirname(parent);
+	begin("", "spool");
+	puts(conf->spool);
+	const char *state = spool_state(conf, folder, is_there);
+	begin("  ", "state");
+	puts(state == NULL ? "cannot be used" : state);
+	if (state != NULL)
+		print_free_space(conf, folder);
+	if (conf->has_group) {
+		begin("  ", "group");
+		printf("id %u may read and write\n", (unsigned)conf->group);
+	}
+}
+
+static void print_endpoint(const struct conf_endpoint *e)
+{
+	static const char *const algorithms[] = {
+		[CONF_SHA1] = "SHA-1",
+		[CONF_SHA256] = "SHA-256",
+		[CONF_SHA1 | CONF_SHA256] = "SHA-1 or SHA-256, both right where both are there",
+	};
+	putchar('\n');
+	begin("", "endpoint");
+	puts(e->path);
+	begin("  ", "scheme");
+	printf("%s, signed with %s\n", e->scheme, algorithms[e->algorithms]);
+	begin("  ", "secrets");
+	printf("%zu in %s\n", e->secret_count, e->secret_file);
+	for (size_t i = 0; i < e->secret_count; i++) {
+		const struct span *s = &e->secrets[i];
+		if (strchr(" \t", s->ptr[0]) != NULL || strchr(" \t", s->ptr[s->len - 1]) != NULL)
+			log_warnx("%s: secret %zu begins or ends with white space, which is taken as a part of it",
+				  e->secret_file, i + 1);
+	}
+	begin("  ", "connections");
+	for (size_t i = 0; i < e->connection_count; i++)
+		printf("%s%s", i == 0 ? "only " : ", ", e->connections[i]);
+	puts(e->connection_count == 0 ? "all" : "");
+	print_size("max_body", e->max_body);
+}
+
+/* An event such as comes often. */
+static int append_example(void *arg, const char *name, struct buf *out)
+{
+	static const struct {
+		const char *name, *value;
+	} values[] = {
+		{"type", "VIRTUAL"},
+		{"event", "updated"},
+		{"object_type", "crm_contact"},
+		{"environment", "Production"},
+	};
+	const struct conf *conf = arg;
+	char now[CLOCK_TEXT_SIZE];
+	clock_text(clock_now(), now);
+	if (strcmp(name, "date") == 0)
+		return buf_append(out, now, strlen("2026-11-23"));
+	if (strcmp(name, "hour") == 0)
+		return buf_append(out, now + strlen("2026-11-23T"), strlen("09"));
+	if (strcmp(name, "endpoint") == 0)
+		return buf_str(out, conf->endpoints[0].path);
+	for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+		if (strcmp(name, values[i].name) == 0)
+			return buf_str(out, values[i].value);
+	return buf_str(out, name);
+}
+
+static void print_file(const struct conf *conf, const struct conf_target *t)
+{
+	struct buf example = {0};
+	begin("  ", "file");
+	printf("%s, mode %04o\n", t->file, (unsigned)t->mode);
+	if (template_expand(t->file, append_example, (void *)conf, &example) == 0 && buf_cstr(&example) != NULL &&
+	    strcmp(example.data, t->file) != 0) {
+		begin("  ", "for example");
+		puts(example.data);
+	}
+	buf_fini(&example);
+}
+
+static void print_run(const struct conf_target *t)
+{
+	struct stat st;
+	begin("  ", "run");
+	for (char *const *word = t->run; *word != NULL; word++)
+		printf("%s%s", word == t->run ? "" : " ", **word == '\0' ? "\"\"" : *word);
+	putchar('\n');
+	if (stat(t->run[0], &st) < 0 || access(t->run[0], X_OK) < 0)
+		log_warn("target \"%s\": %s cannot be run by this user", t->name, t->run[0]);
+	else if (!S_ISREG(st.st_mode))
+		log_warnx("target \"%s\": %s is no regular file", t->name, t->run[0]);
+	print_duration("timeout", t->timeout);
+	begin("  ", "batch");
+	printf("%u\n", t->batch);
+	begin("  ", "workers");
+	printf("%u\n", t->workers);
+	print_duration("retry_for", t->retry_for);
+}
+
+static void print_target(const struct conf *conf, const struct conf_target *t)
+{
+	putchar('\n');
+	begin("", "target");
+	puts(t->name);
+	if (t->file != NULL)
+		print_file(conf, t);
+	else
+		print_run(t);
+	begin("  ", "match");
+	for (size_t i = 0; i < t->match_count; i++)
+		printf("%s%s=%s", i == 0 ? "" : " and ", t->matches[i].field, t->matches[i].glob);
+	puts(t->match_count == 0 ? "every event" : "");
+}
+
+static void print_conf(const struct conf *conf)
+{
+	begin("", "configuration");
+	puts(conf->path);
+	print_spool(conf);
+	print_duration("keep", conf->keep);
+	print_duration("remember", conf->remember);
+	print_size("audit_max", conf->audit_max);
+	print_size("in_flight_max", conf->in_flight_max);
+	begin("", "deliver");
+	puts(conf->deliver_auto ? "auto: the receiver starts a deliverer when there is none"
+				: "manual: a service or cron must run `hookspool deliver`");
+	for (size_t i = 0; i < conf->endpoint_count; i++)
+		print_endpoint(&conf->endpoints[i]);
+	for (size_t i = 0; i < conf->target_count; i++)
+		print_target(conf, &conf->targets[i]);
+	if (conf->target_count == 0)
+		log_warnx("%s has no target: what is received will be delivered nowhere", conf->path);
+}
+
+int command_check(const char *conf_path, int argc, char **argv)
+{
+	(void)argv;
+	if (argc != 1)
+		return EX_USAGE;
+	struct conf *conf = command_conf(conf_path, true);
+	if (conf == NULL)
+		return EX_CONFIG;
+	print_conf(conf);
+	conf_free(conf);
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		log_warn("cannot write the report");
+		return EX_IOERR;
+	}
+	return 0;
+}
