@@ -7,6 +7,7 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -24,14 +25,16 @@
 #include "receive/store.h"
 
 #define ACCEPTORS_FIRST 4
-#define ACCEPTORS_MAX   32
-#define ACCEPTOR_STACK  (256u << 10)         /* bytes */
+#define KEEPERS_FIRST   1
+#define CREW_MAX        32
+#define STACK_SIZE      (256u << 10)         /* bytes, of a thread that reads requests */
 #define SILENCE_MAX     (15 * CLOCK_SECOND)  /* a new connection that says nothing */
 #define SLOW_AFTER      (CLOCK_SECOND / 20)  /* a request that takes longer to read waits for its sender */
 #define REQUEST_MAX     (120 * CLOCK_SECOND) /* from a request's first byte to the last of its body */
 #define DRAIN_MAX       (3 * CLOCK_SECOND)   /* the same, once the server is stopping */
-#define BATCH_MAX       256                  /* jobs in one commit */
-#define SEAL_AFTER      (60 * CLOCK_SECOND)  /* without an event */
+#define STOP_SIGNAL     SIGUSR2
+#define BATCH_MAX       256                 /* jobs in one commit */
+#define SEAL_AFTER      (60 * CLOCK_SECOND) /* without an event */
 
 /* A connection: waiting for its next request, or being served. */
 struct connection {
@@ -56,25 +59,30 @@ struct job {
 	struct job *next;
 };
 
+/* Threads of one kind: acceptors take new connections, keepers serve those that were kept or said nothing at first. */
+struct crew {
+	struct server *server;
+	bool (*work)(struct server *server, int timeout);
+	unsigned count, free;
+	pthread_t threads[CREW_MAX];
+};
+
 struct server {
 	const struct server_options *options;
 	struct receive receive;
 	struct store store;
 	int epoll_fd;
-	int stop_fd; /* readable once the server is stopping */
+	int stop_fd; /* readable once the server is stopping: for the keepers */
+
+	atomic_bool stopping;
 
 	pthread_mutex_t lock; /* for what follows */
 	pthread_cond_t queued;
 	struct job *first, **last; /* the commit queue */
 	bool closing;              /* no more jobs will come */
-	bool stopping;
 	struct connections idle, reading;
-	unsigned acceptor_count, acceptors_free;
-	pthread_t acceptors[ACCEPTORS_MAX];
+	struct crew acceptors, keepers;
 };
-
-/* What an epoll event is about, where it is no connection. */
-static char listener_mark, stop_mark;
 
 static void list_init(struct connections *list)
 {
@@ -139,7 +147,7 @@ static void connection_serve(struct server *server, struct connection *c)
 	}
 	pthread_mutex_lock(&server->lock);
 	c->began_at = clock_monotonic();
-	c->deadline = c->began_at + (server->stopping ? DRAIN_MAX : REQUEST_MAX);
+	c->deadline = c->began_at + (atomic_load(&server->stopping) ? DRAIN_MAX : REQUEST_MAX);
 	list_append(&server->reading, c);
 	pthread_mutex_unlock(&server->lock);
 	c->fresh = false;
@@ -169,88 +177,104 @@ static void make_room(struct server *server)
 	nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
-/* Takes one new connection. It is served at once if it says something at once, as web servers do. */
-static void listener_accept(struct server *server)
+static void *crew_run(void *arg)
+{
+	struct crew *crew = arg;
+	while (!atomic_load(&crew->server->stopping) && crew->work(crew->server, -1))
+		;
+	return NULL;
+}
+
+/* Called with the lock held. When no thread can be had, those that are there go on. */
+static void crew_add(struct crew *crew)
+{
+	pthread_attr_t attributes;
+	if (crew->count == CREW_MAX || atomic_load(&crew->server->stopping) || pthread_attr_init(&attributes) != 0)
+		return;
+	pthread_attr_setstacksize(&attributes, STACK_SIZE);
+	if (pthread_create(&crew->threads[crew->count], &attributes, crew_run, crew) == 0) {
+		crew->count++;
+		crew->free++;
+	}
+	pthread_attr_destroy(&attributes);
+}
+
+/* Called with the lock held. While all are busy with requests that are all there, another thread would only take the
+ * processor from them; when a request waits for its sender, others must not wait for it. */
+static void crew_add_if_stuck(struct crew *crew)
+{
+	const struct connection *oldest = crew->server->reading.head.next;
+	if (crew->free == 0 && oldest != &crew->server->reading.head &&
+	    clock_monotonic() - oldest->began_at > SLOW_AFTER)
+		crew_add(crew);
+}
+
+static void crew_begin(struct server *server, struct crew *crew, unsigned first,
+		       bool (*work)(struct server *server, int timeout))
+{
+	crew->server = server;
+	crew->work = work;
+	pthread_mutex_lock(&server->lock);
+	for (unsigned i = 0; i < first; i++)
+		crew_add(crew);
+	pthread_mutex_unlock(&server->lock);
+}
+
+/* One request of a connection that has something to say, by a member of this crew. */
+static void crew_serve(struct crew *crew, struct connection *c)
+{
+	pthread_mutex_lock(&crew->server->lock);
+	crew->free--;
+	crew_add_if_stuck(crew);
+	pthread_mutex_unlock(&crew->server->lock);
+	connection_serve(crew->server, c);
+	pthread_mutex_lock(&crew->server->lock);
+	crew->free++;
+	pthread_mutex_unlock(&crew->server->lock);
+}
+
+/* Takes one new connection; it is served at once if it says something at once, as web servers do. False: the server
+ * stops, or nobody stands at the door (timeout 0). The wait is in accept4, which wakes one thread for one connection;
+ * epoll_wait would wake several. A signal ends it. */
+static bool connection_accept(struct server *server, int timeout)
 {
 	char first;
 	int fd = accept4(server->options->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	if (fd < 0) {
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
 			make_room(server);
-		return;
+		return timeout != 0 || errno == EINTR;
 	}
 	struct connection *c = calloc(1, sizeof *c);
 	if (c == NULL) {
 		close(fd);
-		return;
+		return true;
 	}
 	c->fd = fd;
 	c->fresh = true;
 	if (recv(fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) == 1)
-		connection_serve(server, c);
+		crew_serve(&server->acceptors, c);
 	else
 		connection_rest(server, c);
+	return true;
 }
 
-static void *acceptor_run(void *arg);
-
-/* Called with the lock held. When no thread can be had, those that are there go on. */
-static void acceptor_add(struct server *server)
-{
-	pthread_attr_t attributes;
-	if (server->acceptor_count == ACCEPTORS_MAX || server->stopping || pthread_attr_init(&attributes) != 0)
-		return;
-	pthread_attr_setstacksize(&attributes, ACCEPTOR_STACK);
-	if (pthread_create(&server->acceptors[server->acceptor_count], &attributes, acceptor_run, server) == 0) {
-		server->acceptor_count++;
-		server->acceptors_free++;
-	}
-	pthread_attr_destroy(&attributes);
-}
-
-/* Called with the lock held. While all acceptors are busy with requests that are all there, another one would only take
- * the processor from them; when a request waits for its sender, others must not wait for it. */
-static void acceptor_add_if_stuck(struct server *server)
-{
-	const struct connection *oldest = server->reading.head.next;
-	if (server->acceptors_free == 0 && oldest != &server->reading.head &&
-	    clock_monotonic() - oldest->began_at > SLOW_AFTER)
-		acceptor_add(server);
-}
-
-/* Waits for one event and sees it through. False: there was none in that time (ms; -1: for ever), or the server stops.
- */
-static bool event_handle(struct server *server, int timeout)
+/* Waits for a resting connection that has something to say, and serves it. False: there was none in that time (ms; -1:
+ * for ever), or the server stops. */
+static bool connection_wake(struct server *server, int timeout)
 {
 	struct epoll_event event;
 	int n = epoll_wait(server->epoll_fd, &event, 1, timeout);
 	if (n < 0)
 		return errno == EINTR;
-	if (n == 0 || event.data.ptr == &stop_mark)
+	struct connection *c = n == 0 ? NULL : event.data.ptr;
+	if (c == NULL)
 		return false;
 	pthread_mutex_lock(&server->lock);
-	server->acceptors_free--;
-	acceptor_add_if_stuck(server);
-	struct connection *c = event.data.ptr;
-	if (event.data.ptr != &listener_mark)
-		list_remove(c);
+	list_remove(c);
 	pthread_mutex_unlock(&server->lock);
-	if (event.data.ptr == &listener_mark)
-		listener_accept(server);
-	else
-		connection_serve(server, c);
-	pthread_mutex_lock(&server->lock);
-	server->acceptors_free++;
-	pthread_mutex_unlock(&server->lock);
+	crew_serve(&server->keepers, c);
 	return true;
-}
-
-static void *acceptor_run(void *arg)
-{
-	struct server *server = arg;
-	while (event_handle(server, -1))
-		;
-	return NULL;
 }
 
 /* The committer. */
@@ -332,7 +356,7 @@ static void *committer_run(void *arg)
 
 /* The main thread: signals, children, the clock. */
 
-/* Cuts off connections whose time is up, and adds an acceptor where they hold all there are. A descriptor that libfcgi
+/* Cuts off connections whose time is up, and adds a thread where they hold all there are. A descriptor that libfcgi
  * closes this very moment may already be another connection's: that one's request fails unacknowledged, and is sent
  * again. */
 static void watch_connections(struct server *server)
@@ -344,7 +368,8 @@ static void watch_connections(struct server *server)
 		for (struct connection *c = lists[i]->head.next; c != &lists[i]->head; c = c->next)
 			if (c->deadline != 0 && now > c->deadline)
 				fcgi_abort(c->fd);
-	acceptor_add_if_stuck(server);
+	crew_add_if_stuck(&server->acceptors);
+	crew_add_if_stuck(&server->keepers);
 	pthread_mutex_unlock(&server->lock);
 }
 
@@ -372,12 +397,31 @@ static void watch(struct server *server, const sigset_t *signals)
 	}
 }
 
-/* Lets the acceptors end, then takes what stands at the door already: it was sent to us, and can be answered still. */
+/* Waits for the end of its threads. One that is about to wait in accept4 just when the signal comes misses it: so it
+ * comes again. */
+static void crew_end(struct crew *crew)
+{
+	for (unsigned i = 0; i < crew->count; i++) {
+		struct timespec until;
+		do {
+			pthread_kill(crew->threads[i], STOP_SIGNAL);
+			clock_gettime(CLOCK_REALTIME, &until);
+			until.tv_nsec += 20000000;
+			if (until.tv_nsec >= 1000000000) {
+				until.tv_nsec -= 1000000000;
+				until.tv_sec++;
+			}
+			watch_connections(crew->server);
+		} while (pthread_timedjoin_np(crew->threads[i], NULL, &until) != 0);
+	}
+}
+
+/* Lets the crews end, then takes what stands at the door already: it was sent to us, and can be answered still. */
 static void drain(struct server *server)
 {
 	int64_t end = clock_monotonic() + DRAIN_MAX;
+	atomic_store(&server->stopping, true);
 	pthread_mutex_lock(&server->lock);
-	server->stopping = true;
 	for (struct connection *c = server->reading.head.next; c != &server->reading.head; c = c->next)
 		c->deadline = end;
 	pthread_mutex_unlock(&server->lock);
@@ -385,25 +429,14 @@ static void drain(struct server *server)
 	/* The listener stays open until the last moment, but its name goes: new connections find the next server. */
 	if (server->options->socket_path != NULL)
 		unlink(server->options->socket_path);
-	for (unsigned i = 0; i < server->acceptor_count; i++) {
-		struct timespec until;
-		for (;;) {
-			clock_gettime(CLOCK_REALTIME, &until);
-			until.tv_sec++;
-			if (pthread_timedjoin_np(server->acceptors[i], NULL, &until) == 0)
-				break;
-			watch_connections(server);
-		}
-	}
+	crew_end(&server->acceptors);
+	crew_end(&server->keepers);
 	epoll_ctl(server->epoll_fd, EPOLL_CTL_DEL, server->stop_fd, NULL);
-	while (clock_monotonic() < end && event_handle(server, 0))
+	if (fcntl(server->options->listen_fd, F_SETFL, O_NONBLOCK) == 0)
+		while (clock_monotonic() < end && connection_accept(server, 0))
+			;
+	while (clock_monotonic() < end && connection_wake(server, 0))
 		;
-}
-
-static int watch_descriptor(struct server *server, int fd, uint32_t events, void *mark)
-{
-	struct epoll_event event = {.events = events, .data.ptr = mark};
-	return epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, fd, &event);
 }
 
 static int server_open(struct server *server, const struct conf *conf)
@@ -420,10 +453,10 @@ static int server_open(struct server *server, const struct conf *conf)
 	pthread_condattr_destroy(&attributes);
 	server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	server->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	/* An event without a connection is the stop. */
+	struct epoll_event stop = {.events = EPOLLIN, .data.ptr = NULL};
 	if (server->epoll_fd < 0 || server->stop_fd < 0 || fcgi_init() < 0 ||
-	    fcntl(server->options->listen_fd, F_SETFL, O_NONBLOCK) < 0 ||
-	    watch_descriptor(server, server->options->listen_fd, EPOLLIN | EPOLLEXCLUSIVE, &listener_mark) < 0 ||
-	    watch_descriptor(server, server->stop_fd, EPOLLIN, &stop_mark) < 0) {
+	    epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, server->stop_fd, &stop) < 0) {
 		log_warn("cannot begin to serve");
 		return EX_OSERR;
 	}
@@ -461,6 +494,11 @@ static void limit_memory(void)
 	mallopt(M_TRIM_THRESHOLD, 256 << 10);
 }
 
+static void on_stop_signal(int number)
+{
+	(void)number;
+}
+
 int server_run(const struct conf *conf, const struct server_options *options)
 {
 	static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD};
@@ -469,6 +507,8 @@ int server_run(const struct conf *conf, const struct server_options *options)
 	sigset_t signals;
 	limit_memory();
 	signal(SIGPIPE, SIG_IGN);
+	/* Without SA_RESTART: it is there to end a system call. */
+	sigaction(STOP_SIGNAL, &(struct sigaction){.sa_handler = on_stop_signal}, NULL);
 	sigemptyset(&signals);
 	for (size_t i = 0; i < sizeof handled / sizeof handled[0]; i++)
 		sigaddset(&signals, handled[i]);
@@ -483,11 +523,9 @@ int server_run(const struct conf *conf, const struct server_options *options)
 		server_close(&server);
 		return result;
 	}
-	pthread_mutex_lock(&server.lock);
-	for (int i = 0; i < ACCEPTORS_FIRST; i++)
-		acceptor_add(&server);
-	bool begun = server.acceptor_count > 0;
-	pthread_mutex_unlock(&server.lock);
+	crew_begin(&server, &server.acceptors, ACCEPTORS_FIRST, connection_accept);
+	crew_begin(&server, &server.keepers, KEEPERS_FIRST, connection_wake);
+	bool begun = server.acceptors.count > 0 && server.keepers.count > 0;
 	if (begun)
 		watch(&server, &signals);
 	else
