@@ -58,7 +58,7 @@ static void pass_string(struct cursor *c)
 {
 	char quote = *c->at++;
 	while (c->at < c->end && *c->at != quote) {
-		if (*c->at == '\\' && c->at + 1 < c->end && c->at[1] != '\n')
+		if (*c->at == '\\' && c->at + 1 < c->end)
 			c->at++;
 		else if (quote == '"')
 			check_variable(c);
