@@ -123,6 +123,8 @@ class Site:
         self.socket = self.folder / "fcgi.sock"
         self.records_file = self.folder / "records.jsonl"
         self.children = []
+        self.program = PROGRAM
+        self.identity = {}  # Popen's options for another user
         self.write(self.secret, (SAMPLES / "secrets").read_text())
         self.write(self.conf, f"""spool = "{self.spool}"
 deliver = "{deliver}"
@@ -154,12 +156,13 @@ endpoint "/webhook" {{
 
     def run(self, *arguments, input=b"", prefix=(), cwd=None):
         """The program with these arguments, to its end."""
-        return subprocess.run([*prefix, PROGRAM, *arguments], input=input, capture_output=True, timeout=300,
-                              env=self.environment(), cwd=cwd)
+        return subprocess.run([*prefix, self.program, *arguments], input=input, capture_output=True, timeout=300,
+                              env=self.environment(), cwd=cwd, **self.identity)
 
     def start(self, command, leaks=True, **options):
         child = subprocess.Popen([str(word) for word in command], env=self.environment(leaks),
-                                 stdin=subprocess.DEVNULL, start_new_session=True, **options)
+                                 stdin=subprocess.DEVNULL, start_new_session=True,
+                                 **{**self.identity, **options})
         self.children.append(child)
         return child
 
@@ -172,7 +175,7 @@ endpoint "/webhook" {{
     def serve(self, prefix=(), leaks=True):
         """`hookspool serve` on self.socket, once it listens. Its messages are in serve.log."""
         with open(self.folder / "serve.log", "ab") as log:
-            child = self.start([*prefix, PROGRAM, "-c", self.conf, "serve", "-s", self.socket], leaks,
+            child = self.start([*prefix, self.program, "-c", self.conf, "serve", "-s", self.socket], leaks,
                                stdout=log, stderr=log)
 
         def listens():
@@ -226,7 +229,7 @@ endpoint "/webhook" {{
 
     def post_cgi(self, body, prefix=(), leaks=True, **more):
         """The same program, the environment and standard input, no server."""
-        child = subprocess.run([*prefix, PROGRAM], input=body, capture_output=True, timeout=120,
+        child = subprocess.run([*prefix, self.program], input=body, capture_output=True, timeout=120,
                                env={**self.environment(leaks), **variables(body, **more)})
         assert child.returncode == 0, child.stderr.decode()
         return Answer.parse(child.stdout)
