@@ -6,7 +6,6 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 struct fcgi_request {
 	struct request request;
@@ -44,22 +43,26 @@ static int fcgi_send(struct request *request, const char *bytes, size_t n)
 	return FCGX_PutStr(bytes, (int)n, fcgi->fcgx.out) < 0 ? -1 : 0;
 }
 
-struct fcgi_request *fcgi_begin(int fd)
+struct fcgi_request *fcgi_new(void)
 {
-	struct fcgi_request *fcgi = calloc(1, sizeof *fcgi);
+	return calloc(1, sizeof(struct fcgi_request));
+}
+
+void fcgi_free(struct fcgi_request *fcgi)
+{
+	free(fcgi);
+}
+
+int fcgi_begin(struct fcgi_request *fcgi, int fd)
+{
 	/* Without a listening socket of its own, libfcgi's attempt to accept another connection after this one ends in
 	 * an error, which is how its end is seen. */
-	if (fcgi == NULL || FCGX_InitRequest(&fcgi->fcgx, -1, 0) != 0) {
-		free(fcgi);
-		close(fd);
-		return NULL;
-	}
+	FCGX_InitRequest(&fcgi->fcgx, -1, 0);
 	fcgi->fcgx.ipcFd = fd;
 	fcgi->fcgx.keepConnection = 1;
 	if (FCGX_Accept_r(&fcgi->fcgx) != 0) {
 		FCGX_Free(&fcgi->fcgx, 1);
-		free(fcgi);
-		return NULL;
+		return -1;
 	}
 	char **envp = fcgi->fcgx.envp;
 	fcgi->request = (struct request){
@@ -72,7 +75,7 @@ struct fcgi_request *fcgi_begin(int fd)
 		.read = fcgi_read,
 		.send = fcgi_send,
 	};
-	return fcgi;
+	return 0;
 }
 
 struct request *fcgi_request(struct fcgi_request *fcgi)
@@ -88,7 +91,5 @@ void fcgi_abort(int fd)
 int fcgi_finish(struct fcgi_request *fcgi)
 {
 	FCGX_Finish_r(&fcgi->fcgx);
-	int fd = fcgi->fcgx.ipcFd;
-	free(fcgi);
-	return fd;
+	return fcgi->fcgx.ipcFd;
 }

@@ -18,15 +18,20 @@ int fcgi_init(void);
 /* Whether fd is a listening socket, as a web server passes it on descriptor 0. */
 bool fcgi_is_listener(int fd);
 
-/* Reads a request's parameters from the connection, blocking. Takes fd over, whatever comes out. NULL: the connection
- * ended (or was no FastCGI), and is closed. */
-struct fcgi_request *fcgi_begin(int fd);
+/* Room for one request at a time. NULL with errno ENOMEM. */
+struct fcgi_request *fcgi_new(void);
+/* Takes NULL. The request must be finished. */
+void fcgi_free(struct fcgi_request *fcgi);
+
+/* Reads a request's parameters from the connection, blocking. 0; or -1: the connection ended (or was no FastCGI), and
+ * is closed. */
+int fcgi_begin(struct fcgi_request *fcgi, int fd);
 struct request *fcgi_request(struct fcgi_request *fcgi);
 
 /* Makes a read that blocks in another thread end: the request will fail. */
 void fcgi_abort(int fd);
 
-/* Flushes the answer, ends the request and frees it. The connection if it stays open for another request, else -1. */
+/* Flushes the answer and ends the request. The connection if it stays open for another request, else -1. */
 int fcgi_finish(struct fcgi_request *fcgi);
 
 #endif

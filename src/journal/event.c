@@ -71,8 +71,9 @@ int event_encode(const struct event *event, struct event_line *line)
 {
 	char at[CLOCK_TEXT_SIZE];
 	clock_text(event->received_at, at);
-	*line = (struct event_line){.data = event->data};
 	struct buf *b = &line->head;
+	b->len = 0;
+	line->data = event->data;
 	if (buf_printf(b, "{\"v\":%d,\"received_at\":\"%s\",\"event_id\":\"%s\"", EVENT_VERSION, at, event->id) < 0 ||
 	    append_origin(event, b) < 0 || buf_str(b, ",\"nonce\":") < 0 || append_span(b, event->nonce) < 0 ||
 	    buf_printf(b, ",\"count\":%u,\"data\":", event->count) < 0) {

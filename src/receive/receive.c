@@ -8,8 +8,9 @@
 
 #include "receive/scheme.h"
 
-#define RETRY_AFTER     30  /* seconds, in a 503 */
-#define AUDIT_FIELD_MAX 256 /* bytes of a sender's token that an audit line takes */
+#define RETRY_AFTER     30    /* seconds, in a 503 */
+#define BODY_KEPT_MAX   65536 /* bytes of a buffer that the next request may use */
+#define AUDIT_FIELD_MAX 256   /* bytes of a sender's token that an audit line takes */
 
 /* Every way that a request can end, once. An error of NULL says the reason. */
 enum outcome {
@@ -139,7 +140,6 @@ static enum outcome verify(const struct conf_endpoint *endpoint, struct receipt 
 
 void receive_request(struct receive *receive, struct request *request, struct receipt *receipt)
 {
-	*receipt = (struct receipt){0};
 	const struct conf_endpoint *endpoint = route(receive->conf, request->uri);
 	const char *reason = NULL;
 	enum outcome outcome;
@@ -156,8 +156,7 @@ void receive_request(struct receive *receive, struct request *request, struct re
 		if (outcome == ACCEPTED)
 			outcome = verify(endpoint, receipt, &reason);
 	}
-	if (endpoint != NULL)
-		receipt->endpoint = endpoint->path;
+	receipt->endpoint = endpoint == NULL ? NULL : endpoint->path;
 	if (outcome != ACCEPTED)
 		request_drain(request);
 	receipt->bytes = receipt->body.len;
@@ -211,10 +210,18 @@ int receipt_audit(const struct receipt *receipt, const struct request *request, 
 	return 0;
 }
 
-void receipt_fini(struct receive *receive, struct receipt *receipt)
+void receipt_clear(struct receive *receive, struct receipt *receipt)
+{
+	atomic_fetch_sub(&receive->in_flight, receipt->held);
+	receipt->held = 0;
+	receipt->event = (struct event){0};
+	receipt->body.len = 0;
+	if (receipt->body.cap > BODY_KEPT_MAX)
+		buf_fini(&receipt->body);
+}
+
+void receipt_fini(struct receipt *receipt)
 {
 	event_line_fini(&receipt->line);
 	buf_fini(&receipt->body);
-	atomic_fetch_sub(&receive->in_flight, receipt->held);
-	receipt->held = 0;
 }

@@ -31,6 +31,7 @@ struct receipt {
 	const char *endpoint;
 };
 
+/* Fills a receipt, zeroed or cleared. */
 void receive_request(struct receive *receive, struct request *request, struct receipt *receipt);
 
 /* Turns an accepted receipt into a refusal: it could not be stored. */
@@ -39,6 +40,10 @@ void receipt_refuse(struct receipt *receipt, const char *reason);
 /* Appends the audit line. */
 int receipt_audit(const struct receipt *receipt, const struct request *request, struct buf *out);
 
-void receipt_fini(struct receive *receive, struct receipt *receipt);
+/* Ends the request: its bytes are in flight no more. The receipt may serve another one, and keeps buffers of ordinary
+ * size for it. */
+void receipt_clear(struct receive *receive, struct receipt *receipt);
+
+void receipt_fini(struct receipt *receipt);
 
 #endif

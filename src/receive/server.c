@@ -34,6 +34,7 @@
 #define DRAIN_MAX       (3 * CLOCK_SECOND)   /* the same, once the server is stopping */
 #define STOP_SIGNAL     SIGUSR2
 #define BATCH_MAX       256                 /* jobs in one commit */
+#define SPARE_MAX       64                  /* jobs kept for later */
 #define SEAL_AFTER      (60 * CLOCK_SECOND) /* without an event */
 
 /* A connection: waiting for its next request, or being served. */
@@ -81,6 +82,8 @@ struct server {
 	struct job *first, **last; /* the commit queue */
 	bool closing;              /* no more jobs will come */
 	struct connections idle, reading;
+	struct job *spare; /* jobs to be used again */
+	unsigned spare_count;
 	struct crew acceptors, keepers;
 };
 
@@ -123,46 +126,45 @@ static void connection_rest(struct server *server, struct connection *c)
 	free(c);
 }
 
-/* Hands a job to the committer, which from then on owns it. */
-static void queue_push(struct server *server, struct job *job)
+static void job_free(struct job *job)
 {
-	pthread_mutex_lock(&server->lock);
-	list_remove(job->connection);
-	bool was_empty = server->first == NULL;
-	*server->last = job;
-	server->last = &job->next;
-	pthread_mutex_unlock(&server->lock);
-	if (was_empty)
-		pthread_cond_signal(&server->queued);
+	if (job == NULL)
+		return;
+	fcgi_free(job->fcgi);
+	receipt_fini(&job->receipt);
+	free(job);
 }
 
-/* Reads one request of a connection that has something to say, and hands it on. The connection is in no list. */
-static void connection_serve(struct server *server, struct connection *c)
+static struct job *job_new(void)
 {
 	struct job *job = calloc(1, sizeof *job);
-	if (job == NULL) {
-		close(c->fd);
-		free(c);
-		return;
+	if (job != NULL && (job->fcgi = fcgi_new()) == NULL) {
+		free(job);
+		job = NULL;
 	}
-	pthread_mutex_lock(&server->lock);
-	c->began_at = clock_monotonic();
-	c->deadline = c->began_at + (atomic_load(&server->stopping) ? DRAIN_MAX : REQUEST_MAX);
-	list_append(&server->reading, c);
-	pthread_mutex_unlock(&server->lock);
-	c->fresh = false;
-	job->connection = c;
-	job->fcgi = fcgi_begin(c->fd);
-	if (job->fcgi != NULL) {
-		receive_request(&server->receive, fcgi_request(job->fcgi), &job->receipt);
-		queue_push(server, job);
-		return;
+	return job;
+}
+
+/* Called with the lock held: one that was used before, or NULL. */
+static struct job *job_take(struct server *server)
+{
+	struct job *job = server->spare;
+	if (job != NULL) {
+		server->spare = job->next;
+		server->spare_count--;
 	}
-	pthread_mutex_lock(&server->lock);
-	list_remove(c);
-	pthread_mutex_unlock(&server->lock);
-	free(job);
-	free(c);
+	return job;
+}
+
+/* Called with the lock held. NULL if it is kept, or else the job, to be freed. */
+static struct job *job_put(struct server *server, struct job *job)
+{
+	if (server->spare_count >= SPARE_MAX)
+		return job;
+	job->next = server->spare;
+	server->spare = job;
+	server->spare_count++;
+	return NULL;
 }
 
 /* Out of descriptors: the connection that has been idle longest makes room. */
@@ -220,17 +222,45 @@ static void crew_begin(struct server *server, struct crew *crew, unsigned first,
 	pthread_mutex_unlock(&server->lock);
 }
 
-/* One request of a connection that has something to say, by a member of this crew. */
+/* Reads one request of a connection that has something to say, and hands it to the committer, which owns the job from
+ * then on. The connection is in no list. */
 static void crew_serve(struct crew *crew, struct connection *c)
 {
-	pthread_mutex_lock(&crew->server->lock);
+	struct server *server = crew->server;
+	c->fresh = false;
+	c->began_at = clock_monotonic();
+	c->deadline = c->began_at + (atomic_load(&server->stopping) ? DRAIN_MAX : REQUEST_MAX);
+	pthread_mutex_lock(&server->lock);
 	crew->free--;
 	crew_add_if_stuck(crew);
-	pthread_mutex_unlock(&crew->server->lock);
-	connection_serve(crew->server, c);
-	pthread_mutex_lock(&crew->server->lock);
+	list_append(&server->reading, c);
+	struct job *job = job_take(server);
+	pthread_mutex_unlock(&server->lock);
+	if (job == NULL)
+		job = job_new();
+	bool begun = job != NULL && fcgi_begin(job->fcgi, c->fd) == 0;
+	if (begun) {
+		job->connection = c;
+		job->next = NULL;
+		receive_request(&server->receive, fcgi_request(job->fcgi), &job->receipt);
+	}
+	pthread_mutex_lock(&server->lock);
 	crew->free++;
-	pthread_mutex_unlock(&crew->server->lock);
+	list_remove(c);
+	bool was_empty = server->first == NULL;
+	if (begun) {
+		*server->last = job;
+		server->last = &job->next;
+	}
+	pthread_mutex_unlock(&server->lock);
+	if (begun && was_empty)
+		pthread_cond_signal(&server->queued);
+	if (begun)
+		return;
+	if (job == NULL)
+		close(c->fd);
+	job_free(job);
+	free(c);
 }
 
 /* Takes one new connection; it is served at once if it says something at once, as web servers do. False: the server
@@ -283,12 +313,15 @@ static void job_answer(struct server *server, struct job *job)
 {
 	request_answer(fcgi_request(job->fcgi), &job->receipt.answer);
 	int fd = fcgi_finish(job->fcgi);
-	receipt_fini(&server->receive, &job->receipt);
+	receipt_clear(&server->receive, &job->receipt);
 	if (fd >= 0)
 		connection_rest(server, job->connection);
 	else
 		free(job->connection);
-	free(job);
+	pthread_mutex_lock(&server->lock);
+	job = job_put(server, job);
+	pthread_mutex_unlock(&server->lock);
+	job_free(job);
 }
 
 /* Commits and answers up to BATCH_MAX jobs; returns what is left of the list. */
@@ -476,6 +509,8 @@ static void server_close(struct server *server)
 		close(c->fd);
 		free(c);
 	}
+	while (server->spare != NULL)
+		job_free(job_take(server));
 	close(server->options->listen_fd);
 	if (server->epoll_fd >= 0)
 		close(server->epoll_fd);
@@ -491,7 +526,7 @@ static void limit_memory(void)
 {
 	mallopt(M_ARENA_MAX, 2);
 	mallopt(M_MMAP_THRESHOLD, 128 << 10);
-	mallopt(M_TRIM_THRESHOLD, 256 << 10);
+	mallopt(M_TRIM_THRESHOLD, 1 << 20);
 }
 
 static void on_stop_signal(int number)

@@ -15,7 +15,7 @@ int single_run(const struct conf *conf)
 {
 	struct receive receive = {.conf = conf};
 	struct cgi_request cgi;
-	struct receipt receipt, *const batch[] = {&receipt};
+	struct receipt receipt = {0}, *const batch[] = {&receipt};
 	struct store store;
 	struct buf audit = {0};
 	signal(SIGPIPE, SIG_IGN);
@@ -41,7 +41,7 @@ int single_run(const struct conf *conf)
 			store_wake(&store);
 		store_fini(&store);
 	}
-	receipt_fini(&receive, &receipt);
+	receipt_fini(&receipt);
 	return sent < 0 ? EX_IOERR : 0;
 }
 
