@@ -36,7 +36,7 @@ ENDPOINT = 'endpoint "/webhook" {\n    scheme = "unified"\n    secret_file = "se
 @pytest.mark.parametrize("case, old, new, line, words", [
     ("unknown option", 'deliver = "manual"', 'colour = "red"', 2, "colour"),
     ("unknown option of an endpoint", "connections = {}", 'colour = "red"', 6, "colour"),
-    ("unknown option of a target", "batch = 1", 'colour = "red"', 15, "colour"),
+    ("unknown option of a target", "batch = 1", 'colour = "red"', 16, "colour"),
     ("unknown section", 'target "crm" {', 'source "crm" {', 12, "source"),
     ("not a number", "batch = 1", 'batch = "many"', 16, "batch"),
     ("not in range", "batch = 1", "batch = 0", 16, "batch"),
