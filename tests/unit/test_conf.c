@@ -337,6 +337,31 @@ static void test_everything(void **state)
 	conf_free(conf);
 }
 
+/* Every value in the example is what holds without it. */
+static void test_example(void **state)
+{
+	(void)state;
+	const char *srcdir = getenv("srcdir");
+	struct buf text = unit_read(unit_path(srcdir != NULL ? srcdir : ".", "examples/hookspool.conf"));
+	put("unified.secret", SECRET, strlen(SECRET), 0600);
+	struct conf *example = read_good(text.data), *least = read_good(LEAST);
+	assert_string_equal(example->spool, least->spool);
+	assert_int_equal(example->deliver_auto, least->deliver_auto);
+	assert_int_equal(example->reserve, least->reserve);
+	assert_int_equal(example->in_flight_max, least->in_flight_max);
+	assert_int_equal(example->keep, least->keep);
+	assert_int_equal(example->remember, least->remember);
+	assert_int_equal(example->audit_max, least->audit_max);
+	assert_int_equal(example->endpoints->max_body, least->endpoints->max_body);
+	assert_int_equal(example->endpoints->algorithms, least->endpoints->algorithms);
+	assert_int_equal(example->endpoints->connection_count, 0);
+	assert_int_equal(example->target_count, 1);
+	assert_int_equal(example->targets->mode, 0600);
+	conf_free(example);
+	conf_free(least);
+	buf_fini(&text);
+}
+
 /* More problems than are kept. */
 static void test_many_problems(void **state)
 {
@@ -636,15 +661,11 @@ static int tear_down(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_everything),
-		cmocka_unit_test(test_many_problems),
-		cmocka_unit_test(test_secret_files),
-		cmocka_unit_test(test_secret_of_a_group),
-		cmocka_unit_test(test_without_secrets),
-		cmocka_unit_test(test_relative),
-		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_refused),           cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_everything),        cmocka_unit_test(test_many_problems),
+		cmocka_unit_test(test_example),           cmocka_unit_test(test_secret_files),
+		cmocka_unit_test(test_secret_of_a_group), cmocka_unit_test(test_without_secrets),
+		cmocka_unit_test(test_relative),          cmocka_unit_test(test_find),
 		cmocka_unit_test(test_file_itself),
 	};
 	if (argc > 1 && strcmp(argv[1], "find") == 0) {
