@@ -205,17 +205,9 @@ static int source_open(struct reader *reader, struct source *source)
 	return source->fd < 0 ? -1 : 0;
 }
 
-/* A segment that is not locked is sealed: its writer takes the lock before it writes and never gives it back alive. An
- * empty one may still be waiting for its lock, see reader_finished. */
-static bool is_unlocked(int fd)
-{
-	if (flock(fd, LOCK_SH | LOCK_NB) < 0)
-		return false;
-	flock(fd, LOCK_UN);
-	return true;
-}
-
-/* The second look, in this order: once it is seen unlocked, the size read after that is its last. */
+/* The second look. A segment that is not locked is sealed: its writer takes the lock before it writes and never gives
+ * it back alive. Its size is read while the lock is held here: one that is empty may still be waiting for its writer,
+ * who would have it locked and written in between (see reader_finished). */
 static void look_again(struct reader *reader, struct source *source)
 {
 	struct stat st;
@@ -223,8 +215,11 @@ static void look_again(struct reader *reader, struct source *source)
 	source->second = source->cursor;
 	if (source_open(reader, source) < 0)
 		return;
-	bool sealed = is_unlocked(source->fd);
-	if (fstat(source->fd, &st) < 0 || !S_ISREG(st.st_mode))
+	bool sealed = flock(source->fd, LOCK_SH | LOCK_NB) == 0;
+	bool plain = fstat(source->fd, &st) == 0 && S_ISREG(st.st_mode);
+	if (sealed)
+		flock(source->fd, LOCK_UN);
+	if (!plain)
 		return;
 	/* A power cut may have taken what was never synced, though it was read before. */
 	if (source->cursor > (uint64_t)st.st_size)
