@@ -369,7 +369,7 @@ static void reader_advance(struct reader *reader)
 }
 
 /* The segment whose head is next in order, or NULL. A segment's stamp is not later than its first line, so the search
- * ends at the first stamp that is later than the best head. */
+ * ends at the first stamp that is not earlier than the best head. */
 static struct source *reader_pick(struct reader *reader, enum reader_found *found)
 {
 	struct source *best = NULL;
@@ -377,7 +377,7 @@ static struct source *reader_pick(struct reader *reader, enum reader_found *foun
 		reader->from++;
 	for (size_t i = reader->from; i < reader->count; i++) {
 		struct source *source = reader->sources[i];
-		if (best != NULL && source->stamp > best->key)
+		if (best != NULL && source->stamp >= best->key)
 			break;
 		if (source->stuck)
 			continue;
