@@ -232,10 +232,26 @@ static void look_again(struct reader *reader, struct source *source)
 		source_close(source);
 }
 
+/* The cursor moves behind the line that was given last. */
+static void reader_advance(struct reader *reader)
+{
+	struct source *source = reader->given;
+	reader->given = NULL;
+	if (source == NULL)
+		return;
+	source->cursor = source->head_next;
+	source->head = READER_NONE;
+	if (source->cursor < source->second)
+		return;
+	source->stuck = true;
+	if (source->sealed)
+		source_close(source);
+}
+
 int reader_look(struct reader *reader)
 {
 	struct stat st;
-	reader->given = NULL;
+	reader_advance(reader);
 	reader->from = 0;
 	if (list_segments(reader) < 0)
 		return -1;
@@ -350,22 +366,6 @@ static enum reader_found source_load(struct reader *reader, struct source *sourc
 		break;
 	}
 	return source->head;
-}
-
-/* The cursor moves behind the line that was given last. */
-static void reader_advance(struct reader *reader)
-{
-	struct source *source = reader->given;
-	reader->given = NULL;
-	if (source == NULL)
-		return;
-	source->cursor = source->head_next;
-	source->head = READER_NONE;
-	if (source->cursor < source->second)
-		return;
-	source->stuck = true;
-	if (source->sealed)
-		source_close(source);
 }
 
 /* The segment whose head is next in order, or NULL. A segment's stamp is not later than its first line, so the search

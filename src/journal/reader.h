@@ -43,6 +43,7 @@ struct reader_line {
 	struct span raw;     /* without its newline; valid until the next call of reader_next or reader_look */
 	struct event event;  /* READER_LINE: spans into raw */
 };
+/* A line that was given counts as taken, also where the round is left in its middle: reader_resume takes it back. */
 enum reader_found reader_next(struct reader *reader, struct reader_line *line);
 
 /* Reads one line again: `length` without its newline, from journal/, else archive/. The line is appended to out.
