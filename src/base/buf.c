@@ -3,6 +3,7 @@
 #include "base/buf.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,19 +51,24 @@ int buf_char(struct buf *b, char c)
 
 int buf_printf(struct buf *b, const char *format, ...)
 {
-	va_list args, again;
-	va_start(args, format);
-	va_copy(again, args);
-	int n = vsnprintf(NULL, 0, format, args);
-	va_end(args);
-	int result = -1;
-	if (n >= 0 && buf_reserve(b, (size_t)n + 1) == 0) {
-		vsnprintf(b->data + b->len, (size_t)n + 1, format, again);
-		b->len += (size_t)n;
-		result = 0;
+	/* Most texts fit into what is there already; the second attempt is for the others. */
+	if (buf_reserve(b, 1) < 0)
+		return -1;
+	for (;;) {
+		va_list args;
+		size_t room = b->cap - b->len;
+		va_start(args, format);
+		int n = vsnprintf(b->data + b->len, room, format, args);
+		va_end(args);
+		if (n < 0)
+			return -1;
+		if ((size_t)n < room) {
+			b->len += (size_t)n;
+			return 0;
+		}
+		if (buf_reserve(b, (size_t)n + 1) < 0)
+			return -1;
 	}
-	va_end(again);
-	return result;
 }
 
 /* The length of the UTF-8 sequence (RFC 3629) that begins at s, or 0 if none does. */
@@ -107,17 +113,29 @@ static int append_escaped(struct buf *b, unsigned char c)
 	}
 }
 
+static bool is_plain(unsigned char c)
+{
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
 int buf_json_string(struct buf *b, const char *bytes, size_t n)
 {
 	size_t before = b->len;
 	const unsigned char *s = (const unsigned char *)bytes;
 	int failed = buf_char(b, '"');
 	for (size_t i = 0; i < n && !failed;) {
+		size_t plain = i;
+		while (plain < n && is_plain(s[plain]))
+			plain++;
+		failed = buf_append(b, s + i, plain - i);
+		i = plain;
+		if (i == n || failed)
+			break;
 		size_t length = utf8_length(s + i, n - i);
 		if (length == 0) {
 			failed = buf_str(b, "\xef\xbf\xbd");
 			length = 1;
-		} else if (s[i] < 0x20 || s[i] == 0x7f || s[i] == '"' || s[i] == '\\') {
+		} else if (length == 1) {
 			failed = append_escaped(b, s[i]);
 		} else {
 			failed = buf_append(b, s + i, length);

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 
-#include <stdio.h>
+#include <stdbool.h>
 #include <string.h>
 #include <time.h>
 
@@ -23,6 +23,14 @@ int64_t clock_monotonic(void)
 	return clock_read(CLOCK_MONOTONIC);
 }
 
+/* 'T' and 'Z' stand for themselves. */
+static bool is_letter(unsigned char c)
+{
+	static const bool letters[256] = {
+		['Y'] = true, ['M'] = true, ['D'] = true, ['h'] = true, ['m'] = true, ['s'] = true, ['f'] = true};
+	return letters[c];
+}
+
 /* Writes `at` in the shape of a pattern: letters stand for digits of the year (Y), month (M), and so on. */
 static void clock_format(int64_t at, const char *pattern, char *out)
 {
@@ -34,20 +42,21 @@ static void clock_format(int64_t at, const char *pattern, char *out)
 	struct tm tm;
 	time_t seconds = (time_t)whole;
 	gmtime_r(&seconds, &tm);
-	struct {
-		char letter;
-		long value;
-	} parts[] = {{'Y', tm.tm_year + 1900L}, {'M', tm.tm_mon + 1}, {'D', tm.tm_mday}, {'h', tm.tm_hour},
-		     {'m', tm.tm_min},          {'s', tm.tm_sec},     {'f', fraction}};
+	/* By the pattern's letter. */
+	long value['s' + 1] = {
+		['Y'] = tm.tm_year + 1900L, ['M'] = tm.tm_mon + 1, ['D'] = tm.tm_mday, ['h'] = tm.tm_hour,
+		['m'] = tm.tm_min,          ['s'] = tm.tm_sec,     ['f'] = fraction};
 	size_t n = strlen(pattern);
-	memcpy(out, pattern, n + 1);
-	for (size_t i = n; i-- > 0;)
-		for (size_t p = 0; p < sizeof parts / sizeof parts[0]; p++)
-			if (out[i] == parts[p].letter && pattern[i] == parts[p].letter) {
-				out[i] = (char)('0' + parts[p].value % 10);
-				parts[p].value /= 10;
-				break;
-			}
+	out[n] = '\0';
+	while (n-- > 0) {
+		unsigned char letter = (unsigned char)pattern[n];
+		if (is_letter(letter)) {
+			out[n] = (char)('0' + value[letter] % 10);
+			value[letter] /= 10;
+		} else {
+			out[n] = pattern[n];
+		}
+	}
 }
 
 static int clock_parse(const char *s, const char *pattern, int64_t *at)
@@ -55,7 +64,7 @@ static int clock_parse(const char *s, const char *pattern, int64_t *at)
 	long value['s' + 1] = {0};
 	for (size_t i = 0; pattern[i] != '\0'; i++) {
 		char p = pattern[i];
-		if (strchr("YMDhmsf", p) == NULL) {
+		if (!is_letter((unsigned char)p)) {
 			if (s[i] != p)
 				return -1;
 		} else if (s[i] >= '0' && s[i] <= '9') {
