@@ -49,7 +49,10 @@ static const char *check_space(const struct store *store)
 	uint64_t bytes, inodes;
 	if (fsio_free_space(store->spool.journal_fd, &bytes, &inodes) < 0)
 		return "free space unknown";
-	return bytes < store->conf->reserve || inodes < INODES_RESERVE ? "disk below its reserve" : NULL;
+	if (bytes >= store->conf->reserve && inodes >= INODES_RESERVE)
+		return NULL;
+	errno = ENOSPC;
+	return "disk below its reserve";
 }
 
 static const char *prepare_segment(struct store *store, int64_t first)
