@@ -73,12 +73,28 @@ static bool is_present(const struct claim *claim, enum member member)
 	return claim->present[member] && claim->members[member].type != JSON_NULL;
 }
 
-/* A key that decodes to a member's name twice would let two readers of one body see two events. */
+/* Whether a key's token has an escape for NUL in it. */
+static bool has_nul(struct span key)
+{
+	for (size_t i = 1; i + 6 < key.len; i++) {
+		if (key.ptr[i] != '\\')
+			continue;
+		if (memcmp(key.ptr + i, "\\u0000", 6) == 0)
+			return true;
+		i++;
+	}
+	return false;
+}
+
+/* A key that decodes to a member's name twice would let two readers of one body see two events; and so would
+ * "data\0x", which a reader of C strings takes for "data". */
 static enum scheme_verdict find_members(struct claim *claim, const struct json_value *body)
 {
 	struct json_walk walk;
 	json_walk_begin(&walk, body);
-	while (json_walk_next(&walk))
+	while (json_walk_next(&walk)) {
+		if (has_nul(walk.key))
+			return malformed(claim, "NUL in a member's name");
 		for (size_t i = 0; i < MEMBERS; i++) {
 			if (!json_string_is(walk.key, member_names[i]))
 				continue;
@@ -87,6 +103,7 @@ static enum scheme_verdict find_members(struct claim *claim, const struct json_v
 			claim->present[i] = true;
 			claim->members[i] = walk.value;
 		}
+	}
 	return SCHEME_ACCEPTED;
 }
 
