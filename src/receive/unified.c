@@ -140,6 +140,7 @@ static enum scheme_verdict take_field(struct claim *claim, const struct json_val
 static enum scheme_verdict read_webhook(struct claim *claim, struct event *event)
 {
 	struct json_walk walk;
+	bool seen[sizeof webhook_fields / sizeof webhook_fields[0]] = {false};
 	if (!is_present(claim, WEBHOOK))
 		return SCHEME_ACCEPTED;
 	if (claim->members[WEBHOOK].type != JSON_OBJECT)
@@ -147,12 +148,13 @@ static enum scheme_verdict read_webhook(struct claim *claim, struct event *event
 	json_walk_begin(&walk, &claim->members[WEBHOOK]);
 	while (json_walk_next(&walk))
 		for (size_t i = 0; i < sizeof webhook_fields / sizeof webhook_fields[0]; i++) {
-			struct span *field = &event->fields[webhook_fields[i].field];
 			if (!json_string_is(walk.key, webhook_fields[i].name))
 				continue;
-			if (field->ptr != NULL)
+			if (seen[i])
 				return malformed(claim, "duplicate member of webhook");
-			enum scheme_verdict verdict = take_field(claim, &walk.value, field);
+			seen[i] = true;
+			enum scheme_verdict verdict =
+				take_field(claim, &walk.value, &event->fields[webhook_fields[i].field]);
 			if (verdict != SCHEME_ACCEPTED)
 				return verdict;
 		}
