@@ -44,7 +44,8 @@ struct json_value {
 	uint32_t count;  /* arrays and objects: elements or members */
 };
 
-/* Checks the whole text strictly and gives its value. On an error *where is the offset of the first offending byte. */
+/* Checks the whole text strictly and gives its value. On an error *where is the offset of the first offending byte: the
+ * first one of a character that is not UTF-8, the bracket that goes too deep, n if the text ends too early. */
 enum json_error json_scan(const char *text, size_t n, struct json_value *value, size_t *where);
 
 /* Walks the members of an object, or the elements of an array, of a text that json_scan accepted.
