@@ -135,7 +135,11 @@ static enum outcome verify(const struct conf_endpoint *endpoint, struct receipt 
 	if (outcome != ACCEPTED)
 		return outcome;
 	receipt->event.received_at = clock_now();
-	return event_encode(&receipt->event, &receipt->line) < 0 ? FAULT : ACCEPTED;
+	if (event_encode(&receipt->event, &receipt->line) < 0) {
+		*reason = NULL;
+		return FAULT;
+	}
+	return ACCEPTED;
 }
 
 void receive_request(struct receive *receive, struct request *request, struct receipt *receipt)
