@@ -45,7 +45,7 @@ static void log_line(const char *message)
 		return;
 }
 
-static void log_message(const char *format, va_list args, int error)
+__attribute__((format(printf, 1, 0))) static void log_message(const char *format, va_list args, int error)
 {
 	char message[LINE_SIZE];
 	int n = vsnprintf(message, sizeof message, format, args);
