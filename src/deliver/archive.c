@@ -1,0 +1,427 @@
+#include "config.h"
+
+#include "deliver/archive.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fsio.h"
+#include "base/text.h"
+#include "deliver/names.h"
+
+#define MOVE_SIZE   (UINT64_C(1) << 20) /* from here on a segment is moved as it is */
+#define FOLD_SIZE   (UINT64_C(64) << 20)
+#define FOLD_AGE    (86400 * CLOCK_SECOND)
+#define FOLD_END    "-fold.jsonl"
+#define PASS_BYTES  (8u << 20) /* folded at a time */
+#define PASS_COUNT  2000
+#define PRUNE_COUNT 16
+
+#define READ_FLAGS (O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+
+/* One pass over the segments that are read to their end. */
+struct pass {
+	struct deliverer *d;
+	struct names folded, gone;
+	struct buf lines; /* of those that are folded */
+	bool moved;
+	int error;
+};
+
+/* The name of a segment, with its NUL. */
+static int add_name(struct names *names, const char *name)
+{
+	size_t number;
+	return names_add(names, name, strlen(name) + 1, &number) == NAMES_FAILED ? -1 : 0;
+}
+
+/* Its last lines may never have been synced: their writer may have died before. */
+static int sync_segment(const struct spool *spool, const char *name)
+{
+	int fd = openat(spool->journal_fd, name, READ_FLAGS);
+	if (fd < 0)
+		return -1;
+	int result = fsio_datasync(fd), saved = errno;
+	close(fd);
+	errno = saved;
+	return result;
+}
+
+static int move_segment(struct pass *pass, const char *name)
+{
+	const struct spool *spool = &pass->d->spool;
+	if (sync_segment(spool, name) < 0 || renameat(spool->journal_fd, name, spool->archive_fd, name) < 0)
+		return -1;
+	pass->moved = true;
+	return add_name(&pass->gone, name);
+}
+
+/* Appends the segment's lines to those of the pass; a torn tail is no line. */
+static int read_segment(struct pass *pass, const char *name, uint64_t size)
+{
+	struct buf *b = &pass->lines;
+	size_t before = b->len;
+	int fd = openat(pass->d->spool.journal_fd, name, READ_FLAGS);
+	if (fd < 0)
+		return -1;
+	ssize_t n = buf_reserve(b, size) < 0 ? -1 : fsio_read_at(fd, b->data + before, size, 0);
+	int saved = errno;
+	close(fd);
+	errno = saved;
+	if (n < 0)
+		return -1;
+	const char *newline = memrchr(b->data + before, '\n', (size_t)n);
+	if (newline != NULL)
+		b->len = (size_t)(newline + 1 - b->data);
+	return add_name(&pass->folded, name);
+}
+
+/* First: empty segments are removed, large ones moved, the lines of small ones collected. */
+static bool collect(void *arg, const char *name, uint64_t size)
+{
+	struct pass *pass = arg;
+	int result;
+	if (pass->error != 0 || pass->folded.count + pass->gone.count >= PASS_COUNT)
+		return false;
+	int pinned = size == 0 ? 0 : state_is_pinned(pass->d->state, name);
+	if (pinned == 1)
+		return false;
+	if (pinned < 0)
+		result = -1;
+	else if (size == 0)
+		result = unlinkat(pass->d->spool.journal_fd, name, 0) < 0 ? -1 : add_name(&pass->gone, name);
+	else if (size >= MOVE_SIZE)
+		result = move_segment(pass, name);
+	else if (pass->lines.len + size > PASS_BYTES)
+		return false;
+	else
+		result = read_segment(pass, name, size);
+	if (result < 0)
+		pass->error = errno;
+	return result == 0 && (size == 0 || size >= MOVE_SIZE);
+}
+
+/* Second: the folded ones are removed. */
+static bool remove_folded(void *arg, const char *name, uint64_t size)
+{
+	struct pass *pass = arg;
+	(void)size;
+	if (names_find(&pass->folded, name, strlen(name) + 1) == SIZE_MAX ||
+	    unlinkat(pass->d->spool.journal_fd, name, 0) < 0)
+		return false;
+	if (add_name(&pass->gone, name) < 0)
+		pass->error = errno;
+	return true;
+}
+
+static bool is_archive_name(const char *name)
+{
+	int64_t stamp;
+	size_t n = strlen(name);
+	return n < SEGMENT_NAME_SIZE && n > 6 && strcmp(name + n - 6, ".jsonl") == 0 &&
+	       clock_parse_stamp(name, &stamp) == 0;
+}
+
+/* Calls back for each file of the archive. */
+static int each_file(const struct deliverer *d, int (*each)(void *arg, const char *name), void *arg)
+{
+	int fd = openat(d->spool.archive_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	int result = 0;
+	if (dir == NULL) {
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	while (errno = 0, result == 0 && (entry = readdir(dir)) != NULL)
+		if (is_archive_name(entry->d_name))
+			result = each(arg, entry->d_name);
+	if (result == 0 && errno != 0)
+		result = -1;
+	int saved = errno;
+	closedir(dir);
+	errno = saved;
+	return result;
+}
+
+static int latest_fold(void *arg, const char *name)
+{
+	char *latest = arg;
+	size_t n = strlen(name), end = strlen(FOLD_END);
+	if (n == CLOCK_STAMP_SIZE - 1 + end && strcmp(name + n - end, FOLD_END) == 0 && strcmp(name, latest) > 0)
+		strcpy(latest, name);
+	return 0;
+}
+
+/* A crash may have left a part of a line at its end. */
+static int cut_torn(int fd, uint64_t size)
+{
+	char bytes[4096];
+	while (size > 0) {
+		size_t n = size < sizeof bytes ? (size_t)size : sizeof bytes;
+		ssize_t got = fsio_read_at(fd, bytes, n, (off_t)(size - n));
+		if (got < 0)
+			return -1;
+		const char *newline = memrchr(bytes, '\n', (size_t)got);
+		if (newline != NULL) {
+			size -= n - (size_t)(newline + 1 - bytes);
+			break;
+		}
+		size -= n;
+	}
+	return ftruncate(fd, (off_t)size);
+}
+
+/* Opens the latest fold if it may take more. -1 with errno 0: there is none. */
+static int open_old_fold(const struct deliverer *d, char name[SEGMENT_NAME_SIZE])
+{
+	int64_t stamp;
+	struct stat st;
+	name[0] = '\0';
+	if (each_file(d, latest_fold, name) < 0)
+		return -1;
+	errno = 0;
+	if (name[0] == '\0')
+		return -1;
+	clock_parse_stamp(name, &stamp);
+	int64_t age = clock_now() - stamp;
+	int fd = openat(d->spool.archive_fd, name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size >= FOLD_SIZE || age < 0 ||
+	    age >= FOLD_AGE || cut_torn(fd, (uint64_t)st.st_size) < 0) {
+		close(fd);
+		errno = 0;
+		return -1;
+	}
+	return fd;
+}
+
+static int open_fold(const struct deliverer *d, char name[SEGMENT_NAME_SIZE])
+{
+	char stamp[CLOCK_STAMP_SIZE];
+	int fd = open_old_fold(d, name);
+	if (fd >= 0 || errno != 0)
+		return fd;
+	clock_stamp(clock_now(), stamp);
+	snprintf(name, SEGMENT_NAME_SIZE, "%s" FOLD_END, stamp);
+	fd = openat(d->spool.archive_fd, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd >= 0 && (spool_own(&d->spool, fd) < 0 || fsio_sync(d->spool.archive_fd) < 0)) {
+		int saved = errno;
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	return fd;
+}
+
+/* Appends the collected lines to the open fold, synced. */
+static int fold(const struct pass *pass, char name[SEGMENT_NAME_SIZE])
+{
+	int fd = open_fold(pass->d, name);
+	if (fd < 0)
+		return -1;
+	int result = fsio_write(fd, pass->lines.data, pass->lines.len) < 0 || fsio_datasync(fd) < 0 ? -1 : 0;
+	int saved = errno;
+	close(fd);
+	errno = saved;
+	return result;
+}
+
+/* The rows of what is gone from the journal; the folders first, so that nothing comes back after its row has gone. */
+static int record_pass(struct pass *pass, const char *fold_name)
+{
+	struct deliverer *d = pass->d;
+	if ((pass->moved && fsio_sync(d->spool.archive_fd) < 0) || fsio_sync(d->spool.journal_fd) < 0 ||
+	    state_begin(d->state) < 0)
+		return -1;
+	int result = fold_name[0] != '\0' ? state_archive_put(d->state, fold_name) : 0;
+	for (size_t i = 0; i < pass->gone.count && result == 0; i++) {
+		const char *name = names_get(&pass->gone, i).ptr;
+		result = state_cursor_drop(d->state, name);
+		if (result == 0 && pass->moved && faccessat(d->spool.archive_fd, name, F_OK, 0) == 0)
+			result = state_archive_put(d->state, name);
+	}
+	if (result == 0 && state_commit(d->state) == 0)
+		return 0;
+	state_rollback(d->state);
+	return -1;
+}
+
+int archive_put_away(struct deliverer *d)
+{
+	struct pass pass = {.d = d};
+	char fold_name[SEGMENT_NAME_SIZE] = "";
+	int result = 0;
+	reader_finished(d->reader, collect, &pass);
+	if (pass.lines.len > 0 && fold(&pass, fold_name) < 0) {
+		pass.error = errno;
+		names_clear(&pass.folded);
+	}
+	if (pass.folded.count > 0)
+		reader_finished(d->reader, remove_folded, &pass);
+	if (pass.gone.count > 0)
+		result = record_pass(&pass, fold_name) < 0 ? -1 : (int)pass.gone.count;
+	if (pass.error != 0) {
+		errno = pass.error;
+		result = -1;
+	}
+	int saved = errno;
+	names_fini(&pass.folded);
+	names_fini(&pass.gone);
+	buf_fini(&pass.lines);
+	errno = saved;
+	return result;
+}
+
+/* A file that a delivery names stays a while longer. */
+static int prune_one(struct deliverer *d, const char *name)
+{
+	int pinned = state_is_pinned(d->state, name);
+	if (pinned < 0)
+		return -1;
+	if (pinned)
+		return state_archive_put(d->state, name);
+	if (unlinkat(d->spool.archive_fd, name, 0) < 0 && errno != ENOENT)
+		return -1;
+	return state_archive_drop(d->state, name);
+}
+
+int archive_prune(struct deliverer *d)
+{
+	char names[PRUNE_COUNT][SEGMENT_NAME_SIZE];
+	int n = state_archive_old(d->state, d->conf->keep, names, PRUNE_COUNT);
+	if (n <= 0)
+		return n;
+	if (state_begin(d->state) < 0)
+		return -1;
+	int result = 0;
+	for (int i = 0; i < n && result == 0; i++)
+		result = prune_one(d, names[i]);
+	if (result == 0 && state_commit(d->state) == 0)
+		return n;
+	state_rollback(d->state);
+	return -1;
+}
+
+/* Names the segments that have a cursor and are not in the journal. */
+static int find_missing(void *arg, const char *segment, uint64_t offset)
+{
+	struct pass *pass = arg;
+	(void)offset;
+	if (faccessat(pass->d->spool.journal_fd, segment, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
+		return 0;
+	return add_name(&pass->gone, segment);
+}
+
+/* Names the files of the archive that have no row, and so would be kept for ever. */
+static int find_unknown(void *arg, const char *name)
+{
+	struct pass *pass = arg;
+	int known = state_archive_has(pass->d->state, name);
+	return known == 0 ? add_name(&pass->folded, name) : known < 0 ? -1 : 0;
+}
+
+static int recover(struct pass *pass)
+{
+	struct deliverer *d = pass->d;
+	int result = 0;
+	for (size_t i = 0; i < pass->folded.count && result == 0; i++)
+		result = state_archive_put(d->state, names_get(&pass->folded, i).ptr);
+	for (size_t i = 0; i < pass->gone.count && result == 0; i++) {
+		const char *name = names_get(&pass->gone, i).ptr;
+		int pinned = state_is_pinned(d->state, name);
+		if (pinned < 0)
+			return -1;
+		if (!pinned)
+			result = state_cursor_drop(d->state, name);
+	}
+	return result;
+}
+
+int archive_recover(struct deliverer *d)
+{
+	struct pass pass = {.d = d};
+	int result = state_cursors(d->state, find_missing, &pass);
+	if (result == 0)
+		result = each_file(d, find_unknown, &pass);
+	if (result == 0 && pass.folded.count + pass.gone.count > 0) {
+		result = state_begin(d->state);
+		if (result == 0 && (recover(&pass) < 0 || state_commit(d->state) < 0)) {
+			state_rollback(d->state);
+			result = -1;
+		}
+	}
+	int saved = errno;
+	names_fini(&pass.folded);
+	names_fini(&pass.gone);
+	errno = saved;
+	return result;
+}
+
+static int remember_line(struct deliverer *d, const char *line, size_t n)
+{
+	struct event event;
+	uint8_t id[STATE_ID_SIZE];
+	if (event_decode(line, n, &event) != EVENT_OK)
+		return 0;
+	text_unhex(event.id, EVENT_ID_SIZE - 1, id, sizeof id);
+	return state_seen_add(d->state, id);
+}
+
+/* The whole lines in the buffer; what is left of it is moved to its front. */
+static int remember_lines(struct deliverer *d, struct buf *b)
+{
+	size_t at = 0;
+	const char *newline;
+	while ((newline = memchr(b->data + at, '\n', b->len - at)) != NULL) {
+		size_t n = (size_t)(newline - b->data) - at;
+		if (remember_line(d, b->data + at, n) < 0)
+			return -1;
+		at += n + 1;
+	}
+	memmove(b->data, b->data + at, b->len - at);
+	b->len -= at;
+	return 0;
+}
+
+static int remember_file(void *arg, const char *name)
+{
+	struct deliverer *d = arg;
+	struct buf b = {0};
+	off_t at = 0;
+	ssize_t n = 0;
+	int fd = openat(d->spool.archive_fd, name, READ_FLAGS);
+	int result = fd < 0 ? -1 : 0;
+	while (result == 0) {
+		if (buf_reserve(&b, b.len + (1u << 20)) < 0 ||
+		    (n = fsio_read_at(fd, b.data + b.len, b.cap - b.len, at)) < 0)
+			result = -1;
+		if (result < 0 || n == 0)
+			break;
+		b.len += (size_t)n;
+		at += n;
+		result = remember_lines(d, &b);
+	}
+	if (result == 0)
+		result = state_archive_put(d->state, name);
+	int saved = errno;
+	if (fd >= 0)
+		close(fd);
+	buf_fini(&b);
+	errno = saved;
+	return result;
+}
+
+int archive_remember(struct deliverer *d)
+{
+	return each_file(d, remember_file, d);
+}

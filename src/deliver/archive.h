@@ -1,0 +1,21 @@
+/* What has been delivered everywhere: put away from the journal to the archive, kept for a while, then removed
+ * (doc/journal.md, Archive and removal). */
+#ifndef HOOKSPOOL_ARCHIVE_H
+#define HOOKSPOOL_ARCHIVE_H
+
+#include "deliver/deliverer.h"
+
+/* Puts away what can be. How many segments, or -1 with errno: some may have been put away all the same. */
+int archive_put_away(struct deliverer *d);
+
+/* Removes some of the files that have been kept long enough. How many, or -1 with errno. */
+int archive_prune(struct deliverer *d);
+
+/* Clears up after a crash: cursors of segments that are not in the journal any more, archived files that were not
+ * recorded. */
+int archive_recover(struct deliverer *d);
+
+/* Reads the identities of what it holds, for a state that is made anew, in the caller's transaction. */
+int archive_remember(struct deliverer *d);
+
+#endif

@@ -1,0 +1,484 @@
+#include "config.h"
+
+#include "deliver/deliver.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "deliver/archive.h"
+#include "deliver/deliverer.h"
+#include "deliver/lanes.h"
+#include "deliver/round.h"
+#include "deliver/target_file.h"
+
+/* Microseconds. */
+#define LOCK_PAUSE     (CLOCK_SECOND / 20) /* between tries at the lock */
+#define LOCK_FOR       (20 * CLOCK_SECOND) /* longer than a deliverer takes to stop */
+#define LOOK_EVERY     (5 * CLOCK_SECOND)  /* at the journal, though no trigger came */
+#define IDLE_FOR       (10 * CLOCK_SECOND) /* before DELIVER_IDLE ends */
+#define STOP_AFTER     (10 * CLOCK_SECOND) /* how long scripts may go on after a signal */
+#define FAILURE_PAUSE  (2 * CLOCK_SECOND)
+#define TIDY_EVERY     (600 * CLOCK_SECOND)
+#define PUT_AWAY_EVERY CLOCK_SECOND
+#define FILES_UNUSED   (INT64_C(2) * 86400 * CLOCK_SECOND)
+
+#define PUT_AWAY_SHARE 20 /* of the time it may take one part in so many */
+#define TIDY_ROWS      20000
+#define STATES_MAX     3 /* how often a state.db may prove damaged before it is a fault of ours */
+
+/* What outlives a damaged state.db. */
+struct post {
+	const struct conf *conf;
+	enum deliver_until until;
+	struct spool spool;
+	int lock, trigger, signals; /* -1 while closed */
+	bool stopping;
+};
+
+/* From opening state.db to closing it. Times are us of the monotonic clock. */
+struct session {
+	struct post *post;
+	struct deliverer d;
+	struct round *round;
+	struct lanes *lanes;
+	struct pollfd *fds;
+	int64_t once_age; /* DELIVER_ONCE: what becomes due later is left */
+	int64_t look_at, put_away_at, tidy_at, idle_since, paused_until, stop_at;
+	bool more; /* something was taken in or tried: there may be more to do at once */
+	bool told; /* running scripts were told to end */
+};
+
+enum outcome {
+	GO_ON,
+	ENDED,
+	STATE_BAD, /* state.db is damaged */
+	BROKEN,    /* nothing can be done; it was logged */
+};
+
+/* A failure: logged, and tried again after a pause, unless it is to be done once. */
+static enum outcome failed(struct session *s, const char *what)
+{
+	if (errno == EBADMSG)
+		return STATE_BAD;
+	deliverer_complain(&s->d, what);
+	s->paused_until = clock_monotonic() + FAILURE_PAUSE;
+	s->more = false;
+	return s->post->until == DELIVER_ONCE || s->post->stopping ? BROKEN : GO_ON;
+}
+
+/* Opening and closing */
+
+static int resume(void *arg, const char *segment, uint64_t offset)
+{
+	return reader_resume(arg, segment, offset);
+}
+
+static int open_targets(struct deliverer *d)
+{
+	d->targets = calloc(d->conf->target_count + 1, sizeof *d->targets);
+	if (d->targets == NULL || state_begin(d->state) < 0)
+		return -1;
+	for (size_t i = 0; i < d->conf->target_count; i++) {
+		d->targets[i].conf = &d->conf->targets[i];
+		if (state_target(d->state, d->conf->targets[i].name, &d->targets[i].id) < 0) {
+			state_rollback(d->state);
+			return -1;
+		}
+	}
+	return state_commit(d->state);
+}
+
+/* A new state.db is made in one transaction with what the archive remembers. */
+static int make_state(struct session *s)
+{
+	if (archive_remember(&s->d) < 0 || state_commit(s->d.state) < 0)
+		return -1;
+	log_info("%s/state.db: made anew", s->d.conf->spool);
+	return 0;
+}
+
+static int session_open(struct session *s, struct post *post)
+{
+	bool fresh;
+	*s = (struct session){.post = post, .d = {.conf = post->conf, .spool = post->spool}, .more = true};
+	audit_init(&s->d.audit, &s->d.spool, post->conf->audit_max);
+	s->d.state = state_open(&s->d.spool, STATE_DELIVER, &fresh);
+	if (s->d.state == NULL || (fresh && make_state(s) < 0) || archive_recover(&s->d) < 0 ||
+	    outfiles_recover(s->d.state) < 0 || open_targets(&s->d) < 0)
+		return -1;
+	s->d.reader = reader_new(&s->d.spool);
+	s->round = round_new();
+	s->lanes = lanes_new(post->conf);
+	if (s->d.reader == NULL || s->round == NULL || s->lanes == NULL)
+		return -1;
+	s->fds = calloc(lanes_max(s->lanes) + 2, sizeof *s->fds);
+	if (s->fds == NULL)
+		return -1;
+	s->once_age = state_age(s->d.state);
+	s->idle_since = clock_monotonic();
+	return state_cursors(s->d.state, resume, s->d.reader);
+}
+
+static void session_close(struct session *s)
+{
+	int saved = errno;
+	lanes_free(s->lanes);
+	round_free(s->round);
+	reader_free(s->d.reader);
+	state_close(s->d.state);
+	audit_fini(&s->d.audit);
+	buf_fini(&s->d.story);
+	free(s->d.targets);
+	free(s->fds);
+	errno = saved;
+}
+
+/* Waiting */
+
+static void take_signals(struct post *post)
+{
+	struct signalfd_siginfo info;
+	while (read(post->signals, &info, sizeof info) == (ssize_t)sizeof info)
+		if (info.ssi_signo != SIGCHLD)
+			post->stopping = true;
+}
+
+static bool take_trigger(const struct post *post)
+{
+	char bytes[4096];
+	bool woken = false;
+	while (post->trigger >= 0 && read(post->trigger, bytes, sizeof bytes) > 0)
+		woken = true;
+	return woken;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* When there is something to do though nothing happens. */
+static int64_t next_turn(struct session *s, int64_t now)
+{
+	int64_t at = lanes_deadline(s->lanes), next_age;
+	if (s->post->stopping)
+		return earlier(at, s->stop_at);
+	if (now < s->paused_until)
+		return earlier(at, s->paused_until);
+	if (s->more)
+		return now;
+	at = earlier(at, s->look_at);
+	if (s->post->until == DELIVER_IDLE)
+		at = earlier(at, s->idle_since + IDLE_FOR);
+	if (lanes_next(s->lanes, &s->d, &next_age) == 1) {
+		int64_t age = state_age(s->d.state);
+		at = earlier(at, next_age <= age ? now : now + (next_age - age));
+	}
+	return at;
+}
+
+static void wait_for_turn(struct session *s)
+{
+	size_t n = 0;
+	int64_t now = clock_monotonic(), left = next_turn(s, now) - now;
+	s->fds[n++] = (struct pollfd){.fd = s->post->signals, .events = POLLIN};
+	if (s->post->trigger >= 0)
+		s->fds[n++] = (struct pollfd){.fd = s->post->trigger, .events = POLLIN};
+	n += lanes_poll(s->lanes, s->fds + n);
+	/* Rounded up: waking too early would be a turn for nothing. */
+	poll(s->fds, n, left <= 0 ? 0 : (int)earlier((left + 999) / 1000, 60000));
+	take_signals(s->post);
+	if (take_trigger(s->post))
+		s->look_at = 0;
+}
+
+/* Work */
+
+static enum outcome take_in(struct session *s)
+{
+	switch (round_take(s->round, &s->d)) {
+	case ROUND_NOTHING:
+		s->look_at = clock_monotonic() + LOOK_EVERY;
+		return GO_ON;
+	case ROUND_TAKEN:
+		s->more = true;
+		s->idle_since = clock_monotonic();
+		return GO_ON;
+	case ROUND_FAILED:
+		break;
+	}
+	return failed(s, "cannot take in events");
+}
+
+static enum outcome try_lanes(struct session *s)
+{
+	int64_t limit = s->post->until == DELIVER_ONCE ? s->once_age : state_age(s->d.state);
+	int tried = lanes_start(s->lanes, &s->d, limit);
+	if (tried < 0)
+		return failed(s, "cannot deliver");
+	if (tried > 0) {
+		s->more = true;
+		s->idle_since = clock_monotonic();
+	}
+	return GO_ON;
+}
+
+static enum outcome put_away(struct session *s)
+{
+	int64_t begun = clock_monotonic();
+	int n = archive_put_away(&s->d);
+	int64_t now = clock_monotonic(), pause = (now - begun) * PUT_AWAY_SHARE;
+	s->put_away_at = now + (pause > PUT_AWAY_EVERY ? pause : PUT_AWAY_EVERY);
+	return n < 0 ? failed(s, "cannot put segments away") : GO_ON;
+}
+
+static int tidy_state(struct session *s)
+{
+	struct state *state = s->d.state;
+	if (state_begin(state) < 0)
+		return -1;
+	if (state_seen_sweep(state, TIDY_ROWS, s->d.conf->remember) < 0 || state_files_sweep(state, FILES_UNUSED) < 0 ||
+	    state_keep_age(state) < 0 || state_commit(state) < 0) {
+		state_rollback(state);
+		return -1;
+	}
+	return state_tidy(state, !s->more);
+}
+
+static enum outcome tidy(struct session *s)
+{
+	int pruned = archive_prune(&s->d);
+	if (pruned < 0 || (pruned == 0 && tidy_state(s) < 0))
+		return failed(s, "cannot tidy up");
+	s->tidy_at = pruned > 0 ? 0 : clock_monotonic() + TIDY_EVERY;
+	return GO_ON;
+}
+
+/* Whether all is done that is to be done before it may end. */
+static bool is_over(struct session *s)
+{
+	int64_t next_age;
+	if (s->more || lanes_are_busy(s->lanes))
+		return false;
+	switch (s->post->until) {
+	case DELIVER_STOP:
+		return false;
+	case DELIVER_IDLE:
+		return clock_monotonic() - s->idle_since >= IDLE_FOR && lanes_next(s->lanes, &s->d, &next_age) == 0;
+	case DELIVER_ONCE:
+		break;
+	}
+	return lanes_next(s->lanes, &s->d, &next_age) == 0 || next_age > s->once_age;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static void listen_to_trigger(struct post *post)
+{
+	post->trigger = spool_trigger_listen(&post->spool);
+	if (post->trigger < 0)
+		log_warn("%s/trigger: cannot be read; new events are found a few seconds late", post->conf->spool);
+}
+
+/* A commit before the last look is seen by it; one after it finds no reader, and starts another deliverer. */
+static enum outcome finish(struct session *s)
+{
+	close_fd(&s->post->trigger);
+	enum outcome outcome = take_in(s);
+	if (outcome != GO_ON)
+		return outcome;
+	if (s->more) {
+		listen_to_trigger(s->post);
+		return GO_ON;
+	}
+	for (int n = 1; n > 0;) {
+		n = archive_put_away(&s->d);
+		if (n < 0)
+			return failed(s, "cannot put segments away") == STATE_BAD ? STATE_BAD : ENDED;
+	}
+	return ENDED;
+}
+
+static enum outcome stop(struct session *s, int64_t now)
+{
+	close_fd(&s->post->trigger);
+	if (!lanes_are_busy(s->lanes))
+		return ENDED;
+	if (s->stop_at == 0)
+		s->stop_at = now + STOP_AFTER;
+	if (now >= s->stop_at && !s->told) {
+		lanes_stop(s->lanes, now);
+		s->told = true;
+		s->stop_at = INT64_MAX;
+	}
+	return GO_ON;
+}
+
+static enum outcome work(struct session *s)
+{
+	int64_t now = clock_monotonic();
+	enum outcome outcome = GO_ON;
+	bool look = s->more || now >= s->look_at;
+	s->more = false;
+	if (look)
+		outcome = take_in(s);
+	if (outcome == GO_ON && now >= s->paused_until)
+		outcome = try_lanes(s);
+	if (outcome == GO_ON && now >= s->put_away_at)
+		outcome = put_away(s);
+	if (outcome == GO_ON && now >= s->tidy_at)
+		outcome = tidy(s);
+	if (outcome == GO_ON && clock_monotonic() >= s->paused_until && is_over(s))
+		outcome = finish(s);
+	return outcome;
+}
+
+static enum outcome turn(struct session *s)
+{
+	int64_t now = clock_monotonic();
+	if (lanes_collect(s->lanes, &s->d, now) < 0) {
+		enum outcome outcome = failed(s, "cannot record what has ended");
+		if (outcome != GO_ON)
+			return outcome;
+	}
+	if (s->post->stopping)
+		return stop(s, now);
+	return now < s->paused_until ? GO_ON : work(s);
+}
+
+static enum outcome session_run(struct post *post)
+{
+	struct session s;
+	enum outcome outcome = GO_ON;
+	if (session_open(&s, post) < 0) {
+		outcome = errno == EBADMSG ? STATE_BAD : BROKEN;
+		if (errno == EPROTONOSUPPORT)
+			log_warnx("%s/state.db: made by a later version of this program", post->conf->spool);
+		else if (outcome == BROKEN)
+			log_warn("%s: cannot be opened for delivery", post->conf->spool);
+	}
+	while (outcome == GO_ON) {
+		outcome = turn(&s);
+		if (outcome == GO_ON)
+			wait_for_turn(&s);
+	}
+	session_close(&s);
+	return outcome;
+}
+
+/* A damaged state.db is set aside; the journal is delivered from its beginning. */
+static int run_sessions(struct post *post)
+{
+	char name[64];
+	for (int i = 0; i < STATES_MAX; i++) {
+		enum outcome outcome = session_run(post);
+		if (outcome == ENDED)
+			return 0;
+		if (outcome != STATE_BAD)
+			return EX_IOERR;
+		if (state_set_aside(&post->spool, name) < 0) {
+			log_warn("%s/state.db: damaged, and cannot be set aside", post->conf->spool);
+			return EX_IOERR;
+		}
+		log_warnx("%s/state.db: damaged; it is set aside as %s, and what is in the journal is delivered again",
+			  post->conf->spool, name);
+	}
+	return EX_SOFTWARE;
+}
+
+/* Starting */
+
+/* The lock, -1 with errno, or EAGAIN if another deliverer has it and will look at the journal. */
+static int take_lock(struct spool *spool)
+{
+	int64_t give_up_at = clock_monotonic() + LOCK_FOR;
+	for (;;) {
+		int fd = spool_lock(spool);
+		if (fd >= 0 || errno != EAGAIN)
+			return fd;
+		if (spool_trigger(spool) == SPOOL_AWAKE || clock_monotonic() >= give_up_at) {
+			errno = EAGAIN;
+			return -1;
+		}
+		nanosleep(&(struct timespec){.tv_nsec = LOCK_PAUSE * 1000}, NULL);
+	}
+}
+
+/* What is set up for the process, and put back at the end. */
+struct signals {
+	sigset_t mask;
+	struct sigaction pipe, child;
+};
+
+static int signals_open(struct signals *saved)
+{
+	static const int numbers[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
+	struct sigaction ignore = {.sa_handler = SIG_IGN}, plain = {.sa_handler = SIG_DFL};
+	sigset_t set;
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+		sigaddset(&set, numbers[i]);
+	sigprocmask(SIG_BLOCK, &set, &saved->mask);
+	sigaction(SIGPIPE, &ignore, &saved->pipe);
+	/* Ignored, as a parent may have left it, there would be no children to wait for. */
+	sigaction(SIGCHLD, &plain, &saved->child);
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static void signals_close(const struct signals *saved)
+{
+	sigaction(SIGCHLD, &saved->child, NULL);
+	sigaction(SIGPIPE, &saved->pipe, NULL);
+	sigprocmask(SIG_SETMASK, &saved->mask, NULL);
+}
+
+static int run(struct post *post)
+{
+	struct signals saved;
+	int result = EX_OSERR;
+	post->signals = signals_open(&saved);
+	if (post->signals < 0) {
+		log_warn("cannot watch for signals");
+	} else {
+		listen_to_trigger(post);
+		result = run_sessions(post);
+	}
+	close_fd(&post->trigger);
+	close_fd(&post->signals);
+	signals_close(&saved);
+	return result;
+}
+
+int deliver(const struct conf *conf, enum deliver_until until)
+{
+	struct post post = {.conf = conf, .until = until, .lock = -1, .trigger = -1, .signals = -1};
+	int result = EX_IOERR;
+	if (spool_open(&post.spool, conf, SPOOL_DELIVER) < 0) {
+		log_warn("%s: cannot be opened", conf->spool);
+		return EX_IOERR;
+	}
+	post.lock = take_lock(&post.spool);
+	if (post.lock >= 0)
+		result = run(&post);
+	else if (errno == EAGAIN)
+		result = until == DELIVER_STOP ? EX_TEMPFAIL : 0;
+	else
+		log_warn("%s/deliver.lock", conf->spool);
+	close_fd(&post.lock);
+	spool_close(&post.spool);
+	return result;
+}

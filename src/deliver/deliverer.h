@@ -1,0 +1,34 @@
+/* What the parts of the deliverer share: the one context in place of globals. */
+#ifndef HOOKSPOOL_DELIVERER_H
+#define HOOKSPOOL_DELIVERER_H
+
+#include <stdint.h>
+
+#include "config/conf.h"
+#include "deliver/state.h"
+#include "deliver/target.h"
+#include "journal/audit.h"
+#include "journal/reader.h"
+#include "journal/spool.h"
+
+struct deliverer {
+	const struct conf *conf;
+	struct spool spool;
+	struct state *state;
+	struct reader *reader;
+	struct audit audit;
+	struct buf story;       /* audit lines that are not written yet */
+	struct target *targets; /* conf->target_count of them */
+	int64_t warned_at;      /* us, monotonic: when a failure was last logged; 0: never */
+};
+
+/* Appends the audit line of a delivery attempt to the story. detail may be NULL. Lack of memory costs the line. */
+void deliverer_tell(struct deliverer *d, const struct target *target, const char *event_id, unsigned attempt,
+		    const char *result, const char *detail);
+/* Writes the story. */
+void deliverer_publish(struct deliverer *d);
+
+/* Logs with errno, once a minute: what fails is tried again, often. */
+void deliverer_complain(struct deliverer *d, const char *what);
+
+#endif

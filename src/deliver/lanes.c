@@ -1,0 +1,547 @@
+#include "config.h"
+
+#include "deliver/lanes.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fsio.h"
+#include "base/text.h"
+#include "deliver/retry.h"
+#include "deliver/target_file.h"
+#include "deliver/target_run.h"
+
+#define LANES_AT_ONCE 64
+#define EVENTS_MAX    1000
+#define BYTES_MAX     (8u << 20)
+#define FILES_MAX     200
+#define FILE_RETRY    (60 * CLOCK_SECOND) /* a try at a file costs little */
+
+/* A run of a script and the deliveries that it is for. */
+struct slot {
+	bool used;
+	struct target_run run;
+	const struct target *target;
+	int64_t lane;
+	struct state_delivery *deliveries;
+	int count;
+};
+
+struct lanes {
+	struct slot *slots;
+	size_t count;
+	struct state_delivery *deliveries; /* EVENTS_MAX of them */
+	struct outfiles files;
+	struct buf line, first, records, path;
+};
+
+struct lanes *lanes_new(const struct conf *conf)
+{
+	struct lanes *lanes = calloc(1, sizeof *lanes);
+	if (lanes == NULL)
+		return NULL;
+	for (size_t i = 0; i < conf->target_count; i++)
+		if (conf->targets[i].run != NULL)
+			lanes->count += conf->targets[i].workers;
+	lanes->slots = calloc(lanes->count + 1, sizeof *lanes->slots);
+	lanes->deliveries = calloc(EVENTS_MAX, sizeof *lanes->deliveries);
+	if (lanes->slots != NULL && lanes->deliveries != NULL)
+		return lanes;
+	lanes_free(lanes);
+	return NULL;
+}
+
+static void slot_clear(struct slot *slot)
+{
+	free(slot->deliveries);
+	*slot = (struct slot){0};
+}
+
+void lanes_free(struct lanes *lanes)
+{
+	if (lanes == NULL)
+		return;
+	for (size_t i = 0; lanes->slots != NULL && i < lanes->count; i++) {
+		struct slot *slot = &lanes->slots[i];
+		if (slot->used)
+			target_run_kill(&slot->run);
+		slot_clear(slot);
+	}
+	free(lanes->slots);
+	free(lanes->deliveries);
+	outfiles_fini(&lanes->files);
+	buf_fini(&lanes->line);
+	buf_fini(&lanes->first);
+	buf_fini(&lanes->records);
+	buf_fini(&lanes->path);
+	free(lanes);
+}
+
+static int64_t delay(unsigned attempts, int64_t max)
+{
+	uint64_t random;
+	fsio_random(&random, sizeof random);
+	return retry_delay(attempts, max, random);
+}
+
+/* Recording, within a transaction. */
+
+static int record_one(struct deliverer *d, const struct target *target, const struct state_delivery *delivery,
+		      enum retry_verdict verdict, const char *why, struct state_tally *tally)
+{
+	static const char *const results[] = {[RETRY_DONE] = "done", [RETRY_AGAIN] = "retry", [RETRY_PARK] = "parked"};
+	char id[EVENT_ID_SIZE];
+	text_hex(delivery->event, sizeof delivery->event, id);
+	deliverer_tell(d, target, id, delivery->attempts, results[verdict], why);
+	if (verdict == RETRY_DONE) {
+		tally->done++;
+		return state_delivery_done(d->state, delivery->id);
+	}
+	tally->failed++;
+	tally->error = why;
+	if (verdict == RETRY_AGAIN)
+		return state_delivery_failed(d->state, delivery, why);
+	tally->parked++;
+	return state_delivery_park(d->state, delivery, why);
+}
+
+/* The deliveries of one attempt, all of one lane. `why` may be NULL if it succeeded. */
+static int record_attempt(struct deliverer *d, const struct target *target, int64_t lane,
+			  const struct state_delivery *deliveries, int count, enum retry_result result, const char *why)
+{
+	struct state_tally tally = {0};
+	int64_t now = state_age(d->state), next_at = 0;
+	int64_t max = target->conf->file != NULL ? FILE_RETRY : RETRY_MAX;
+	for (int i = 0; i < count; i++) {
+		struct state_delivery delivery = deliveries[i];
+		delivery.attempts++;
+		if (delivery.first_at == 0)
+			delivery.first_at = now;
+		enum retry_verdict verdict = retry_judge(result, delivery.first_at, now, target->conf->retry_for);
+		/* The lane waits for the first of those that stay. */
+		if (verdict == RETRY_AGAIN && next_at == 0)
+			next_at = now + delay(delivery.attempts, max);
+		if (record_one(d, target, &delivery, verdict, why, &tally) < 0)
+			return -1;
+	}
+	if (next_at == 0)
+		next_at = state_ready(d->state);
+	if (state_target_add(d->state, target->id, &tally) < 0)
+		return -1;
+	return state_lane_settle(d->state, target->id, lane, next_at);
+}
+
+static int end_transaction(struct deliverer *d, int result)
+{
+	if (result == 0 && state_keep_age(d->state) == 0 && state_commit(d->state) == 0) {
+		deliverer_publish(d);
+		return 0;
+	}
+	state_rollback(d->state);
+	d->story.len = 0;
+	return -1;
+}
+
+/* Reads a delivery's line. 1; 0: it is gone or damaged and the delivery was parked; -1 with errno. */
+static int fetch(struct deliverer *d, const struct target *target, int64_t lane, const struct state_delivery *delivery,
+		 struct buf *line, struct event *event)
+{
+	line->len = 0;
+	if (reader_fetch(&d->spool, delivery->segment, delivery->offset, delivery->length, line, event) == 0)
+		return 1;
+	if (errno != ENOENT && errno != EBADMSG)
+		return -1;
+	const char *why = errno == ENOENT ? "its line in the journal is gone" : "its line in the journal is damaged";
+	if (state_begin(d->state) < 0)
+		return -1;
+	return end_transaction(d, record_attempt(d, target, lane, delivery, 1, RETRY_HOPELESS, why));
+}
+
+/* What keeps an attempt from being made (processes, memory, descriptors, a read error) is not the event's fault: none
+ * is counted. */
+static int postpone(struct deliverer *d, const struct target *target, int64_t lane)
+{
+	deliverer_complain(d, "cannot begin a delivery");
+	if (state_begin(d->state) < 0)
+		return -1;
+	return end_transaction(d, state_lane_settle(d->state, target->id, lane, state_age(d->state) + RETRY_FIRST));
+}
+
+/* Scripts */
+
+static int running(const struct lanes *lanes, const struct target *target)
+{
+	int n = 0;
+	for (size_t i = 0; i < lanes->count; i++)
+		n += lanes->slots[i].used && lanes->slots[i].target == target;
+	return n;
+}
+
+static bool is_running(const struct lanes *lanes, const struct target *target, int64_t lane)
+{
+	for (size_t i = 0; i < lanes->count; i++)
+		if (lanes->slots[i].used && lanes->slots[i].target == target && lanes->slots[i].lane == lane)
+			return true;
+	return false;
+}
+
+static struct slot *free_slot(const struct lanes *lanes)
+{
+	for (size_t i = 0; i < lanes->count; i++)
+		if (!lanes->slots[i].used)
+			return &lanes->slots[i];
+	return NULL;
+}
+
+/* The first due lane of the target that does not run. 1, 0 or -1. */
+static int find_lane(const struct lanes *lanes, struct deliverer *d, const struct target *target,
+		     struct state_lane *lane)
+{
+	struct state_lane due[LANES_AT_ONCE + 1];
+	int busy = running(lanes, target);
+	int n = state_lanes(d->state, target->id, due, busy + 1);
+	for (int i = 0; i < n; i++)
+		if (!is_running(lanes, target, due[i].lane)) {
+			*lane = due[i];
+			return 1;
+		}
+	return n < 0 ? -1 : 0;
+}
+
+/* Writes the records of the lane's first deliveries to the script's input. Those that were written are moved to the
+ * front of `deliveries`; their number, or -1 with errno. */
+static int write_input(struct lanes *lanes, struct deliverer *d, struct slot *slot, int count,
+		       struct target_run_input *input, struct event *first)
+{
+	struct state_delivery *deliveries = lanes->deliveries;
+	size_t bytes = 0;
+	int kept = 0;
+	for (int i = 0; i < count && bytes < BYTES_MAX; i++) {
+		struct event event;
+		struct buf *line = kept == 0 ? &lanes->first : &lanes->line;
+		int fetched = fetch(d, slot->target, slot->lane, &deliveries[i], line, &event);
+		if (fetched < 0)
+			return -1;
+		if (fetched == 0)
+			continue;
+		lanes->records.len = 0;
+		if (event_records(&event, &lanes->records) < 0 ||
+		    fsio_write(input->fd, lanes->records.data, lanes->records.len) < 0)
+			return -1;
+		bytes += lanes->records.len;
+		input->records += event.count;
+		if (kept == 0)
+			*first = event;
+		deliveries[kept++] = deliveries[i];
+	}
+	return kept;
+}
+
+/* 1: it runs; 0: nothing is left to run; -1 with errno. */
+static int start_script(struct lanes *lanes, struct deliverer *d, struct slot *slot)
+{
+	struct event first;
+	struct target_run_input input = {.fd = target_run_paper(), .first = &first};
+	int result = -1;
+	if (input.fd < 0)
+		return -1;
+	int count = state_lane_head(d->state, slot->target->id, slot->lane, lanes->deliveries,
+				    (int)slot->target->conf->batch);
+	if (count >= 0)
+		count = write_input(lanes, d, slot, count, &input, &first);
+	if (count <= 0) {
+		result = count;
+		goto end;
+	}
+	slot->deliveries = malloc((size_t)count * sizeof *slot->deliveries);
+	if (slot->deliveries == NULL)
+		goto end;
+	memcpy(slot->deliveries, lanes->deliveries, (size_t)count * sizeof *slot->deliveries);
+	slot->count = count;
+	input.attempt = slot->deliveries[0].attempts + 1;
+	if (target_run_start(&slot->run, slot->target->conf, &input) == 0)
+		result = 1;
+end:;
+	int saved = errno;
+	close(input.fd);
+	errno = saved;
+	return result;
+}
+
+static int start_scripts(struct lanes *lanes, struct deliverer *d, const struct target *target, int64_t limit)
+{
+	int tried = 0;
+	while (running(lanes, target) < (int)target->conf->workers) {
+		struct state_lane lane;
+		struct slot *slot = free_slot(lanes);
+		int found = find_lane(lanes, d, target, &lane);
+		if (found < 0)
+			return -1;
+		if (found == 0 || lane.next_at > limit)
+			break;
+		*slot = (struct slot){.target = target, .lane = lane.lane};
+		int started = start_script(lanes, d, slot);
+		slot->used = started == 1;
+		if (started != 1)
+			slot_clear(slot);
+		if (started < 0 && postpone(d, target, lane.lane) < 0)
+			return -1;
+		tried++;
+	}
+	return tried;
+}
+
+/* Files: the deliveries of several lanes at a time. */
+
+struct batch {
+	const struct target *target;
+	int64_t lanes[LANES_AT_ONCE];
+	int from[LANES_AT_ONCE + 1]; /* each lane's deliveries, in lanes->deliveries */
+	int lane_count;
+	size_t file_of[EVENTS_MAX];
+};
+
+/* Adds a delivery's records to its file. 1; 0: its line is gone; -1 with errno. */
+static int gather_delivery(struct lanes *lanes, struct deliverer *d, const struct batch *batch, int64_t lane,
+			   const struct state_delivery *delivery, size_t *file)
+{
+	struct event event;
+	const struct conf_target *conf = batch->target->conf;
+	int fetched = fetch(d, batch->target, lane, delivery, &lanes->line, &event);
+	if (fetched != 1)
+		return fetched;
+	lanes->path.len = 0;
+	if (target_path(conf, &event, &lanes->path) < 0 ||
+	    outfiles_add(&lanes->files, (struct span){lanes->path.data, lanes->path.len}, target_fixed(conf),
+			 conf->mode, file) < 0)
+		return -1;
+	return event_records(&event, &lanes->files.list[*file].records) < 0 ? -1 : 1;
+}
+
+/* Adds a lane as far as it can be read. */
+static int gather_lane(struct lanes *lanes, struct deliverer *d, struct batch *batch, int64_t lane, size_t *bytes)
+{
+	int from = batch->from[batch->lane_count], kept = 0, gathered = 1;
+	int count = state_lane_head(d->state, batch->target->id, lane, lanes->deliveries + from, EVENTS_MAX - from);
+	for (int i = 0; i < count && *bytes < BYTES_MAX && lanes->files.names.count < FILES_MAX; i++) {
+		const struct state_delivery delivery = lanes->deliveries[from + i];
+		gathered = gather_delivery(lanes, d, batch, lane, &delivery, &batch->file_of[from + kept]);
+		if (gathered < 0)
+			break;
+		if (gathered == 0)
+			continue;
+		*bytes += delivery.length;
+		lanes->deliveries[from + kept++] = delivery;
+	}
+	if (count < 0 || (gathered < 0 && kept == 0))
+		return postpone(d, batch->target, lane);
+	batch->lanes[batch->lane_count++] = lane;
+	batch->from[batch->lane_count] = from + kept;
+	return 0;
+}
+
+static int gather(struct lanes *lanes, struct deliverer *d, struct batch *batch, int64_t limit)
+{
+	struct state_lane due[LANES_AT_ONCE];
+	size_t bytes = 0;
+	int n = state_lanes(d->state, batch->target->id, due, LANES_AT_ONCE);
+	for (int i = 0; i < n && due[i].next_at <= limit; i++) {
+		if (bytes >= BYTES_MAX || batch->from[batch->lane_count] >= EVENTS_MAX ||
+		    lanes->files.names.count >= FILES_MAX)
+			break;
+		if (gather_lane(lanes, d, batch, due[i].lane, &bytes) < 0)
+			return -1;
+	}
+	return n < 0 ? -1 : 0;
+}
+
+/* The error of a lane: that of the first of its files that has one. */
+static int lane_error(const struct lanes *lanes, const struct batch *batch, int at)
+{
+	for (int i = batch->from[at]; i < batch->from[at + 1]; i++) {
+		int error = outfiles_error(&lanes->files, batch->file_of[i]);
+		if (error != 0)
+			return error;
+	}
+	return 0;
+}
+
+static bool some_failed(const struct lanes *lanes, const struct batch *batch)
+{
+	for (int i = 0; i < batch->lane_count; i++)
+		if (lane_error(lanes, batch, i) != 0)
+			return true;
+	return false;
+}
+
+/* Either all lanes have been written, or those to blame have failed and the others stay due. */
+static int record_batch(struct lanes *lanes, struct deliverer *d, const struct batch *batch, bool failed)
+{
+	for (int i = 0; i < batch->lane_count; i++) {
+		int error = lane_error(lanes, batch, i);
+		if (failed && error == 0)
+			continue;
+		if (record_attempt(d, batch->target, batch->lanes[i], lanes->deliveries + batch->from[i],
+				   batch->from[i + 1] - batch->from[i], error == 0 ? RETRY_SUCCEEDED : RETRY_FAILED,
+				   error == 0 ? NULL : strerrordesc_np(error)) < 0)
+			return -1;
+	}
+	return failed ? 0 : outfiles_settle(&lanes->files, d->state);
+}
+
+static int append_batch(struct lanes *lanes, struct deliverer *d, struct batch *batch, int64_t limit)
+{
+	if (gather(lanes, d, batch, limit) < 0)
+		return -1;
+	if (batch->lane_count == 0)
+		return 0;
+	if (outfiles_open(&lanes->files, d->state) < 0)
+		return -1;
+	bool failed = some_failed(lanes, batch);
+	if (!failed) {
+		outfiles_write(&lanes->files);
+		failed = some_failed(lanes, batch);
+	}
+	if (failed)
+		outfiles_undo(&lanes->files, true);
+	if (state_begin(d->state) < 0 || end_transaction(d, record_batch(lanes, d, batch, failed)) < 0) {
+		outfiles_undo(&lanes->files, true);
+		return -1;
+	}
+	return batch->lane_count;
+}
+
+static int append_files(struct lanes *lanes, struct deliverer *d, const struct target *target, int64_t limit)
+{
+	struct batch batch = {.target = target};
+	int waiting = state_is_waiting(d->state, target->id);
+	if (waiting <= 0)
+		return waiting;
+	int result = append_batch(lanes, d, &batch, limit);
+	outfiles_clear(&lanes->files);
+	return result;
+}
+
+int lanes_start(struct lanes *lanes, struct deliverer *d, int64_t limit)
+{
+	int tried = 0;
+	for (size_t i = 0; i < d->conf->target_count; i++) {
+		const struct target *target = &d->targets[i];
+		int n = target->conf->file != NULL ? append_files(lanes, d, target, limit)
+						   : start_scripts(lanes, d, target, limit);
+		if (n < 0)
+			return -1;
+		tried += n;
+	}
+	return tried;
+}
+
+int lanes_next(struct lanes *lanes, struct deliverer *d, int64_t *next_at)
+{
+	int some = 0;
+	for (size_t i = 0; i < d->conf->target_count; i++) {
+		const struct target *target = &d->targets[i];
+		struct state_lane lane;
+		if (target->conf->run != NULL && running(lanes, target) >= (int)target->conf->workers)
+			continue;
+		int found = find_lane(lanes, d, target, &lane);
+		if (found < 0)
+			return -1;
+		if (found == 1 && (!some || lane.next_at < *next_at))
+			*next_at = lane.next_at;
+		some |= found;
+	}
+	return some;
+}
+
+size_t lanes_max(const struct lanes *lanes)
+{
+	return lanes->count;
+}
+
+size_t lanes_poll(const struct lanes *lanes, struct pollfd *fds)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < lanes->count; i++)
+		if (lanes->slots[i].used && lanes->slots[i].run.output >= 0)
+			fds[n++] = (struct pollfd){.fd = lanes->slots[i].run.output, .events = POLLIN};
+	return n;
+}
+
+static int record_run(struct deliverer *d, struct slot *slot)
+{
+	struct buf why = {0};
+	enum retry_result result = target_run_result(&slot->run);
+	int recorded = -1;
+	if (target_run_describe(&slot->run, &why) == 0 && buf_cstr(&why) != NULL)
+		recorded = record_attempt(d, slot->target, slot->lane, slot->deliveries, slot->count, result, why.data);
+	buf_fini(&why);
+	return recorded;
+}
+
+/* All that have ended, in one transaction. */
+static int record_runs(struct lanes *lanes, struct deliverer *d)
+{
+	int result = state_begin(d->state);
+	if (result < 0)
+		return -1;
+	for (size_t i = 0; i < lanes->count && result == 0; i++) {
+		struct slot *slot = &lanes->slots[i];
+		if (slot->used && slot->run.stage == TARGET_RUN_ENDED)
+			result = record_run(d, slot);
+	}
+	return end_transaction(d, result);
+}
+
+int lanes_collect(struct lanes *lanes, struct deliverer *d, int64_t now)
+{
+	int ended = 0;
+	for (size_t i = 0; i < lanes->count; i++) {
+		struct slot *slot = &lanes->slots[i];
+		if (!slot->used)
+			continue;
+		target_run_listen(&slot->run);
+		target_run_tick(&slot->run, now);
+		if (!target_run_reap(&slot->run))
+			continue;
+		/* Stopped by us, and so not done: it stays pending as if it had not been tried. */
+		if (slot->run.stopped && target_run_result(&slot->run) != RETRY_SUCCEEDED)
+			slot_clear(slot);
+		else
+			ended++;
+	}
+	if (ended == 0)
+		return 0;
+	if (record_runs(lanes, d) < 0)
+		return -1;
+	for (size_t i = 0; i < lanes->count; i++)
+		if (lanes->slots[i].used && lanes->slots[i].run.stage == TARGET_RUN_ENDED)
+			slot_clear(&lanes->slots[i]);
+	return ended;
+}
+
+int64_t lanes_deadline(const struct lanes *lanes)
+{
+	int64_t deadline = INT64_MAX;
+	for (size_t i = 0; i < lanes->count; i++)
+		if (lanes->slots[i].used && lanes->slots[i].run.deadline < deadline)
+			deadline = lanes->slots[i].run.deadline;
+	return deadline;
+}
+
+bool lanes_are_busy(const struct lanes *lanes)
+{
+	for (size_t i = 0; i < lanes->count; i++)
+		if (lanes->slots[i].used)
+			return true;
+	return false;
+}
+
+void lanes_stop(struct lanes *lanes, int64_t now)
+{
+	for (size_t i = 0; i < lanes->count; i++)
+		if (lanes->slots[i].used)
+			target_run_stop(&lanes->slots[i].run, now);
+}

@@ -1,0 +1,25 @@
+/* What a round tells about connections: their last events, and how far their initial syncs are. */
+#ifndef HOOKSPOOL_PROGRESS_H
+#define HOOKSPOOL_PROGRESS_H
+
+#include "deliver/names.h"
+#include "deliver/state.h"
+
+struct progress_item;
+
+/* Zero-initialise to begin. */
+struct progress {
+	struct names names; /* endpoint and connection; for initial syncs also object type and webhook */
+	struct progress_item *list;
+	size_t cap;
+	struct buf key;
+};
+
+/* Takes a new event into account. 0, or -1 with errno ENOMEM. */
+int progress_note(struct progress *progress, const struct event *event);
+/* Adds everything to the state. 0, or -1 with errno. */
+int progress_put(const struct progress *progress, struct state *state);
+void progress_clear(struct progress *progress);
+void progress_fini(struct progress *progress);
+
+#endif

@@ -1,0 +1,32 @@
+/* When a failed delivery is tried again, and when it is given up. Pure. */
+#ifndef HOOKSPOOL_RETRY_H
+#define HOOKSPOOL_RETRY_H
+
+#include <stdint.h>
+
+#include "base/clock.h"
+
+#define RETRY_FIRST (10 * CLOCK_SECOND)
+#define RETRY_MAX   (3600 * CLOCK_SECOND)
+
+/* Microseconds from the failure of attempt number `attempts` (1, 2, …) to the next one: RETRY_FIRST, doubled with each
+ * attempt, by up to a quarter more or less as `random` says, and never outside RETRY_FIRST to max. */
+int64_t retry_delay(unsigned attempts, int64_t max, uint64_t random);
+
+/* How an attempt ended. */
+enum retry_result {
+	RETRY_SUCCEEDED,
+	RETRY_FAILED,   /* may succeed another time */
+	RETRY_HOPELESS, /* must not be tried again: exit code 100 */
+};
+
+enum retry_verdict {
+	RETRY_DONE,
+	RETRY_AGAIN,
+	RETRY_PARK,
+};
+
+/* What follows from it, for an event that was first tried at first_at (its time of this attempt if it is the first). */
+enum retry_verdict retry_judge(enum retry_result result, int64_t first_at, int64_t now, int64_t retry_for);
+
+#endif

@@ -1,0 +1,149 @@
+/* state.db: what the deliverer knows beyond the journal. The only user of SQLite. doc/journal.md says what is in it and
+ * what a crash leaves of it.
+ *
+ * Functions return 0, or -1 with errno, unless said otherwise; -1 may come from each of them: EBADMSG means that the
+ * database is damaged (state_set_aside), ENOSPC, EIO, EAGAIN (another process holds it) and ENOMEM are what they say.
+ * The ones that answer a question return 1 (yes, found) or 0.
+ *
+ * Times with the name `age` are the spool's age: microseconds that it is known to have lived. That clock does not jump
+ * when the system's does, so nothing is forgotten or given up too early. */
+#ifndef HOOKSPOOL_STATE_H
+#define HOOKSPOOL_STATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "journal/event.h"
+#include "journal/segment.h"
+#include "journal/spool.h"
+
+struct state;
+
+enum state_use {
+	STATE_DELIVER, /* made where missing */
+	STATE_LOOK,    /* for commands: nothing is written. ENOENT: there is none yet */
+};
+
+/* NULL with errno. A database that is new (*fresh) is open in a transaction, which makes it when it is committed: until
+ * then, whatever happens, the next one to open it finds it fresh. */
+struct state *state_open(const struct spool *spool, enum state_use use, bool *fresh);
+void state_close(struct state *state);
+
+/* Renames a damaged database, which nobody may have open, and tells its new name. */
+int state_set_aside(const struct spool *spool, char name[64]);
+
+int state_begin(struct state *state);
+int state_commit(struct state *state);
+void state_rollback(struct state *state);
+
+/* The spool's age now. */
+int64_t state_age(const struct state *state);
+/* Stores it, in a transaction of the caller's. */
+int state_keep_age(struct state *state);
+
+/* Cursors: segments and how far they were taken in. */
+typedef int state_cursor(void *arg, const char *segment, uint64_t offset);
+int state_cursors(struct state *state, state_cursor *each, void *arg);
+int state_cursor_put(struct state *state, const char *segment, uint64_t offset, int64_t *id);
+int state_cursor_drop(struct state *state, const char *segment);
+/* Whether a delivery row names the segment. */
+int state_is_pinned(struct state *state, const char *segment);
+
+/* Identities. */
+#define STATE_ID_SIZE 16
+int state_seen(struct state *state, const uint8_t id[STATE_ID_SIZE]);
+int state_seen_add(struct state *state, const uint8_t id[STATE_ID_SIZE]);
+/* Looks at up to `rows` of them, goes on where the last call ended, and forgets those older than `remember`. */
+int state_seen_sweep(struct state *state, unsigned rows, int64_t remember);
+
+/* Files of file targets. */
+struct state_file {
+	uint64_t inode;
+	int64_t born; /* its birth in microseconds, 0 where the file system does not know */
+	uint64_t length;
+};
+int state_file(struct state *state, struct span path, struct state_file *file);
+int state_file_put(struct state *state, struct span path, const struct state_file *file);
+typedef int state_each_file(void *arg, const char *path, const struct state_file *file);
+int state_files(struct state *state, state_each_file *each, void *arg);
+/* Forgets files that were not appended to for so long: their lengths are recorded again before the next append. */
+int state_files_sweep(struct state *state, int64_t unused_for);
+
+/* Targets. *id is the number of the target of this name, made where it is new. */
+int state_target(struct state *state, const char *name, int64_t *id);
+/* Adds to the target's counts; error (NULL: none) becomes its last one. */
+struct state_tally {
+	uint64_t done, failed, parked;
+	const char *error;
+};
+int state_target_add(struct state *state, int64_t target, const struct state_tally *tally);
+
+/* Deliveries and lanes. A lane has a row while a delivery of it is pending. next_at is the age at which it is due;
+ * lanes that are ready have a next_at below zero, in the order in which they became so. */
+struct state_delivery {
+	int64_t id;
+	int64_t segment_id;              /* for state_delivery_add */
+	char segment[SEGMENT_NAME_SIZE]; /* from state_lane_head */
+	uint64_t offset, length;
+	uint8_t event[STATE_ID_SIZE];
+	uint32_t records;
+	unsigned attempts; /* made so far */
+	int64_t first_at;  /* age at the first attempt; 0: none yet */
+};
+int64_t state_ready(const struct state *state);
+int state_delivery_add(struct state *state, int64_t target, int64_t lane, const struct state_delivery *delivery);
+/* Gives the lane a row, unless it has one. */
+int state_lane_add(struct state *state, int64_t target, int64_t lane, int64_t next_at);
+/* Whether anything is pending for the target, or in the lane. */
+int state_is_waiting(struct state *state, int64_t target);
+int state_lane_is_waiting(struct state *state, int64_t target, int64_t lane);
+/* Up to max lanes of the target, the first due first. Their number, or -1. */
+struct state_lane {
+	int64_t lane, next_at;
+};
+int state_lanes(struct state *state, int64_t target, struct state_lane *lanes, int max);
+/* Up to max deliveries of the lane, the oldest first. Their number, or -1. */
+int state_lane_head(struct state *state, int64_t target, int64_t lane, struct state_delivery *deliveries, int max);
+int state_delivery_done(struct state *state, int64_t id);
+int state_delivery_failed(struct state *state, const struct state_delivery *delivery, const char *why);
+int state_delivery_park(struct state *state, const struct state_delivery *delivery, const char *why);
+/* After the above: the lane is due at next_at, or has no row if nothing is pending in it. */
+int state_lane_settle(struct state *state, int64_t target, int64_t lane, int64_t next_at);
+
+/* What the archive holds, and since when: `put` moves a file's time to now. */
+int state_archive_put(struct state *state, const char *name);
+int state_archive_has(struct state *state, const char *name);
+int state_archive_drop(struct state *state, const char *name);
+/* Up to max names of files that were put longer ago than `keep`. Their number, or -1. */
+int state_archive_old(struct state *state, int64_t keep, char names[][SEGMENT_NAME_SIZE], int max);
+
+/* Counts. */
+enum state_count {
+	STATE_EVENTS, /* taken in, without duplicates */
+	STATE_RECORDS,
+	STATE_DUPLICATES,
+	STATE_DAMAGED,
+	STATE_TORN,
+	STATE_COUNTS,
+};
+int state_count_add(struct state *state, enum state_count count, uint64_t n);
+
+/* A connection's last event. Texts are encoded (text_component). */
+int state_connection_put(struct state *state, struct span endpoint, struct span connection, uint64_t events,
+			 int64_t received_at);
+
+/* Pages of an initial sync. */
+struct state_sync {
+	struct span endpoint, connection, object_type, webhook;
+	uint64_t pages, records;
+	int64_t begun_at, last_at; /* us since 1970 */
+	bool complete;
+};
+int state_sync_add(struct state *state, const struct state_sync *sync);
+
+/* Bounded work that keeps the files small. Outside of a transaction. `idle`: nothing else is to be done. */
+int state_tidy(struct state *state, bool idle);
+
+#endif

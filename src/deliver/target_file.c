@@ -1,0 +1,399 @@
+#include "config.h"
+
+#include "deliver/target_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fsio.h"
+
+#define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+
+int outfiles_add(struct outfiles *files, struct span path, size_t fixed, mode_t mode, size_t *number)
+{
+	if (files->names.count == files->cap) {
+		size_t cap = files->cap == 0 ? 16 : files->cap * 2;
+		struct outfile *list = reallocarray(files->list, cap, sizeof *list);
+		if (list == NULL)
+			return -1;
+		memset(list + files->cap, 0, (cap - files->cap) * sizeof *list);
+		files->list = list;
+		files->cap = cap;
+	}
+	switch (names_add(&files->names, path.ptr, path.len, number)) {
+	case NAMES_FAILED:
+		return -1;
+	case NAMES_KNOWN:
+		return 0;
+	case NAMES_NEW:
+		break;
+	}
+	struct outfile *file = &files->list[*number];
+	/* Buffers of earlier rounds are used again. */
+	*file = (struct outfile){.records = {file->records.data, 0, file->records.cap},
+				 .path = {file->path.data, 0, file->path.cap},
+				 .fixed = fixed,
+				 .mode = mode,
+				 .fd = -1,
+				 .same_as = *number};
+	return 0;
+}
+
+static struct outfile *outfile(const struct outfiles *files, size_t number)
+{
+	return &files->list[files->list[number].same_as];
+}
+
+int outfiles_error(const struct outfiles *files, size_t number)
+{
+	return outfile(files, number)->error;
+}
+
+bool outfiles_refuse(struct outfiles *files, size_t number, int error)
+{
+	struct outfile *file = outfile(files, number);
+	if (file->error != 0)
+		return false;
+	file->error = error;
+	return true;
+}
+
+/* Whoever may read or write a folder's files may enter it. */
+static mode_t folder_mode(mode_t file_mode)
+{
+	mode_t mode = 0700;
+	if (file_mode & 0060)
+		mode |= 0050;
+	if (file_mode & 0006)
+		mode |= 0005;
+	if (file_mode & 0020)
+		mode |= 0020;
+	return mode;
+}
+
+static void close_keeping_errno(int fd)
+{
+	int saved = errno;
+	if (fd >= 0)
+		close(fd);
+	errno = saved;
+}
+
+/* Opens the folder `name` in `above`, which is closed; makes it where it is missing. */
+static int enter_folder(int above, const char *name, bool follow, mode_t mode)
+{
+	int fd = openat(above, name, FOLDER_FLAGS | (follow ? 0 : O_NOFOLLOW));
+	if (fd < 0 && errno == ENOENT)
+		fd = fsio_make_folder(above, name, mode);
+	close_keeping_errno(above);
+	return fd;
+}
+
+/* Opens the folder that the file stands in; *name is the rest of the path. The path is changed. */
+static int open_folder(char *path, size_t fixed, mode_t mode, const char **name)
+{
+	int fd = open("/", FOLDER_FLAGS);
+	char *at = path + strspn(path, "/");
+	for (;;) {
+		size_t n = strcspn(at, "/");
+		char *next = at + n + strspn(at + n, "/");
+		if (fd < 0 || at[n] == '\0')
+			break;
+		at[n] = '\0';
+		fd = enter_folder(fd, at, (size_t)(at - path) < fixed, mode);
+		at = next;
+	}
+	*name = at;
+	return fd;
+}
+
+/* Opens a regular file with one name, or makes it. */
+static int open_file(int folder, const char *name, mode_t mode, struct stat *st)
+{
+	const int flags = O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+	bool made = false;
+	/* Looking first: opening a device can do something. */
+	if (fstatat(folder, name, st, AT_SYMLINK_NOFOLLOW) < 0) {
+		if (errno != ENOENT)
+			return -1;
+		made = true;
+	} else if (!S_ISREG(st->st_mode)) {
+		errno = S_ISLNK(st->st_mode) ? ELOOP : EINVAL;
+		return -1;
+	}
+	int fd = openat(folder, name, made ? flags | O_CREAT | O_EXCL : flags, 0600);
+	if (fd < 0)
+		return -1;
+	if (made && (fchmod(fd, mode) < 0 || fsio_sync(fd) < 0 || fsio_sync(folder) < 0))
+		goto fail;
+	if (fstat(fd, st) < 0)
+		goto fail;
+	if (S_ISREG(st->st_mode) && st->st_nlink == 1)
+		return fd;
+	errno = S_ISREG(st->st_mode) ? EMLINK : EINVAL;
+fail:
+	close_keeping_errno(fd);
+	return -1;
+}
+
+/* Who the file is: inode numbers are used again, device numbers change with each mount. */
+static int identify(int fd, struct state_file *file)
+{
+	struct statx st;
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &st) < 0)
+		return -1;
+	file->inode = st.stx_ino;
+	file->length = st.stx_size;
+	file->born = st.stx_mask & STATX_BTIME ? st.stx_btime.tv_sec * CLOCK_SECOND + st.stx_btime.tv_nsec / 1000 : 0;
+	return 0;
+}
+
+/* Two targets, or one with a symbolic link in its fixed part, can name the same file in different ways. */
+static int find_path(int fd, struct buf *path)
+{
+	char link[32], target[PATH_MAX];
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, target, sizeof target);
+	if (n < 0)
+		return -1;
+	path->len = 0;
+	return buf_append(path, target, (size_t)n) < 0 || buf_cstr(path) == NULL ? -1 : 0;
+}
+
+static int outfile_open(struct outfile *file, struct span path)
+{
+	struct stat st;
+	const char *name;
+	file->path.len = 0;
+	if (buf_append(&file->path, path.ptr, path.len) < 0 || buf_cstr(&file->path) == NULL)
+		return -1;
+	int folder = open_folder(file->path.data, file->fixed, folder_mode(file->mode), &name);
+	if (folder < 0)
+		return -1;
+	file->fd = open_file(folder, name, file->mode, &st);
+	close_keeping_errno(folder);
+	if (file->fd < 0)
+		return -1;
+	return identify(file->fd, &file->state) < 0 || find_path(file->fd, &file->path) < 0 ? -1 : 0;
+}
+
+static struct span outfile_path(const struct outfile *file)
+{
+	return (struct span){file->path.data, file->path.len};
+}
+
+static bool is_same_file(const struct state_file *a, const struct state_file *b)
+{
+	return a->inode == b->inode && a->born == b->born;
+}
+
+static int cut(int fd, uint64_t length)
+{
+	return ftruncate(fd, (off_t)length) < 0 ? -1 : fsio_sync(fd);
+}
+
+/* Compares the file with what is recorded of it, and cuts it back if it is the same one and longer. 1: its length is to
+ * be recorded first; 0; -1 with errno if the state failed. */
+static int outfile_check(struct outfile *file, struct state *state)
+{
+	struct state_file known;
+	int found = state_file(state, outfile_path(file), &known);
+	if (found < 0)
+		return -1;
+	if (found == 0 || !is_same_file(&known, &file->state) || file->state.length < known.length)
+		return 1;
+	if (file->state.length > known.length) {
+		if (cut(file->fd, known.length) < 0)
+			file->error = errno;
+		file->state.length = known.length;
+	}
+	return 0;
+}
+
+static void find_same(struct outfiles *files, struct names *paths, size_t number)
+{
+	size_t earlier;
+	struct outfile *file = &files->list[number];
+	switch (names_add(paths, file->path.data, file->path.len, &earlier)) {
+	case NAMES_FAILED:
+		file->error = ENOMEM;
+		break;
+	case NAMES_NEW:
+		break;
+	case NAMES_KNOWN:
+		/* `paths` counts those that could be opened: the first of the same path is looked for. */
+		for (earlier = 0; earlier < number; earlier++) {
+			struct outfile *other = &files->list[earlier];
+			if (other->same_as != earlier || other->fd < 0 || other->path.len != file->path.len ||
+			    memcmp(other->path.data, file->path.data, file->path.len) != 0)
+				continue;
+			if (buf_append(&other->records, file->records.data, file->records.len) < 0)
+				other->error = ENOMEM;
+			file->same_as = earlier;
+			break;
+		}
+		break;
+	}
+}
+
+static int record_new(struct outfiles *files, struct state *state, const bool *is_new)
+{
+	if (state_begin(state) < 0)
+		return -1;
+	for (size_t i = 0; i < files->names.count; i++)
+		if (is_new[i] && state_file_put(state, outfile_path(&files->list[i]), &files->list[i].state) < 0)
+			goto fail;
+	if (state_commit(state) == 0)
+		return 0;
+fail:
+	state_rollback(state);
+	return -1;
+}
+
+int outfiles_open(struct outfiles *files, struct state *state)
+{
+	struct names paths = {0};
+	size_t count = files->names.count;
+	bool *is_new = calloc(count + 1, sizeof *is_new), some_new = false;
+	int result = is_new == NULL ? -1 : 0;
+	for (size_t i = 0; i < count && result == 0; i++) {
+		struct outfile *file = &files->list[i];
+		if (file->error == 0 && outfile_open(file, names_get(&files->names, i)) < 0)
+			file->error = errno;
+		if (file->error == 0)
+			find_same(files, &paths, i);
+		if (file->error != 0 || file->same_as != i)
+			continue;
+		int check = outfile_check(file, state);
+		if (check < 0)
+			result = -1;
+		is_new[i] = check == 1;
+		some_new |= is_new[i];
+	}
+	if (result == 0 && some_new)
+		result = record_new(files, state, is_new);
+	int saved = errno;
+	names_fini(&paths);
+	free(is_new);
+	errno = saved;
+	return result;
+}
+
+static bool is_in_use(const struct outfiles *files, size_t number)
+{
+	const struct outfile *file = &files->list[number];
+	return file->same_as == number && file->fd >= 0;
+}
+
+void outfiles_write(struct outfiles *files)
+{
+	/* All are written before the first is synced: one commit of the file system serves many. */
+	for (size_t i = 0; i < files->names.count; i++) {
+		struct outfile *file = &files->list[i];
+		if (!is_in_use(files, i) || file->error != 0)
+			continue;
+		file->written = true;
+		if (fsio_write(file->fd, file->records.data, file->records.len) < 0)
+			file->error = errno;
+		file->grown = file->records.len;
+	}
+	for (size_t i = 0; i < files->names.count; i++) {
+		struct outfile *file = &files->list[i];
+		if (is_in_use(files, i) && file->error == 0 && fsio_datasync(file->fd) < 0)
+			file->error = errno;
+	}
+}
+
+void outfiles_undo(struct outfiles *files, bool all)
+{
+	for (size_t i = 0; i < files->names.count; i++) {
+		struct outfile *file = &files->list[i];
+		if (!is_in_use(files, i) || !file->written || !(all || file->error != 0))
+			continue;
+		/* If this fails, outfiles_open does it before the next append. */
+		cut(file->fd, file->state.length);
+		file->written = false;
+	}
+}
+
+int outfiles_settle(struct outfiles *files, struct state *state)
+{
+	for (size_t i = 0; i < files->names.count; i++) {
+		struct outfile *file = &files->list[i];
+		if (!is_in_use(files, i) || !file->written || file->error != 0)
+			continue;
+		struct state_file now = file->state;
+		now.length += file->grown;
+		if (state_file_put(state, outfile_path(file), &now) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Buffers that are kept for the next round: not one that was needed once for something large, nor one of many. */
+#define KEEP_BYTES (16u << 20)
+#define KEEP_FILES 4
+
+void outfiles_clear(struct outfiles *files)
+{
+	for (size_t i = 0; i < files->names.count; i++) {
+		struct outfile *file = &files->list[i];
+		if (file->fd >= 0)
+			close(file->fd);
+		if (file->records.cap > KEEP_BYTES || i >= KEEP_FILES)
+			buf_fini(&file->records);
+	}
+	names_clear(&files->names);
+}
+
+void outfiles_fini(struct outfiles *files)
+{
+	outfiles_clear(files);
+	for (size_t i = 0; i < files->cap; i++) {
+		buf_fini(&files->list[i].records);
+		buf_fini(&files->list[i].path);
+	}
+	free(files->list);
+	names_fini(&files->names);
+	*files = (struct outfiles){0};
+}
+
+/* The path has no symbolic links: none is followed. */
+static int recover_file(void *arg, const char *path, const struct state_file *known)
+{
+	(void)arg;
+	char copy[PATH_MAX];
+	struct state_file now;
+	if (snprintf(copy, sizeof copy, "%s", path) >= (int)sizeof copy)
+		return 0;
+	int fd = open("/", FOLDER_FLAGS);
+	char *at = copy + strspn(copy, "/");
+	for (char *slash; fd >= 0 && (slash = strchr(at, '/')) != NULL; at = slash + 1) {
+		*slash = '\0';
+		int next = openat(fd, at, FOLDER_FLAGS | O_NOFOLLOW);
+		close(fd);
+		fd = next;
+	}
+	if (fd < 0)
+		return 0;
+	int file = openat(fd, at, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	close(fd);
+	if (file < 0)
+		return 0;
+	if (identify(file, &now) == 0 && is_same_file(&now, known) && now.length > known->length)
+		cut(file, known->length);
+	close(file);
+	return 0;
+}
+
+int outfiles_recover(struct state *state)
+{
+	return state_files(state, recover_file, NULL);
+}
