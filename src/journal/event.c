@@ -184,7 +184,7 @@ static bool take_id(struct span *text, struct event *event)
 	return true;
 }
 
-/* All of version 1 behind the version's number. */
+/* All of version 1 behind the version's number. An element is a byte at least, with a comma or bracket behind it. */
 static bool take_event(struct span *text, struct event *event)
 {
 	struct span at;
@@ -194,7 +194,7 @@ static bool take_event(struct span *text, struct event *event)
 	       take(text, ",\"scheme\":") && take_text(text, &event->scheme) && take_fields(text, event) &&
 	       take(text, ",\"nonce\":") && take_token(text, &event->nonce) && take(text, ",\"count\":") &&
 	       take_number(text, &event->count) && take(text, ",\"data\":") && text->len >= 2 &&
-	       (text->ptr[0] == '[' || text->ptr[0] == '{');
+	       (text->ptr[0] == '[' || text->ptr[0] == '{') && event->count <= text->len / 2;
 }
 
 enum event_verdict event_decode(const char *line, size_t n, struct event *event)

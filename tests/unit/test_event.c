@@ -199,6 +199,7 @@ static const struct {
 	{FRONT(GOOD_AT, GOOD_ID) ",\"external_xref\":null,\"nonce\":\"n\",\"count\":-1,\"data\":[1]", EVENT_DAMAGED},
 	{FRONT(GOOD_AT, GOOD_ID) ",\"external_xref\":null,\"nonce\":\"n\",\"count\":4294967296,\"data\":[1]",
 	 EVENT_DAMAGED},
+	{FRONT(GOOD_AT, GOOD_ID) ",\"external_xref\":null,\"nonce\":\"n\",\"count\":2,\"data\":[1]", EVENT_DAMAGED},
 	{FRONT(GOOD_AT, GOOD_ID) ",\"external_xref\":null,\"nonce\":\"n\",\"count\":1,\"data\":1", EVENT_DAMAGED},
 	{FRONT(GOOD_AT, GOOD_ID) ",\"external_xref\":null,\"nonce\":\"n\",\"count\":1,\"data\":", EVENT_DAMAGED},
 	{FRONT(GOOD_AT, GOOD_ID) ",\"external_xref\":null,\"nonce\":\"n", EVENT_DAMAGED},
