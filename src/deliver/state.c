@@ -17,7 +17,7 @@
 #include "base/fsio.h"
 
 #define DATABASE "state.db"
-#define VERSION  1
+#define SCHEMA_VERSION  1
 
 #define BUSY_MS       10000
 #define GAP_BELIEVED  (INT64_C(60) * 86400 * CLOCK_SECOND)
@@ -383,7 +383,7 @@ static int open_database(struct state *state, const char *path, enum state_use u
 	}
 	if (*fresh)
 		return make_tables(state);
-	if (version != VERSION) {
+	if (version != SCHEMA_VERSION) {
 		errno = EPROTONOSUPPORT;
 		return -1;
 	}

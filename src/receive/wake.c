@@ -26,8 +26,8 @@ static void set_up(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attri
 
 void wake_deliverer(const char *conf_path)
 {
-	char *argv[] = {"hookspool", "-c", (char *)conf_path, "deliver", NULL};
-	char *env[] = {"PATH=/usr/local/bin:/usr/bin:/bin", NULL};
+	const char *argv[] = {"hookspool", "-c", conf_path, "deliver", NULL};
+	const char *env[] = {"PATH=/usr/local/bin:/usr/bin:/bin", NULL};
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
 	pid_t pid;
@@ -37,7 +37,8 @@ void wake_deliverer(const char *conf_path)
 	error = posix_spawnattr_init(&attributes);
 	if (error == 0) {
 		set_up(&actions, &attributes);
-		error = posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, argv, env);
+		error = posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, (char *const *)argv,
+				    (char *const *)env);
 		posix_spawnattr_destroy(&attributes);
 	}
 	posix_spawn_file_actions_destroy(&actions);
