@@ -397,13 +397,11 @@ static int append_batch(struct lanes *lanes, struct deliverer *d, struct batch *
 		return -1;
 	if (batch->lane_count == 0)
 		return 0;
-	if (outfiles_open(&lanes->files, d->state) < 0)
+	if (outfiles_flush(&lanes->files, d->state) < 0)
 		return -1;
+	if (!some_failed(lanes, batch))
+		outfiles_sync(&lanes->files);
 	bool failed = some_failed(lanes, batch);
-	if (!failed) {
-		outfiles_write(&lanes->files);
-		failed = some_failed(lanes, batch);
-	}
 	if (failed)
 		outfiles_undo(&lanes->files, true);
 	if (state_begin(d->state) < 0 || end_transaction(d, record_batch(lanes, d, batch, failed)) < 0) {

@@ -17,9 +17,11 @@
 #include "deliver/target_file.h"
 
 /* A round ends at the first of these. */
-#define EVENTS_MAX 4000
-#define BYTES_MAX  (8u << 20)
+#define EVENTS_MAX 8000
+#define BYTES_MAX  (64u << 20)
 #define FILES_MAX  200
+
+#define BUFFER_MAX (2u << 20) /* of records, before they are written */
 
 /* Where a segment stands: as long as the round is not committed the reader can be put back. */
 struct place {
@@ -54,7 +56,8 @@ struct round {
 	struct outfiles files;
 	struct progress progress;
 	uint64_t counts[STATE_COUNTS];
-	size_t bytes;
+	size_t bytes;         /* read and written in this round */
+	size_t buffered;      /* of that, records that are not written yet */
 	size_t damaged_place; /* of the lines in `damaged` */
 	struct buf damaged, scratch, records;
 	struct state_tally *tallies; /* one a target */
@@ -92,7 +95,7 @@ static int round_begin(struct round *round, const struct deliverer *d)
 	outfiles_clear(&round->files);
 	progress_clear(&round->progress);
 	round->places.count = round->entries.count = round->claims.count = 0;
-	round->bytes = 0;
+	round->bytes = round->buffered = 0;
 	round->damaged.len = 0;
 	memset(round->counts, 0, sizeof round->counts);
 	size_t targets = d->conf->target_count;
@@ -231,7 +234,7 @@ static int claim_file(struct round *round, const struct target *target, const st
 	if (event_records(event, out) < 0)
 		claim->file = NO_FILE;
 	else
-		round->bytes += out->len - before;
+		round->buffered += out->len - before;
 	return 0;
 }
 
@@ -311,10 +314,17 @@ static int take_line(struct round *round, struct deliverer *d, enum reader_found
 	case READER_FAILED:
 		return 0;
 	}
+	place_at(round, place)->to = line->next;
 	round->bytes += line->raw.len;
-	if (result == 0)
-		place_at(round, place)->to = line->next;
 	return result;
+}
+
+static int flush(struct round *round, struct deliverer *d)
+{
+	round->bytes += round->buffered;
+	round->buffered = 0;
+	state_release(d->state);
+	return outfiles_flush(&round->files, d->state);
 }
 
 static bool is_full(const struct round *round)
@@ -340,7 +350,8 @@ static int read_events(struct round *round, struct deliverer *d)
 			return 0;
 		if (found == READER_FAILED)
 			deliverer_complain(d, "cannot read a segment of the journal");
-		else if (take_line(round, d, found, &line) < 0)
+		else if (state_hold(d->state) < 0 || take_line(round, d, found, &line) < 0 ||
+			 (round->buffered >= BUFFER_MAX && flush(round, d) < 0))
 			return -1;
 	}
 	return 0;
@@ -373,12 +384,10 @@ static void spread_refusals(struct round *round)
 
 static int write_files(struct round *round, struct deliverer *d)
 {
-	if (round->files.names.count == 0)
-		return 0;
-	if (outfiles_open(&round->files, d->state) < 0)
+	if (flush(round, d) < 0)
 		return -1;
 	spread_refusals(round);
-	outfiles_write(&round->files);
+	outfiles_sync(&round->files);
 	spread_refusals(round);
 	outfiles_undo(&round->files, false);
 	return 0;
@@ -494,6 +503,7 @@ enum round_result round_take(struct round *round, struct deliverer *d)
 	if (round_begin(round, d) < 0 || reader_look(d->reader) < 0)
 		return ROUND_FAILED;
 	int result = read_events(round, d);
+	state_release(d->state);
 	if (result == 0 && round->places.count == 0)
 		return ROUND_NOTHING;
 	if (result < 0 || save_damaged(round, d) < 0 || write_files(round, d) < 0 || commit_round(round, d) < 0) {

@@ -16,8 +16,8 @@
 #include "base/clock.h"
 #include "base/fsio.h"
 
-#define DATABASE "state.db"
-#define SCHEMA_VERSION  1
+#define DATABASE       "state.db"
+#define SCHEMA_VERSION 1
 
 #define BUSY_MS       10000
 #define GAP_BELIEVED  (INT64_C(60) * 86400 * CLOCK_SECOND)
@@ -25,6 +25,7 @@
 #define VACUUM_AT     1024 /* free pages that are worth it */
 #define VACUUM_PAGES  "512"
 #define CHECKPOINT_AT "4096"
+#define TRAILS_KEPT   8 /* files of the audit trail that are remembered; there are two at a time */
 
 /* The database is made with these, outside of a transaction; auto_vacuum before the first table. */
 static const char settings_new[] = "PRAGMA auto_vacuum=INCREMENTAL;"
@@ -62,10 +63,14 @@ static const char schema[] =
 	"CREATE TABLE sync (endpoint TEXT, connection TEXT, object_type TEXT, webhook TEXT NOT NULL,"
 	" pages INTEGER NOT NULL, records INTEGER NOT NULL, begun_at INTEGER NOT NULL, last_at INTEGER NOT NULL,"
 	" complete INTEGER NOT NULL, PRIMARY KEY (endpoint, connection, object_type)) WITHOUT ROWID;"
+	"CREATE TABLE refusal (endpoint TEXT, connection TEXT, reason TEXT, status INTEGER NOT NULL,"
+	" count INTEGER NOT NULL, last_at INTEGER NOT NULL, PRIMARY KEY (endpoint, connection, reason)) WITHOUT ROWID;"
+	"CREATE TABLE trail (id INTEGER PRIMARY KEY, mark INTEGER NOT NULL UNIQUE, offset INTEGER NOT NULL);"
 	"PRAGMA user_version=1;";
 
 enum sql {
 	BEGIN,
+	HOLD,
 	COMMIT,
 	ROLLBACK,
 	AGE_GET,
@@ -107,14 +112,39 @@ enum sql {
 	COUNT_ADD,
 	CONNECTION_PUT,
 	SYNC_ADD,
+	REFUSAL_ADD,
+	TRAIL_GET,
+	TRAIL_PUT,
+	TRAIL_SWEEP,
+	TRAIL_ANY,
+	LOOK,
+	COUNT_GET,
+	GOALS,
+	CONTACTS,
+	SYNCS,
+	REFUSALS,
+	BACKLOG,
+	ROWS_OF,
+	ROWS_PARKED,
+	ROWS_ALL,
+	ROW_RETRY,
+	ROW_DROP,
 	FREE_PAGES,
 	VACUUM,
 	CHECKPOINT,
 	STATEMENTS,
 };
 
+#define ROW_COLUMNS                                                                                                    \
+	"SELECT delivery.id, segment.name, offset, length, event, records, attempts, first_age, delivery.target,"      \
+	" delivery.lane, target.name, why, parked_at, next_age"
+#define ROW_JOINS                                                                                                      \
+	" JOIN segment ON segment.id = delivery.segment JOIN target ON target.id = delivery.target"                    \
+	" LEFT JOIN lane ON lane.target = delivery.target AND lane.lane = delivery.lane"
+
 static const char *const sql_texts[STATEMENTS] = {
 	[BEGIN] = "BEGIN IMMEDIATE",
+	[HOLD] = "BEGIN DEFERRED",
 	[COMMIT] = "COMMIT",
 	[ROLLBACK] = "ROLLBACK",
 	[AGE_GET] = "SELECT age, at FROM age",
@@ -170,6 +200,35 @@ static const char *const sql_texts[STATEMENTS] = {
 		     " begun_at = iif(webhook = excluded.webhook, begun_at, excluded.begun_at),"
 		     " complete = max(excluded.complete, iif(webhook = excluded.webhook, complete, 0)),"
 		     " last_at = excluded.last_at, webhook = excluded.webhook",
+	[REFUSAL_ADD] = "INSERT INTO refusal SELECT ?1, iif(EXISTS (SELECT 1 FROM connection WHERE endpoint = ?1"
+			" AND connection = ?2), ?2, ''), ?3, ?4, ?5, ?6 WHERE true"
+			" ON CONFLICT (endpoint, connection, reason) DO UPDATE SET count = count + excluded.count,"
+			" status = excluded.status, last_at = max(last_at, excluded.last_at)",
+	[TRAIL_GET] = "SELECT offset FROM trail WHERE mark = ?",
+	[TRAIL_PUT] = "INSERT INTO trail (mark, offset) VALUES (?, ?)"
+		      " ON CONFLICT (mark) DO UPDATE SET offset = excluded.offset",
+	[TRAIL_SWEEP] = "DELETE FROM trail WHERE id <= (SELECT max(id) FROM trail) - ?",
+	[TRAIL_ANY] = "SELECT 1 FROM trail LIMIT 1",
+	[LOOK] = "BEGIN",
+	[COUNT_GET] = "SELECT value FROM count WHERE name = ?",
+	[GOALS] = "SELECT id, name, done, failed, parked, done_at, error, error_at FROM target",
+	[CONTACTS] = "SELECT endpoint, connection, events, last_at FROM connection",
+	[SYNCS] = "SELECT endpoint, connection, object_type, webhook, pages, records, begun_at, last_at, complete FROM "
+		  "sync",
+	[REFUSALS] = "SELECT endpoint, connection, reason, status, count, last_at FROM refusal",
+	[BACKLOG] = ROW_COLUMNS ", n FROM"
+				" (SELECT min(id) AS first, count(*) AS n FROM delivery INDEXED BY delivery_head"
+				" WHERE parked_at IS NULL GROUP BY target, lane"
+				" UNION ALL SELECT min(id), count(*) FROM delivery INDEXED BY delivery_parked"
+				" WHERE parked_at IS NOT NULL GROUP BY target, lane)"
+				" JOIN delivery ON delivery.id = first" ROW_JOINS,
+	[ROWS_OF] = ROW_COLUMNS ", 1 FROM delivery" ROW_JOINS " WHERE event = ? ORDER BY delivery.id",
+	[ROWS_PARKED] = ROW_COLUMNS ", 1 FROM delivery INDEXED BY delivery_parked" ROW_JOINS
+				    " WHERE parked_at IS NOT NULL ORDER BY parked_at, delivery.id",
+	[ROWS_ALL] = "SELECT id, event, target, parked_at FROM delivery",
+	[ROW_RETRY] = "UPDATE delivery SET parked_at = NULL, attempts = 0, first_age = 0"
+		      " WHERE id = ? AND parked_at IS NOT NULL",
+	[ROW_DROP] = "DELETE FROM delivery WHERE id = ? AND parked_at IS NOT NULL",
 	[FREE_PAGES] = "PRAGMA freelist_count",
 	[VACUUM] = "PRAGMA incremental_vacuum(" VACUUM_PAGES ")",
 	[CHECKPOINT] = "PRAGMA wal_checkpoint(TRUNCATE)",
@@ -177,7 +236,7 @@ static const char *const sql_texts[STATEMENTS] = {
 
 static const char *const count_names[STATE_COUNTS] = {
 	[STATE_EVENTS] = "events",   [STATE_RECORDS] = "records", [STATE_DUPLICATES] = "duplicates",
-	[STATE_DAMAGED] = "damaged", [STATE_TORN] = "torn",
+	[STATE_DAMAGED] = "damaged", [STATE_TORN] = "torn",       [STATE_UNTOLD] = "untold",
 };
 
 struct state {
@@ -185,6 +244,7 @@ struct state {
 	sqlite3_stmt *statements[STATEMENTS];
 	int64_t age, began; /* the spool's age at this moment, us of the monotonic clock */
 	uint8_t swept[STATE_ID_SIZE];
+	bool held;
 };
 
 /* Makes errno of what SQLite says. */
@@ -377,7 +437,7 @@ static int open_database(struct state *state, const char *path, enum state_use u
 	if (read_version(state, &version) < 0)
 		return -1;
 	*fresh = version == 0;
-	if (*fresh && use == STATE_LOOK) {
+	if (*fresh && use != STATE_DELIVER) {
 		errno = ENOENT;
 		return -1;
 	}
@@ -436,8 +496,25 @@ int state_set_aside(const struct spool *spool, char name[64])
 	return fsio_sync(spool->fd);
 }
 
+int state_hold(struct state *state)
+{
+	if (state->held)
+		return 0;
+	if (run(state, bind(state, HOLD, "")) < 0)
+		return -1;
+	state->held = true;
+	return 0;
+}
+
+void state_release(struct state *state)
+{
+	if (state->held)
+		state_rollback(state);
+}
+
 int state_begin(struct state *state)
 {
+	state_release(state);
 	return run(state, bind(state, BEGIN, ""));
 }
 
@@ -451,6 +528,7 @@ void state_rollback(struct state *state)
 	int saved = errno;
 	if (!sqlite3_get_autocommit(state->db))
 		run(state, bind(state, ROLLBACK, ""));
+	state->held = false;
 	errno = saved;
 }
 
@@ -711,6 +789,244 @@ int state_sync_add(struct state *state, const struct state_sync *sync)
 	return run(state, bind(state, SYNC_ADD, "ttttiiiii", sync->endpoint, sync->connection, sync->object_type,
 			       sync->webhook, (int64_t)sync->pages, (int64_t)sync->records, sync->begun_at,
 			       sync->last_at, (int64_t)sync->complete));
+}
+
+int state_refusal_add(struct state *state, const struct state_refusal *r)
+{
+	return run(state, bind(state, REFUSAL_ADD, "tttiii", r->endpoint, r->connection, r->reason, (int64_t)r->status,
+			       (int64_t)r->count, r->last_at));
+}
+
+int state_trail(struct state *state, uint64_t mark, uint64_t *offset)
+{
+	int64_t value;
+	int result = ask_number(state, bind(state, TRAIL_GET, "i", (int64_t)mark), &value);
+	if (result == 1)
+		*offset = (uint64_t)value;
+	return result;
+}
+
+int state_trail_put(struct state *state, uint64_t mark, uint64_t offset)
+{
+	if (run(state, bind(state, TRAIL_PUT, "ii", (int64_t)mark, (int64_t)offset)) < 0)
+		return -1;
+	return run(state, bind(state, TRAIL_SWEEP, "i", (int64_t)TRAILS_KEPT));
+}
+
+int state_trail_is_begun(struct state *state)
+{
+	return ask(state, bind(state, TRAIL_ANY, ""));
+}
+
+int state_look(struct state *state)
+{
+	return run(state, bind(state, LOOK, ""));
+}
+
+int state_count(struct state *state, enum state_count count, uint64_t *n)
+{
+	int64_t value = 0;
+	if (ask_number(state, bind(state, COUNT_GET, "s", count_names[count]), &value) < 0)
+		return -1;
+	*n = (uint64_t)value;
+	return 0;
+}
+
+/* Calls back for each row of the statement. */
+static int walk(struct state *state, sqlite3_stmt *statement, int (*take)(sqlite3_stmt *row, void *walk), void *arg)
+{
+	int result;
+	while ((result = step(state, statement)) == 1)
+		if (take(statement, arg) < 0) {
+			int saved = errno;
+			sqlite3_reset(statement);
+			errno = saved;
+			return -1;
+		}
+	return result;
+}
+
+static const char *text_at(sqlite3_stmt *row, int column)
+{
+	return (const char *)sqlite3_column_text(row, column);
+}
+
+static struct span span_at(sqlite3_stmt *row, int column)
+{
+	const char *text = text_at(row, column);
+	return (struct span){text, text == NULL ? 0 : (size_t)sqlite3_column_bytes(row, column)};
+}
+
+struct goals_walk {
+	state_each_goal *each;
+	void *arg;
+};
+
+static int take_goal(sqlite3_stmt *row, void *arg)
+{
+	const struct goals_walk *w = arg;
+	return w->each(w->arg, &(struct state_goal){
+				       .id = sqlite3_column_int64(row, 0),
+				       .target = text_at(row, 1),
+				       .done = (uint64_t)sqlite3_column_int64(row, 2),
+				       .failed = (uint64_t)sqlite3_column_int64(row, 3),
+				       .parked = (uint64_t)sqlite3_column_int64(row, 4),
+				       .done_at = sqlite3_column_int64(row, 5),
+				       .error = text_at(row, 6),
+				       .error_at = sqlite3_column_int64(row, 7),
+			       });
+}
+
+int state_goals(struct state *state, state_each_goal *each, void *arg)
+{
+	return walk(state, bind(state, GOALS, ""), take_goal, &(struct goals_walk){each, arg});
+}
+
+struct contacts_walk {
+	state_each_contact *each;
+	void *arg;
+};
+
+static int take_contact(sqlite3_stmt *row, void *arg)
+{
+	const struct contacts_walk *w = arg;
+	return w->each(w->arg, &(struct state_contact){
+				       .endpoint = text_at(row, 0),
+				       .connection = text_at(row, 1),
+				       .events = (uint64_t)sqlite3_column_int64(row, 2),
+				       .last_at = sqlite3_column_int64(row, 3),
+			       });
+}
+
+int state_contacts(struct state *state, state_each_contact *each, void *arg)
+{
+	return walk(state, bind(state, CONTACTS, ""), take_contact, &(struct contacts_walk){each, arg});
+}
+
+struct syncs_walk {
+	state_each_sync *each;
+	void *arg;
+};
+
+static int take_sync(sqlite3_stmt *row, void *arg)
+{
+	const struct syncs_walk *w = arg;
+	return w->each(w->arg, &(struct state_sync){
+				       .endpoint = span_at(row, 0),
+				       .connection = span_at(row, 1),
+				       .object_type = span_at(row, 2),
+				       .webhook = span_at(row, 3),
+				       .pages = (uint64_t)sqlite3_column_int64(row, 4),
+				       .records = (uint64_t)sqlite3_column_int64(row, 5),
+				       .begun_at = sqlite3_column_int64(row, 6),
+				       .last_at = sqlite3_column_int64(row, 7),
+				       .complete = sqlite3_column_int64(row, 8) != 0,
+			       });
+}
+
+int state_syncs(struct state *state, state_each_sync *each, void *arg)
+{
+	return walk(state, bind(state, SYNCS, ""), take_sync, &(struct syncs_walk){each, arg});
+}
+
+struct refusals_walk {
+	state_each_refusal *each;
+	void *arg;
+};
+
+static int take_refusal(sqlite3_stmt *row, void *arg)
+{
+	const struct refusals_walk *w = arg;
+	return w->each(w->arg, &(struct state_refusal){
+				       .endpoint = span_at(row, 0),
+				       .connection = span_at(row, 1),
+				       .reason = span_at(row, 2),
+				       .status = (unsigned)sqlite3_column_int64(row, 3),
+				       .count = (uint64_t)sqlite3_column_int64(row, 4),
+				       .last_at = sqlite3_column_int64(row, 5),
+			       });
+}
+
+int state_refusals(struct state *state, state_each_refusal *each, void *arg)
+{
+	return walk(state, bind(state, REFUSALS, ""), take_refusal, &(struct refusals_walk){each, arg});
+}
+
+struct rows_walk {
+	state_each_row *each;
+	void *arg;
+};
+
+static int take_row(sqlite3_stmt *statement, void *arg)
+{
+	const struct rows_walk *w = arg;
+	struct state_row row = {
+		.target_id = sqlite3_column_int64(statement, 8),
+		.lane = sqlite3_column_int64(statement, 9),
+		.target = text_at(statement, 10),
+		.why = text_at(statement, 11),
+		.parked_at = sqlite3_column_int64(statement, 12),
+		.next_at = sqlite3_column_int64(statement, 13),
+		.count = (uint64_t)sqlite3_column_int64(statement, 14),
+	};
+	read_delivery(statement, &row.delivery);
+	return w->each(w->arg, &row);
+}
+
+int state_backlog(struct state *state, state_each_row *each, void *arg)
+{
+	return walk(state, bind(state, BACKLOG, ""), take_row, &(struct rows_walk){each, arg});
+}
+
+int state_rows(struct state *state, const uint8_t *event, state_each_row *each, void *arg)
+{
+	sqlite3_stmt *statement = event == NULL ? bind(state, ROWS_PARKED, "") : bind(state, ROWS_OF, "b", event);
+	return walk(state, statement, take_row, &(struct rows_walk){each, arg});
+}
+
+static int take_short_row(sqlite3_stmt *statement, void *arg)
+{
+	const struct rows_walk *w = arg;
+	struct state_row row = {
+		.delivery.id = sqlite3_column_int64(statement, 0),
+		.target_id = sqlite3_column_int64(statement, 2),
+		.parked_at = sqlite3_column_int64(statement, 3),
+	};
+	if (sqlite3_column_bytes(statement, 1) == sizeof row.delivery.event)
+		memcpy(row.delivery.event, sqlite3_column_blob(statement, 1), sizeof row.delivery.event);
+	return w->each(w->arg, &row);
+}
+
+int state_all_rows(struct state *state, state_each_row *each, void *arg)
+{
+	return walk(state, bind(state, ROWS_ALL, ""), take_short_row, &(struct rows_walk){each, arg});
+}
+
+int state_segment(struct state *state, const char *segment, uint64_t cursor, int64_t *id)
+{
+	int known = ask_number(state, bind(state, CURSOR_ID, "s", segment), id);
+	if (known != 0)
+		return known < 0 ? -1 : 0;
+	if (run(state, bind(state, CURSOR_INSERT, "si", segment, (int64_t)cursor)) < 0)
+		return -1;
+	*id = sqlite3_last_insert_rowid(state->db);
+	return 0;
+}
+
+int state_delivery_retry(struct state *state, const struct state_row *row)
+{
+	if (run(state, bind(state, ROW_RETRY, "i", row->delivery.id)) < 0)
+		return -1;
+	if (sqlite3_changes(state->db) == 0)
+		return 0;
+	return state_lane_settle(state, row->target_id, row->lane, state_ready(state)) < 0 ? -1 : 1;
+}
+
+int state_delivery_drop(struct state *state, const struct state_row *row)
+{
+	if (run(state, bind(state, ROW_DROP, "i", row->delivery.id)) < 0)
+		return -1;
+	return sqlite3_changes(state->db) > 0;
 }
 
 int state_tidy(struct state *state, bool idle)

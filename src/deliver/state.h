@@ -24,6 +24,7 @@ struct state;
 enum state_use {
 	STATE_DELIVER, /* made where missing */
 	STATE_LOOK,    /* for commands: nothing is written. ENOENT: there is none yet */
+	STATE_CHANGE,  /* for commands that write. ENOENT: there is none yet */
 };
 
 /* NULL with errno. A database that is new (*fresh) is open in a transaction, which makes it when it is committed: until
@@ -37,6 +38,10 @@ int state_set_aside(const struct spool *spool, char name[64]);
 int state_begin(struct state *state);
 int state_commit(struct state *state);
 void state_rollback(struct state *state);
+
+/* Between these, questions are answered from one moment's contents, and cost less. state_begin ends it too. */
+int state_hold(struct state *state);
+void state_release(struct state *state);
 
 /* The spool's age now. */
 int64_t state_age(const struct state *state);
@@ -126,6 +131,7 @@ enum state_count {
 	STATE_DUPLICATES,
 	STATE_DAMAGED,
 	STATE_TORN,
+	STATE_UNTOLD, /* times that the audit trail was rotated before it was read */
 	STATE_COUNTS,
 };
 int state_count_add(struct state *state, enum state_count count, uint64_t n);
@@ -142,6 +148,75 @@ struct state_sync {
 	bool complete;
 };
 int state_sync_add(struct state *state, const struct state_sync *sync);
+
+/* Refused requests by reason, as the audit trail tells them (tally). A connection is nobody's word for it: what is not
+ * in the table of connections counts for the endpoint, its connection is empty. */
+struct state_refusal {
+	struct span endpoint, connection, reason; /* connection encoded (text_component) */
+	unsigned status;
+	uint64_t count;
+	int64_t last_at; /* us since 1970 */
+};
+int state_refusal_add(struct state *state, const struct state_refusal *refusal);
+/* How far a file of the audit trail was read, by its mark. 1, 0 or -1. */
+int state_trail(struct state *state, uint64_t mark, uint64_t *offset);
+int state_trail_put(struct state *state, uint64_t mark, uint64_t offset);
+/* Whether any file was. */
+int state_trail_is_begun(struct state *state);
+
+/* For the operator's commands. */
+
+/* Begins to read: all that is asked until state_rollback is of one moment. */
+int state_look(struct state *state);
+/* 0 where nothing was counted. */
+int state_count(struct state *state, enum state_count count, uint64_t *n);
+
+/* What `each` is given is valid during the call. -1 from it ends the walk. */
+struct state_goal {
+	int64_t id;
+	const char *target, *error; /* error may be NULL */
+	uint64_t done, failed, parked;
+	int64_t done_at, error_at; /* us since 1970; 0: never */
+};
+typedef int state_each_goal(void *arg, const struct state_goal *goal);
+int state_goals(struct state *state, state_each_goal *each, void *arg);
+
+struct state_contact {
+	const char *endpoint, *connection; /* encoded */
+	uint64_t events;
+	int64_t last_at;
+};
+typedef int state_each_contact(void *arg, const struct state_contact *contact);
+int state_contacts(struct state *state, state_each_contact *each, void *arg);
+typedef int state_each_sync(void *arg, const struct state_sync *sync);
+int state_syncs(struct state *state, state_each_sync *each, void *arg);
+typedef int state_each_refusal(void *arg, const struct state_refusal *refusal);
+int state_refusals(struct state *state, state_each_refusal *each, void *arg);
+
+/* A delivery as it stands. */
+struct state_row {
+	struct state_delivery delivery;
+	int64_t target_id, lane;
+	const char *target, *why; /* why may be NULL */
+	int64_t parked_at;        /* us since 1970; 0: pending */
+	int64_t next_at;          /* age at which its lane is due, if it is pending; below 0: ready */
+	uint64_t count;           /* state_backlog: how many there are of its kind */
+};
+typedef int state_each_row(void *arg, const struct state_row *row);
+/* The oldest delivery of each lane of each target, and how many there are behind it: pending ones and parked ones each.
+ */
+int state_backlog(struct state *state, state_each_row *each, void *arg);
+/* All deliveries of the event; NULL: all that are parked, the oldest first. */
+int state_rows(struct state *state, const uint8_t *event, state_each_row *each, void *arg);
+/* All deliveries, for `row` of which only target_id, parked_at, delivery.id and delivery.event are filled in. */
+int state_all_rows(struct state *state, state_each_row *each, void *arg);
+
+/* The number of a segment, or a file of the archive, for state_delivery_add; made with this cursor where it is new. */
+int state_segment(struct state *state, const char *segment, uint64_t cursor, int64_t *id);
+/* A parked delivery is pending again, as if it had never been tried, and its lane is ready. 1; 0: it is not parked. */
+int state_delivery_retry(struct state *state, const struct state_row *row);
+/* Forgets a parked delivery. 1; 0: it is not parked. */
+int state_delivery_drop(struct state *state, const struct state_row *row);
 
 /* Bounded work that keeps the files small. Outside of a transaction. `idle`: nothing else is to be done. */
 int state_tidy(struct state *state, bool idle);

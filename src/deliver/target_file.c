@@ -16,17 +16,28 @@
 
 #define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
 
+static int grow(struct outfiles *files)
+{
+	if (files->names.count < files->cap)
+		return 0;
+	size_t cap = files->cap == 0 ? 16 : files->cap * 2;
+	struct outfile *list = reallocarray(files->list, cap, sizeof *list);
+	if (list == NULL)
+		return -1;
+	files->list = list;
+	size_t *first = reallocarray(files->first, cap, sizeof *first);
+	if (first == NULL)
+		return -1;
+	files->first = first;
+	memset(list + files->cap, 0, (cap - files->cap) * sizeof *list);
+	files->cap = cap;
+	return 0;
+}
+
 int outfiles_add(struct outfiles *files, struct span path, size_t fixed, mode_t mode, size_t *number)
 {
-	if (files->names.count == files->cap) {
-		size_t cap = files->cap == 0 ? 16 : files->cap * 2;
-		struct outfile *list = reallocarray(files->list, cap, sizeof *list);
-		if (list == NULL)
-			return -1;
-		memset(list + files->cap, 0, (cap - files->cap) * sizeof *list);
-		files->list = list;
-		files->cap = cap;
-	}
+	if (grow(files) < 0)
+		return -1;
 	switch (names_add(&files->names, path.ptr, path.len, number)) {
 	case NAMES_FAILED:
 		return -1;
@@ -199,91 +210,54 @@ static int cut(int fd, uint64_t length)
 	return ftruncate(fd, (off_t)length) < 0 ? -1 : fsio_sync(fd);
 }
 
-/* Compares the file with what is recorded of it, and cuts it back if it is the same one and longer. 1: its length is to
- * be recorded first; 0; -1 with errno if the state failed. */
+/* Compares the file with what is recorded of it, and cuts it back if it is the same one and longer. 0, or -1 with errno
+ * if the state failed. */
 static int outfile_check(struct outfile *file, struct state *state)
 {
 	struct state_file known;
 	int found = state_file(state, outfile_path(file), &known);
 	if (found < 0)
 		return -1;
-	if (found == 0 || !is_same_file(&known, &file->state) || file->state.length < known.length)
-		return 1;
-	if (file->state.length > known.length) {
-		if (cut(file->fd, known.length) < 0)
-			file->error = errno;
-		file->state.length = known.length;
-	}
+	file->is_new = found == 0 || !is_same_file(&known, &file->state) || file->state.length < known.length;
+	if (file->is_new || file->state.length == known.length)
+		return 0;
+	if (cut(file->fd, known.length) < 0)
+		file->error = errno;
+	file->state.length = known.length;
 	return 0;
 }
 
-static void find_same(struct outfiles *files, struct names *paths, size_t number)
+/* Looks whether an earlier file of the set is the same one. */
+static void find_same(struct outfiles *files, size_t number)
 {
 	size_t earlier;
 	struct outfile *file = &files->list[number];
-	switch (names_add(paths, file->path.data, file->path.len, &earlier)) {
+	switch (names_add(&files->paths, file->path.data, file->path.len, &earlier)) {
 	case NAMES_FAILED:
 		file->error = ENOMEM;
 		break;
 	case NAMES_NEW:
+		files->first[earlier] = number;
 		break;
 	case NAMES_KNOWN:
-		/* `paths` counts those that could be opened: the first of the same path is looked for. */
-		for (earlier = 0; earlier < number; earlier++) {
-			struct outfile *other = &files->list[earlier];
-			if (other->same_as != earlier || other->fd < 0 || other->path.len != file->path.len ||
-			    memcmp(other->path.data, file->path.data, file->path.len) != 0)
-				continue;
-			if (buf_append(&other->records, file->records.data, file->records.len) < 0)
-				other->error = ENOMEM;
-			file->same_as = earlier;
-			break;
-		}
+		file->same_as = files->first[earlier];
 		break;
 	}
 }
 
-static int record_new(struct outfiles *files, struct state *state, const bool *is_new)
+/* Opens the files that are new in the set. 0, or -1 with errno if the state failed. */
+static int open_files(struct outfiles *files, struct state *state)
 {
-	if (state_begin(state) < 0)
-		return -1;
-	for (size_t i = 0; i < files->names.count; i++)
-		if (is_new[i] && state_file_put(state, outfile_path(&files->list[i]), &files->list[i].state) < 0)
-			goto fail;
-	if (state_commit(state) == 0)
-		return 0;
-fail:
-	state_rollback(state);
-	return -1;
-}
-
-int outfiles_open(struct outfiles *files, struct state *state)
-{
-	struct names paths = {0};
-	size_t count = files->names.count;
-	bool *is_new = calloc(count + 1, sizeof *is_new), some_new = false;
-	int result = is_new == NULL ? -1 : 0;
-	for (size_t i = 0; i < count && result == 0; i++) {
-		struct outfile *file = &files->list[i];
-		if (file->error == 0 && outfile_open(file, names_get(&files->names, i)) < 0)
+	for (; files->opened < files->names.count; files->opened++) {
+		struct outfile *file = &files->list[files->opened];
+		if (file->error == 0 && outfile_open(file, names_get(&files->names, files->opened)) < 0)
 			file->error = errno;
 		if (file->error == 0)
-			find_same(files, &paths, i);
-		if (file->error != 0 || file->same_as != i)
-			continue;
-		int check = outfile_check(file, state);
-		if (check < 0)
-			result = -1;
-		is_new[i] = check == 1;
-		some_new |= is_new[i];
+			find_same(files, files->opened);
+		if (file->error == 0 && file->same_as == files->opened && outfile_check(file, state) < 0)
+			return -1;
 	}
-	if (result == 0 && some_new)
-		result = record_new(files, state, is_new);
-	int saved = errno;
-	names_fini(&paths);
-	free(is_new);
-	errno = saved;
-	return result;
+	return 0;
 }
 
 static bool is_in_use(const struct outfiles *files, size_t number)
@@ -292,21 +266,60 @@ static bool is_in_use(const struct outfiles *files, size_t number)
 	return file->same_as == number && file->fd >= 0;
 }
 
-void outfiles_write(struct outfiles *files)
+static int record_new(struct outfiles *files, struct state *state)
 {
-	/* All are written before the first is synced: one commit of the file system serves many. */
+	bool some = false;
+	for (size_t i = 0; i < files->names.count; i++)
+		some |= is_in_use(files, i) && files->list[i].is_new;
+	if (!some)
+		return 0;
+	if (state_begin(state) < 0)
+		return -1;
+	for (size_t i = 0; i < files->names.count; i++)
+		if (is_in_use(files, i) && files->list[i].is_new &&
+		    state_file_put(state, outfile_path(&files->list[i]), &files->list[i].state) < 0)
+			goto fail;
+	if (state_commit(state) < 0)
+		goto fail;
+	for (size_t i = 0; i < files->names.count; i++)
+		files->list[i].is_new = false;
+	return 0;
+fail:
+	state_rollback(state);
+	return -1;
+}
+
+static void append(struct outfiles *files, size_t number)
+{
+	struct outfile *records = &files->list[number], *file = outfile(files, number);
+	size_t n = records->records.len;
+	records->records.len = 0;
+	if (n == 0 || file->error != 0)
+		return;
+	off_t at = (off_t)(file->state.length + file->grown);
+	/* Counted first: a write that fails may have written a part. */
+	file->grown += n;
+	if (fsio_write(file->fd, records->records.data, n) < 0)
+		file->error = errno;
+	else
+		/* The disk can begin; outfiles_sync waits for it. */
+		sync_file_range(file->fd, at, (off_t)n, SYNC_FILE_RANGE_WRITE);
+}
+
+int outfiles_flush(struct outfiles *files, struct state *state)
+{
+	if (open_files(files, state) < 0 || record_new(files, state) < 0)
+		return -1;
+	for (size_t i = 0; i < files->names.count; i++)
+		append(files, i);
+	return 0;
+}
+
+void outfiles_sync(struct outfiles *files)
+{
 	for (size_t i = 0; i < files->names.count; i++) {
 		struct outfile *file = &files->list[i];
-		if (!is_in_use(files, i) || file->error != 0)
-			continue;
-		file->written = true;
-		if (fsio_write(file->fd, file->records.data, file->records.len) < 0)
-			file->error = errno;
-		file->grown = file->records.len;
-	}
-	for (size_t i = 0; i < files->names.count; i++) {
-		struct outfile *file = &files->list[i];
-		if (is_in_use(files, i) && file->error == 0 && fsio_datasync(file->fd) < 0)
+		if (is_in_use(files, i) && file->error == 0 && file->grown > 0 && fsio_datasync(file->fd) < 0)
 			file->error = errno;
 	}
 }
@@ -315,11 +328,11 @@ void outfiles_undo(struct outfiles *files, bool all)
 {
 	for (size_t i = 0; i < files->names.count; i++) {
 		struct outfile *file = &files->list[i];
-		if (!is_in_use(files, i) || !file->written || !(all || file->error != 0))
+		if (!is_in_use(files, i) || file->grown == 0 || !(all || file->error != 0))
 			continue;
-		/* If this fails, outfiles_open does it before the next append. */
+		/* If this fails, it is done before the next append. */
 		cut(file->fd, file->state.length);
-		file->written = false;
+		file->grown = 0;
 	}
 }
 
@@ -327,7 +340,7 @@ int outfiles_settle(struct outfiles *files, struct state *state)
 {
 	for (size_t i = 0; i < files->names.count; i++) {
 		struct outfile *file = &files->list[i];
-		if (!is_in_use(files, i) || !file->written || file->error != 0)
+		if (!is_in_use(files, i) || file->grown == 0 || file->error != 0)
 			continue;
 		struct state_file now = file->state;
 		now.length += file->grown;
@@ -351,6 +364,8 @@ void outfiles_clear(struct outfiles *files)
 			buf_fini(&file->records);
 	}
 	names_clear(&files->names);
+	names_clear(&files->paths);
+	files->opened = 0;
 }
 
 void outfiles_fini(struct outfiles *files)
@@ -361,7 +376,9 @@ void outfiles_fini(struct outfiles *files)
 		buf_fini(&files->list[i].path);
 	}
 	free(files->list);
+	free(files->first);
 	names_fini(&files->names);
+	names_fini(&files->paths);
 	*files = (struct outfiles){0};
 }
 

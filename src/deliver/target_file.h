@@ -2,12 +2,12 @@
  *
  * A set holds the files of one transaction. Its owner
  *     outfiles_add()      says which files it needs, and appends records to their buffers,
- *     outfiles_open()     opens them and cuts back what a crash has left; new ones are recorded in a transaction of
- * their own, so that their length is always known before it grows, outfiles_write()    appends and syncs,
- *     outfiles_settle()   puts the new lengths, in the owner's transaction,
- *     outfiles_clear()    when it is committed; or outfiles_undo() first when it is not.
- * A file that cannot be used gets an error and nothing else happens to it: whether others of the set are written is for
- * the owner to say (outfiles_refuse) between the steps.
+ *     outfiles_flush()    appends the buffers to the files, as often as it likes: opens those that are new in the set
+ * and cuts back what a crash has left of them; those that were never used before are recorded in a transaction of their
+ * own, so that a length is always known before it grows, outfiles_sync()     makes them durable, outfiles_settle() puts
+ * the new lengths, in the owner's transaction, outfiles_clear()    when it is committed; or outfiles_undo() first when
+ * it is not. A file that cannot be used gets an error and nothing more happens to it; what becomes of the others is for
+ * the owner to say (outfiles_refuse), who calls outfiles_undo() for those with an error.
  *
  * Below its fixed part no component of a path is followed if it is a symbolic link, and a file is used only if it is a
  * regular one with one name. A program other than this one must not append to these files: what is behind the recorded
@@ -32,8 +32,8 @@ struct outfile {
 	int fd;
 	struct buf path; /* as the kernel has it, without symbolic links */
 	struct state_file state;
-	uint64_t grown;
-	bool written;
+	uint64_t grown; /* beyond state.length */
+	bool is_new;    /* to be recorded before the first append */
 	size_t same_as; /* number of the file in the set that is the same one; its own number otherwise */
 };
 
@@ -41,7 +41,9 @@ struct outfile {
 struct outfiles {
 	struct names names;
 	struct outfile *list; /* names.count of them are in use */
-	size_t cap;
+	size_t cap, opened;
+	struct names paths; /* as the kernel has them */
+	size_t *first;      /* of each of these: its file */
 };
 
 /* The number of the file of this absolute path, of which the first `fixed` bytes are its fixed part. Files that are
@@ -49,12 +51,12 @@ struct outfiles {
 int outfiles_add(struct outfiles *files, struct span path, size_t fixed, mode_t mode, size_t *number);
 
 /* 0, or -1 with errno if the state failed. */
-int outfiles_open(struct outfiles *files, struct state *state);
+int outfiles_flush(struct outfiles *files, struct state *state);
+void outfiles_sync(struct outfiles *files);
 /* Why the file cannot be used, or 0. */
 int outfiles_error(const struct outfiles *files, size_t number);
 /* Gives it an error, if it has none. True if it had none. */
 bool outfiles_refuse(struct outfiles *files, size_t number, int error);
-void outfiles_write(struct outfiles *files);
 /* Cuts files with an error, or all, back to what they were. */
 void outfiles_undo(struct outfiles *files, bool all);
 int outfiles_settle(struct outfiles *files, struct state *state);
@@ -62,7 +64,7 @@ void outfiles_clear(struct outfiles *files);
 void outfiles_fini(struct outfiles *files);
 
 /* At the start: cuts back every file that is longer than recorded. 0, or -1 with errno if the state failed; a file that
- * cannot be cut is left to outfiles_open. */
+ * cannot be cut is left to outfiles_flush. */
 int outfiles_recover(struct state *state);
 
 #endif
