@@ -26,6 +26,7 @@ struct conf_endpoint {
 	const char **connections; /* ids allowed; none: all */
 	size_t connection_count;
 	uint64_t max_body; /* bytes; default 10M */
+	int64_t expect;    /* us; a connection that is silent for longer is late; 0, the default: none is */
 	unsigned line;     /* where its section begins in the file */
 };
 
@@ -61,6 +62,7 @@ struct conf {
 	int64_t keep;           /* us; archive; default 7d */
 	int64_t remember;       /* us; identities; default 30d */
 	uint64_t audit_max;     /* bytes of audit.jsonl before it is rotated; default 16M */
+	int64_t late_after;     /* us; what is undelivered for longer is late; default 15m */
 	struct conf_endpoint *endpoints;
 	size_t endpoint_count;
 	struct conf_target *targets;

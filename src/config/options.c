@@ -270,6 +270,7 @@ const struct option options_conf[] = {
 	{"keep", take_duration, AT(conf, keep), .preset = "7d", BETWEEN(0, 10 * YEAR)},
 	{"remember", take_duration, AT(conf, remember), .preset = "30d", BETWEEN(1000000, 10 * YEAR)},
 	{"audit_max", take_size, AT(conf, audit_max), .preset = "16M", BETWEEN(4096, 1024 * GB)},
+	{"late_after", take_duration, AT(conf, late_after), .preset = "15m", BETWEEN(1000000, YEAR)},
 	{0},
 };
 
@@ -279,6 +280,7 @@ const struct option options_endpoint[] = {
 	{"connections", take_connections, .is_list = true},
 	{"max_body", take_size, AT(conf_endpoint, max_body), .preset = "10M", BETWEEN(1, GB)},
 	{"algorithms", take_algorithms, .preset = "{sha1, sha256}", .is_list = true},
+	{"expect", take_duration, AT(conf_endpoint, expect), BETWEEN(1000000, YEAR)},
 	{0},
 };
 

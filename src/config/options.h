@@ -44,6 +44,6 @@ struct option {
 
 /* For struct conf, conf_endpoint and conf_target. */
 extern const struct option options_conf[], options_endpoint[], options_target[];
-#define OPTIONS_MAX 8 /* in one table */
+#define OPTIONS_MAX 9 /* in one table */
 
 #endif

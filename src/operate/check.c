@@ -125,6 +125,8 @@ static void print_endpoint(const struct conf_endpoint *e)
 		printf("%s%s", i == 0 ? "only " : ", ", e->connections[i]);
 	puts(e->connection_count == 0 ? "all" : "");
 	print_size("max_body", e->max_body);
+	if (e->expect > 0)
+		print_duration("expect", e->expect);
 }
 
 /* An event such as comes often. */
@@ -208,6 +210,7 @@ static void print_conf(const struct conf *conf)
 	print_duration("keep", conf->keep);
 	print_duration("remember", conf->remember);
 	print_size("audit_max", conf->audit_max);
+	print_duration("late_after", conf->late_after);
 	print_size("in_flight_max", conf->in_flight_max);
 	begin("", "deliver");
 	puts(conf->deliver_auto ? "auto: the receiver starts a deliverer when there is none"

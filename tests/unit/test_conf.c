@@ -121,6 +121,7 @@ static const struct {
 	{LEAST "remember = 11y\n", {"6 remember \"11y\" is no duration"}},
 	{LEAST "remember = 999ms\n", {"6 remember \"999ms\" is out of range; from 1 s to 3660 d"}},
 	{LEAST "keep = 4000d\nremember = 0\n", {"6 keep \"4000d\" is out", "7 remember \"0\" is out"}},
+	{LEAST "late_after = 0\n", {"6 late_after \"0\" is out of range; from 1 s to 366 d"}},
 
 	/* endpoints */
 	{"spool = s\nendpoint \"/hook\" {\n}\n",
@@ -143,6 +144,8 @@ static const struct {
 	{ENDPOINT("connections = {a,\n\"\"}"), {"6 connections has an empty id"}},
 	{ENDPOINT("max_body = 2G"), {"5 max_body \"2G\" is out of range; from 1 B to 1 GB"}},
 	{ENDPOINT("max_body = 0"), {"5 max_body \"0\" is out of range"}},
+	{ENDPOINT("expect = 1"), {"5 expect \"1\" is no duration"}},
+	{ENDPOINT("expect = 999ms"), {"5 expect \"999ms\" is out of range; from 1 s to 366 d"}},
 	{ENDPOINT("max_body = 65M"), {"2 max_body over in_flight_max"}},
 	{"spool = s\nendpoint \"/hook\" {\nscheme = unified\nsecret_file = nothing\n}\n",
 	 {"4 /nothing cannot be read: No"}},
@@ -241,6 +244,7 @@ static void test_defaults(void **state)
 	assert_int_equal(conf->keep, INT64_C(7) * 86400 * 1000000);
 	assert_int_equal(conf->remember, INT64_C(30) * 86400 * 1000000);
 	assert_int_equal(conf->audit_max, 16 << 20);
+	assert_int_equal(conf->late_after, INT64_C(15) * 60 * 1000000);
 	assert_int_equal(conf->endpoint_count, 1);
 	const struct conf_endpoint *e = conf->endpoints;
 	assert_string_equal(e->path, "/hook");
@@ -251,6 +255,7 @@ static void test_defaults(void **state)
 	assert_int_equal(e->algorithms, CONF_SHA1 | CONF_SHA256);
 	assert_int_equal(e->connection_count, 0);
 	assert_int_equal(e->max_body, 10 << 20);
+	assert_int_equal(e->expect, 0);
 	assert_int_equal(e->line, 2);
 	assert_int_equal(conf->target_count, 2);
 	const struct conf_target *t = conf->targets;
@@ -277,9 +282,10 @@ static const char everything[] =
 	"deliver = \"manual\"\r\n"
 	"group = \"root\"\r\n"
 	"reserve = 0\r\nin_flight_max = 1G\r\nkeep = 0\r\nremember = 1w\r\naudit_max = 4k\r\n"
+	"late_after = 90s\r\n"
 	"endpoint \"/a/\" { /* over\r\nlines */ scheme = 'unified'\r\n"
 	"\tsecret_file = \"sub/../two\" connections = {\"c 1\", c2}\r\n"
-	"\tmax_body = 1G algorithms = {\"sha256\"} }\r\n"
+	"\tmax_body = 1G algorithms = {\"sha256\"} expect = 1h }\r\n"
 	"endpoint \"/\" {\r\nscheme = unified\r\nsecret_file = secret\r\nalgorithms = sha1\r\n}\r\n"
 	"target \"A-1_b.c\" { file = \"rec//%{object_type}/./%{date}-%{hour}.%{endpoint}\" mode = \"0640\" }\r\n"
 	"target run { run = {\"./bin/x\", \"\", \"--a b\", \"\\${HOME}\\n\"}\r\n"
@@ -299,10 +305,11 @@ static void test_everything(void **state)
 	assert_int_equal(conf->keep, 0);
 	assert_int_equal(conf->remember, INT64_C(7) * 86400 * 1000000);
 	assert_int_equal(conf->audit_max, 4096);
+	assert_int_equal(conf->late_after, 90000000);
 	assert_int_equal(conf->endpoint_count, 2);
 	const struct conf_endpoint *e = conf->endpoints;
 	assert_string_equal(e->path, "/a");
-	assert_int_equal(e->line, 10);
+	assert_int_equal(e->line, 11);
 	assert_int_equal(e->secret_count, 2);
 	assert_string_equal(e->secrets[0].ptr, "s3cret one");
 	assert_string_equal(e->secrets[1].ptr, "s3cret two");
@@ -310,9 +317,10 @@ static void test_everything(void **state)
 	assert_string_equal(e->connections[0], "c 1");
 	assert_string_equal(e->connections[1], "c2");
 	assert_int_equal(e->algorithms, CONF_SHA256);
+	assert_int_equal(e->expect, INT64_C(3600) * 1000000);
 	assert_string_equal(e[1].path, "/");
 	assert_int_equal(e[1].algorithms, CONF_SHA1);
-	assert_int_equal(e[1].line, 14);
+	assert_int_equal(e[1].line, 15);
 	assert_int_equal(conf->target_count, 2);
 	const struct conf_target *t = conf->targets;
 	assert_string_equal(t->name, "A-1_b.c");
