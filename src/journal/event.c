@@ -119,22 +119,22 @@ static bool take(struct span *text, const char *expected)
 	return true;
 }
 
-/* A string token with its quotes. */
+/* A string token with its quotes. The checksum says that it is what was written; that it can be decoded is seen here.
+ */
 static bool take_token(struct span *text, struct span *token)
 {
+	struct json_value value;
+	size_t n = 1, where;
 	if (text->len < 2 || text->ptr[0] != '"')
 		return false;
-	for (size_t i = 1; i < text->len; i++) {
-		if (text->ptr[i] == '\\') {
-			i++;
-		} else if (text->ptr[i] == '"') {
-			*token = (struct span){text->ptr, i + 1};
-			text->ptr += i + 1;
-			text->len -= i + 1;
-			return true;
-		}
-	}
-	return false;
+	while (n < text->len && text->ptr[n] != '"')
+		n += text->ptr[n] == '\\' ? 2 : 1;
+	if (n >= text->len || json_scan(text->ptr, n + 1, &value, &where) != JSON_OK)
+		return false;
+	*token = (struct span){text->ptr, n + 1};
+	text->ptr += n + 1;
+	text->len -= n + 1;
+	return true;
 }
 
 /* The inside of a string token. */

@@ -195,6 +195,8 @@ static const struct {
 	 EVENT_DAMAGED},
 	{FRONT(GOOD_AT, GOOD_ID) ",\"nonce\":\"n\",\"count\":1,\"data\":[1]", EVENT_DAMAGED},
 	{FRONT(GOOD_AT, GOOD_ID) ",\"external_xref\":1,\"nonce\":\"n\",\"count\":1,\"data\":[1]", EVENT_DAMAGED},
+	{FRONT(GOOD_AT, GOOD_ID) ",\"external_xref\":\"\\x\",\"nonce\":\"n\",\"count\":1,\"data\":[1]", EVENT_DAMAGED},
+	{FRONT(GOOD_AT, GOOD_ID) ",\"external_xref\":\"\xff\",\"nonce\":\"n\",\"count\":1,\"data\":[1]", EVENT_DAMAGED},
 	{FRONT(GOOD_AT, GOOD_ID) ",\"external_xref\":null,\"nonce\":null,\"count\":1,\"data\":[1]", EVENT_DAMAGED},
 	{FRONT(GOOD_AT, GOOD_ID) ",\"external_xref\":null,\"nonce\":\"n\",\"count\":-1,\"data\":[1]", EVENT_DAMAGED},
 	{FRONT(GOOD_AT, GOOD_ID) ",\"external_xref\":null,\"nonce\":\"n\",\"count\":4294967296,\"data\":[1]",
