@@ -439,7 +439,8 @@ static enum json_error name_error(const struct reader *r)
 
 enum json_error json_scan(const char *text, size_t n, struct json_value *value, size_t *where)
 {
-	const byte *begin = (const byte *)text;
+	/* No text may be NULL, from which nothing can be counted. */
+	const byte *begin = (const byte *)(n == 0 ? "" : text);
 	struct reader r = {.end = begin + n};
 	const byte *p = skip_space(begin, r.end);
 	value->raw.ptr = (const char *)p;
