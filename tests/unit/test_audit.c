@@ -2,7 +2,7 @@
 
 #include "journal/audit.h"
 
-#include <errno.h>
+#include <sys/file.h>
 #include <sys/wait.h>
 
 #include "base/log.h"
@@ -203,6 +203,26 @@ static void two_writers_at_once(void **state)
 	}
 }
 
+/* While another process rotates, lines go on into the file that there is. */
+static void one_rotates_at_a_time(void **state)
+{
+	(void)state;
+	struct audit audit;
+	audit_init(&audit, &spool, 4);
+	write_text(&audit, "one\n");
+	int other = open(unit_path(folder, "audit.jsonl"), O_RDONLY);
+	assert_int_equal(flock(other, LOCK_EX | LOCK_NB), 0);
+	write_text(&audit, "two\n");
+	assert_int_equal(size_of("audit.jsonl"), 8);
+	assert_int_equal(size_of("audit.jsonl.1"), -1);
+	close(other);
+	write_text(&audit, "three\n");
+	assert_int_equal(size_of("audit.jsonl"), 6);
+	assert_int_equal(size_of("audit.jsonl.1"), 8);
+	audit_fini(&audit);
+	assert_int_equal(warnings, 0);
+}
+
 /* Somebody else's rotation, or an administrator's rm. */
 static void follows_its_name(void **state)
 {
@@ -255,6 +275,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(stays_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(two_writers_by_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(two_writers_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_rotates_at_a_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(follows_its_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(only_into_a_plain_file, setup, teardown),
 	};

@@ -81,6 +81,24 @@ static void prints(void **state)
 	buf_fini(&b);
 }
 
+/* Wherever the end of the room happens to be. */
+static void prints_up_to_each_edge(void **state)
+{
+	(void)state;
+	for (int before = 0; before < 260; before++)
+		for (int n = 0; n < 140; n++) {
+			struct buf b = {0};
+			for (int i = 0; i < before; i++)
+				assert_int_equal(buf_char(&b, 'b'), 0);
+			assert_int_equal(buf_printf(&b, "%0*d", n, 7), 0);
+			size_t wanted = (size_t)(before + (n == 0 ? 1 : n));
+			unit_check(b.len == wanted && b.len <= b.cap, "%d behind %d", n, before);
+			unit_check(b.data[b.len - 1] == '7' && (before == 0 || b.data[before - 1] == 'b'),
+				   "%d behind %d", n, before);
+			buf_fini(&b);
+		}
+}
+
 static void cstr_does_not_count_its_nul(void **state)
 {
 	(void)state;
@@ -149,9 +167,13 @@ static void json_strings(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(grows),           cmocka_unit_test(reserves_once),
-		cmocka_unit_test(appends_nothing), cmocka_unit_test(too_much_leaves_it_as_it_was),
-		cmocka_unit_test(prints),          cmocka_unit_test(cstr_does_not_count_its_nul),
+		cmocka_unit_test(grows),
+		cmocka_unit_test(reserves_once),
+		cmocka_unit_test(appends_nothing),
+		cmocka_unit_test(too_much_leaves_it_as_it_was),
+		cmocka_unit_test(prints),
+		cmocka_unit_test(prints_up_to_each_edge),
+		cmocka_unit_test(cstr_does_not_count_its_nul),
 		cmocka_unit_test(json_strings),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

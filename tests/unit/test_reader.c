@@ -195,6 +195,7 @@ static const struct {
 	{"one behind the other", {{1, "1a 2a"}, {3, "3b"}, {4, "4c 5c"}}, "1a 2a 3b 4c 5c NONE"},
 	{"a clock that went back within one keeps its order", {{5, "5a 3a 9a"}, {4, "4b 6b"}}, "4b 5a 3a 6b 9a NONE"},
 	{"the same time: the name decides", {{1, "1a"}, {1, "1b"}, {1, "1c"}}, "1a 1b 1c NONE"},
+	{"the same time in older segments: the older one", {{1, "1a 5a"}, {2, "2b 5b"}}, "1a 2b 5a 5b NONE"},
 	{"an empty one between", {{1, "1a"}, {2, ""}, {3, "3c"}}, "1a 3c NONE"},
 	{"damage between good lines", {{1, "1a !damaged 3a"}}, "1a DAMAGED 3a NONE"},
 	{"damage first and last", {{1, "!damaged 2a !damaged"}}, "DAMAGED 2a DAMAGED NONE"},
@@ -534,6 +535,25 @@ static void resume_goes_back(void **state)
 	assert_string_equal(take(ALL), "1a 2a 3a NONE");
 }
 
+/* Also where the next line had been read already, to compare it with another segment's. */
+static void resume_goes_back_of_what_was_read(void **state)
+{
+	(void)state;
+	char a[64], b[64];
+	name_segment(a, 1, 0);
+	name_segment(b, 2, 1);
+	int writers[] = {hold(a), hold(b)};
+	put(a, "1a 3a");
+	put(b, "2b");
+	look();
+	assert_string_equal(take(2), "1a 2b");
+	assert_int_equal(reader_resume(reader, a, 0), 0);
+	look();
+	assert_string_equal(take(ALL), "1a 3a NONE");
+	close(writers[0]);
+	close(writers[1]);
+}
+
 /* A line that was given has been taken, also where the round was left in its middle. */
 static void bounded_rounds(void **state)
 {
@@ -822,6 +842,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(beyond_the_end_then_more, setup, teardown),
 		cmocka_unit_test_setup_teardown(resumes_what_is_not_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(resume_goes_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(resume_goes_back_of_what_was_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(bounded_rounds, setup, teardown),
 		cmocka_unit_test_setup_teardown(finished_segments, setup, teardown),
 		cmocka_unit_test_setup_teardown(empty_segments_are_put_away_under_a_lock, setup, teardown),

@@ -317,6 +317,14 @@ static void trigger(void **state)
 	assert_int_equal(spool_trigger(&spool), SPOOL_AWAKE);
 	assert_true(read(ear, byte, sizeof byte) > 0);
 
+	/* Another FIFO by this name, with its own reader. */
+	close(ear);
+	assert_int_equal(unlink(unit_path(path, "trigger")), 0);
+	assert_int_equal(mkfifo(unit_path(path, "trigger"), 0600), 0);
+	ear = spool_trigger_listen(&spool);
+	assert_int_equal(spool_trigger(&spool), SPOOL_AWAKE);
+	assert_int_equal(read(ear, byte, sizeof byte), 1);
+
 	/* A full pipe needs no byte. */
 	int more = openat(spool.fd, "trigger", O_WRONLY | O_NONBLOCK);
 	static char bytes[4096];
