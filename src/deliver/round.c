@@ -351,8 +351,13 @@ static int read_events(struct round *round, struct deliverer *d)
 		if (found == READER_FAILED)
 			deliverer_complain(d, "cannot read a segment of the journal");
 		else if (state_hold(d->state) < 0 || take_line(round, d, found, &line) < 0 ||
-			 (round->buffered >= BUFFER_MAX && flush(round, d) < 0))
+			 (round->buffered >= BUFFER_MAX && flush(round, d) < 0)) {
+			/* The reader counts it as taken, and it may not stand in a place yet that put_back knows. */
+			int saved = errno;
+			reader_resume(d->reader, line.segment, line.offset);
+			errno = saved;
 			return -1;
+		}
 	}
 	return 0;
 }
