@@ -21,7 +21,7 @@ typedef __m128i row;
 
 HOT row row_load(const byte *p)
 {
-	return _mm_loadu_si128((const __m128i *)p);
+	return _mm_loadu_si128((const void *)p);
 }
 
 HOT row row_of(byte c)
