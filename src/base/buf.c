@@ -137,6 +137,8 @@ int buf_json_string(struct buf *b, const char *bytes, size_t n)
 			length = 1;
 		} else if (length == 1) {
 			failed = append_escaped(b, s[i]);
+		} else if (s[i] == 0xc2 && s[i + 1] < 0xa0) {
+			failed = append_escaped(b, s[i + 1]); /* U+0080 to U+009F are control characters too */
 		} else {
 			failed = buf_append(b, s + i, length);
 		}

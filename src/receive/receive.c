@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/json.h"
 #include "receive/scheme.h"
 
 #define RETRY_AFTER     30    /* seconds, in a 503 */
@@ -172,15 +173,35 @@ void receipt_refuse(struct receipt *receipt, const char *reason)
 	receipt_end(receipt, NOT_STORED, reason);
 }
 
+/* Whether a token has something raw in it that could move a terminal's cursor: DEL, or U+0080 to U+009F. The other
+ * control characters can only be there as escapes. */
+static bool has_control(struct span token)
+{
+	const unsigned char *s = (const unsigned char *)token.ptr;
+	for (size_t i = 0; i < token.len; i++)
+		if (s[i] == 0x7f || (s[i] == 0xc2 && s[i + 1] < 0xa0))
+			return true;
+	return false;
+}
+
+static int append_decoded(struct buf *out, struct span token)
+{
+	struct buf text = {0};
+	int result = json_decode_string(token, &text, NULL);
+	if (result == 0)
+		result = buf_json_string(out, text.data, text.len);
+	buf_fini(&text);
+	return result;
+}
+
 /* One of the sender's tokens, or null where it is absent or too long for a line that people read. */
 static int append_token(struct buf *out, const char *name, struct span token)
 {
 	if (token.ptr == NULL || token.len > AUDIT_FIELD_MAX)
 		token = (struct span){"null", 4};
-	return buf_str(out, ",\"") < 0 || buf_str(out, name) < 0 || buf_str(out, "\":") < 0 ||
-			       buf_append(out, token.ptr, token.len) < 0
-		       ? -1
-		       : 0;
+	if (buf_str(out, ",\"") < 0 || buf_str(out, name) < 0 || buf_str(out, "\":") < 0)
+		return -1;
+	return has_control(token) ? append_decoded(out, token) : buf_append(out, token.ptr, token.len);
 }
 
 static int append_string(struct buf *out, const char *name, const char *value)

@@ -419,6 +419,7 @@ static void audit_lines(void **state)
 	} rows[] = {
 		{"c1", "192.0.2.1", "\"connection_id\":\"c1\",\"object_type\":null,\"records\":0,\"bytes\":"},
 		{"\\u001b[2J\\n\\u0000", "192.0.2.1", "\"connection_id\":\"\\u001b[2J\\n\\u0000\""},
+		{"\x7f\xc2\x9b\\u00e9", "192.0.2.1", "\"connection_id\":\"\\u007f\\u009b\xc3\xa9\""},
 		{long_id, "2001:db8::1", "\"connection_id\":null"},
 		{"c1", NULL, "\"remote\":null}"},
 		{"c1", "a\"b\\c\x1b\n\xff", "\"remote\":\"a\\\"b\\\\c\\u001b\\n\xef\xbf\xbd\"}"},
