@@ -3,8 +3,8 @@
 import socket
 import struct
 
-BEGIN_REQUEST, ABORT_REQUEST, END_REQUEST, PARAMS, STDIN, STDOUT, STDERR = range(1, 8)
-RESPONDER = 1
+BEGIN_REQUEST, ABORT_REQUEST, END_REQUEST, PARAMS, STDIN, STDOUT, STDERR, DATA, GET_VALUES = range(1, 10)
+RESPONDER, AUTHORIZER, FILTER = range(1, 4)
 KEEP_CONNECTION = 1
 
 
@@ -12,10 +12,10 @@ class PeerGone(ConnectionError):
     """The connection ended before the answer did."""
 
 
-def record(kind, content=b"", request=1, padding=0, length=None):
+def record(kind, content=b"", request=1, padding=0, length=None, version=1):
     """One record. A `length` other than the content's own makes a malformed one."""
     length = len(content) if length is None else length
-    return struct.pack("!BBHHBx", 1, kind, request, length, padding) + content + bytes(padding)
+    return struct.pack("!BBHHBx", version, kind, request, length, padding) + content + bytes(padding)
 
 
 def begin(role=RESPONDER, keep=True, request=1):
@@ -27,6 +27,11 @@ def pair(name, value):
         return struct.pack("!B", len(text)) if len(text) < 128 else struct.pack("!I", len(text) | 1 << 31)
 
     return size(name) + size(value) + name + value
+
+
+def claimed_pair(name_size, value_size, content=b""):
+    """A pair that claims these sizes, in four bytes each, whatever follows."""
+    return struct.pack("!II", name_size | 1 << 31, value_size | 1 << 31) + content
 
 
 def stream(kind, content, request=1, chunk=65528):
@@ -69,12 +74,25 @@ class Connection:
             data += part
         return data
 
-    def answer(self):
+    def is_ended(self):
+        """Whether the program ends the connection, whatever it says before."""
+        try:
+            while self.socket.recv(65536):
+                pass
+            return True
+        except ConnectionResetError:
+            return True
+        except TimeoutError:
+            return False
+
+    def answer(self, request=1):
         """Reads records to the end of a request: what the program wrote, as it stands."""
         output = b""
         while True:
-            _, kind, _, length, padding = struct.unpack("!BBHHBx", self.receive(8))
+            _, kind, number, length, padding = struct.unpack("!BBHHBx", self.receive(8))
             content = self.receive(length + padding)[:length]
+            if number != request:
+                continue
             if kind == STDOUT:
                 output += content
             elif kind == END_REQUEST:
