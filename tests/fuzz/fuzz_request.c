@@ -1,0 +1,150 @@
+/* A request's path, headers and body, through receive_request and the answer. The input is text: method, URI, content
+ * type, content length, remote address, document root, a line each ("-" for none), an empty line, the body. */
+#include "config.h"
+
+#include <string.h>
+
+#include "base/json.h"
+#include "fuzz.h"
+#include "receive/receive.h"
+
+#define HEADERS 6
+
+struct fake {
+	struct request request;
+	struct span body;
+	bool cut; /* the peer goes before the end */
+	struct buf sent;
+};
+
+static ssize_t fake_read(struct request *request, void *bytes, size_t n)
+{
+	struct fake *fake = (struct fake *)request;
+	/* In pieces of odd sizes, as a network has them. */
+	size_t most = 1 + (fake->body.len * 7 + 3) % 61, got = n < most ? n : most;
+	if (fake->body.len == 0)
+		return fake->cut ? -1 : 0;
+	if (got > fake->body.len)
+		got = fake->body.len;
+	memcpy(bytes, fake->body.ptr, got);
+	fake->body.ptr += got;
+	fake->body.len -= got;
+	return (ssize_t)got;
+}
+
+static int fake_send(struct request *request, const char *bytes, size_t n)
+{
+	return buf_append(&((struct fake *)request)->sent, bytes, n);
+}
+
+static struct span next_line(struct span *rest)
+{
+	const char *end = rest->len == 0 ? NULL : memchr(rest->ptr, '\n', rest->len);
+	struct span line = {rest->ptr, end == NULL ? rest->len : (size_t)(end - rest->ptr)};
+	size_t used = line.len + (end != NULL);
+	*rest = (struct span){rest->ptr + used, rest->len - used};
+	return line;
+}
+
+/* The answer is a CGI response with a JSON body of the length that it says, and nothing of the sender's in its head. */
+static void check_response(struct span sent, int status)
+{
+	char expected[32];
+	struct json_value value;
+	size_t where;
+	const char *body = memmem(sent.ptr, sent.len, "\r\n\r\n", 4);
+	snprintf(expected, sizeof expected, "Status: %d ", status);
+	MUST(body != NULL && sent.len > strlen(expected) && memcmp(sent.ptr, expected, strlen(expected)) == 0);
+	body += 4;
+	size_t length = sent.len - (size_t)(body - sent.ptr);
+	snprintf(expected, sizeof expected, "Content-Length: %zu\r\n", length);
+	MUST(memmem(sent.ptr, (size_t)(body - sent.ptr), expected, strlen(expected)) != NULL);
+	MUST(json_scan(body, length, &value, &where) == JSON_OK && value.type == JSON_OBJECT);
+}
+
+static void check_audit(const struct receipt *receipt, const struct request *request)
+{
+	struct buf line = {0};
+	struct json_value value;
+	size_t where;
+	MUST(receipt_audit(receipt, request, &line) == 0);
+	MUST(line.len > 0 && line.data[line.len - 1] == '\n' && line.len < 4096);
+	for (size_t i = 0; i < line.len - 1; i++)
+		MUST((unsigned char)line.data[i] >= 0x20 && line.data[i] != 0x7f);
+	MUST(json_scan(line.data, line.len - 1, &value, &where) == JSON_OK && value.type == JSON_OBJECT);
+	buf_fini(&line);
+}
+
+static bool is_path(const char *uri, const char *path)
+{
+	size_t n = strlen(path);
+	return uri != NULL && strncmp(uri, path, n) == 0 && (uri[n] == '\0' || uri[n] == '?');
+}
+
+/* Which answers there can be, by what no signature is needed for. */
+static void check_status(const struct conf *conf, const struct request *request, int status)
+{
+	bool known = false;
+	for (size_t i = 0; i < conf->endpoint_count; i++)
+		known |= is_path(request->uri, conf->endpoints[i].path);
+	MUST(known == (status != 404));
+	MUST(!known || (request->method != NULL && strcmp(request->method, "POST") == 0) == (status != 405));
+	MUST(status == 200 || (status >= 400 && status <= 415) || status == 500 || status == 503);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct span secrets[] = {{"wks_5de520f96e439b002043d8d8_secret", 35}};
+	static const char *connections[] = {"c1", "5dc201f9414446e39b2045aa"};
+	static struct conf_endpoint endpoints[] = {
+		{.path = "/webhook",
+		 .scheme = "unified",
+		 .secrets = secrets,
+		 .secret_count = 1,
+		 .algorithms = CONF_SHA1 | CONF_SHA256,
+		 .max_body = 4000},
+		{.path = "/w",
+		 .scheme = "unified",
+		 .secrets = secrets,
+		 .secret_count = 1,
+		 .algorithms = CONF_SHA256,
+		 .connections = connections,
+		 .connection_count = 2,
+		 .max_body = 100000},
+	};
+	static const struct conf conf = {
+		.spool = "/srv/www/spool", .endpoints = endpoints, .endpoint_count = 2, .in_flight_max = 1 << 20};
+	/* Used again and again, as the server does it; freed from time to time. */
+	static struct receive receive = {.conf = &conf};
+	static struct receipt receipt;
+	struct span rest = {(const char *)data, size};
+	char *headers[HEADERS];
+	for (size_t i = 0; i < HEADERS; i++) {
+		struct span line = next_line(&rest);
+		headers[i] =
+			line.len == 1 && *line.ptr == '-' ? NULL : strndup(line.len == 0 ? "" : line.ptr, line.len);
+	}
+	struct fake fake = {
+		.request = {headers[0], headers[1], headers[2], headers[3], headers[4], headers[5], fake_read,
+			    fake_send},
+		.cut = next_line(&rest).len > 0,
+		.body = rest,
+	};
+	receive_request(&receive, &fake.request, &receipt);
+	MUST(receipt.accepted == (receipt.answer.status == 200) && receipt.reason != NULL);
+	check_status(&conf, &fake.request, receipt.answer.status);
+	MUST(!receipt.accepted || event_line_size(&receipt.line) > receipt.event.data.len);
+	check_audit(&receipt, &fake.request);
+	if (receipt.accepted && size % 7 == 0)
+		receipt_refuse(&receipt, "disk below its reserve");
+	MUST(request_answer(&fake.request, &receipt.answer) == 0);
+	check_response((struct span){fake.sent.data, fake.sent.len}, receipt.answer.status);
+	receipt_clear(&receive, &receipt);
+	MUST(receive.in_flight == 0);
+	if (size % 5 == 0)
+		receipt_fini(&receipt);
+	for (size_t i = 0; i < HEADERS; i++)
+		free(headers[i]);
+	buf_fini(&fake.sent);
+	return 0;
+}
