@@ -240,7 +240,7 @@ static void makes_folders(void **state)
 	(void)state;
 	static const struct {
 		mode_t mask, mode;
-	} rows[] = {{0, 0700}, {077, 0700}, {0777, 0700}, {0, 02770}, {077, 02770}, {027, 0755}};
+	} rows[] = {{0, 0700}, {077, 0700}, {0277, 0700}, {0, 02770}, {077, 02770}, {027, 0755}};
 	char *folder = unit_folder();
 	int dirfd = open(folder, O_RDONLY | O_DIRECTORY);
 	fsio_calls.fsync = counting_fsync;
