@@ -542,6 +542,7 @@ int server_run(const struct conf *conf, const struct server_options *options)
 	sigset_t signals;
 	limit_memory();
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is a full disk: 503 */
 	/* Without SA_RESTART: it is there to end a system call. */
 	sigaction(STOP_SIGNAL, &(struct sigaction){.sa_handler = on_stop_signal}, NULL);
 	sigemptyset(&signals);

@@ -19,6 +19,7 @@ int single_run(const struct conf *conf)
 	struct store store;
 	struct buf audit = {0};
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is a full disk: 503 */
 	cgi_init(&cgi);
 	receive_request(&receive, &cgi.request, &receipt);
 	bool stored = store_init(&store, conf) == 0;
