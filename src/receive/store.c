@@ -118,7 +118,7 @@ void store_commit(struct store *store, struct receipt *const *receipts, size_t c
 
 bool store_wake(struct store *store)
 {
-	if (spool_trigger(&store->spool) != SPOOL_ASLEEP || !store->conf->deliver_auto)
+	if (spool_trigger(&store->spool) == SPOOL_AWAKE || !store->conf->deliver_auto)
 		return true;
 	int64_t now = clock_monotonic();
 	if (store->started_at != 0 && now - store->started_at < STORE_WAKE_AGAIN)
