@@ -240,8 +240,7 @@ static int fold(const struct pass *pass, char name[SEGMENT_NAME_SIZE])
 static int record_pass(struct pass *pass, const char *fold_name)
 {
 	struct deliverer *d = pass->d;
-	if ((pass->moved && fsio_sync(d->spool.archive_fd) < 0) || fsio_sync(d->spool.journal_fd) < 0 ||
-	    state_begin(d->state) < 0)
+	if ((pass->moved && fsio_sync(d->spool.archive_fd) < 0) || fsio_sync(d->spool.journal_fd) < 0)
 		return -1;
 	int result = fold_name[0] != '\0' ? state_archive_put(d->state, fold_name) : 0;
 	for (size_t i = 0; i < pass->gone.count && result == 0; i++) {
@@ -250,10 +249,7 @@ static int record_pass(struct pass *pass, const char *fold_name)
 		if (result == 0 && pass->moved && faccessat(d->spool.archive_fd, name, F_OK, 0) == 0)
 			result = state_archive_put(d->state, name);
 	}
-	if (result == 0 && state_commit(d->state) == 0)
-		return 0;
-	state_rollback(d->state);
-	return -1;
+	return result == 0 && state_commit(d->state) == 0 ? 0 : -1;
 }
 
 int archive_put_away(struct deliverer *d)
@@ -261,6 +257,9 @@ int archive_put_away(struct deliverer *d)
 	struct pass pass = {.d = d};
 	char fold_name[SEGMENT_NAME_SIZE] = "";
 	int result = 0;
+	/* From the look at a segment's deliveries to its end: a replay must not give it new ones in between. */
+	if (state_begin(d->state) < 0)
+		return -1;
 	reader_finished(d->reader, collect, &pass);
 	if (pass.lines.len > 0 && fold(&pass, fold_name) < 0) {
 		pass.error = errno;
@@ -275,6 +274,7 @@ int archive_put_away(struct deliverer *d)
 		result = -1;
 	}
 	int saved = errno;
+	state_rollback(d->state);
 	names_fini(&pass.folded);
 	names_fini(&pass.gone);
 	buf_fini(&pass.lines);

@@ -18,6 +18,7 @@
 #include "deliver/deliverer.h"
 #include "deliver/lanes.h"
 #include "deliver/round.h"
+#include "deliver/tally.h"
 #include "deliver/target_file.h"
 
 /* Microseconds. */
@@ -28,6 +29,7 @@
 #define STOP_AFTER     (10 * CLOCK_SECOND) /* how long scripts may go on after a signal */
 #define FAILURE_PAUSE  (2 * CLOCK_SECOND)
 #define TIDY_EVERY     (600 * CLOCK_SECOND)
+#define TALLY_EVERY    (2 * CLOCK_SECOND)
 #define PUT_AWAY_EVERY CLOCK_SECOND
 #define FILES_UNUSED   (INT64_C(2) * 86400 * CLOCK_SECOND)
 
@@ -52,7 +54,7 @@ struct session {
 	struct lanes *lanes;
 	struct pollfd *fds;
 	int64_t once_age; /* DELIVER_ONCE: what becomes due later is left */
-	int64_t look_at, put_away_at, tidy_at, idle_since, paused_until, stop_at;
+	int64_t look_at, put_away_at, tidy_at, tally_at, idle_since, paused_until, stop_at;
 	bool more; /* something was taken in or tried: there may be more to do at once */
 	bool told; /* running scripts were told to end */
 };
@@ -263,6 +265,13 @@ static enum outcome tidy(struct session *s)
 	return GO_ON;
 }
 
+static enum outcome tally(struct session *s)
+{
+	int more = tally_fold(s->d.state, &s->d.spool);
+	s->tally_at = more > 0 ? 0 : clock_monotonic() + TALLY_EVERY;
+	return more < 0 ? failed(s, "cannot count refused requests") : GO_ON;
+}
+
 /* Whether all is done that is to be done before it may end. */
 static bool is_over(struct session *s)
 {
@@ -310,7 +319,10 @@ static enum outcome finish(struct session *s)
 		if (n < 0)
 			return failed(s, "cannot put segments away") == STATE_BAD ? STATE_BAD : ENDED;
 	}
-	return ENDED;
+	do
+		outcome = tally(s);
+	while (outcome == GO_ON && s->tally_at == 0);
+	return outcome == STATE_BAD ? STATE_BAD : ENDED;
 }
 
 static enum outcome stop(struct session *s, int64_t now)
@@ -342,6 +354,8 @@ static enum outcome work(struct session *s)
 		outcome = put_away(s);
 	if (outcome == GO_ON && now >= s->tidy_at)
 		outcome = tidy(s);
+	if (outcome == GO_ON && now >= s->tally_at)
+		outcome = tally(s);
 	if (outcome == GO_ON && clock_monotonic() >= s->paused_until && is_over(s))
 		outcome = finish(s);
 	return outcome;

@@ -117,7 +117,6 @@ enum sql {
 	TRAIL_PUT,
 	TRAIL_SWEEP,
 	TRAIL_ANY,
-	LOOK,
 	COUNT_GET,
 	GOALS,
 	CONTACTS,
@@ -158,8 +157,8 @@ static const char *const sql_texts[STATEMENTS] = {
 	[PINNED] = "SELECT 1 FROM segment JOIN delivery ON delivery.segment = segment.id WHERE name = ? LIMIT 1",
 	[SEEN] = "SELECT 1 FROM seen WHERE id = ?",
 	[SEEN_ADD] = "INSERT OR IGNORE INTO seen VALUES (?, ?)",
-	[SEEN_RANGE] = "SELECT id, age FROM seen WHERE id > ? ORDER BY id LIMIT ?",
-	[SEEN_DROP] = "DELETE FROM seen WHERE id > ?1 AND id <= ?2 AND age < ?3",
+	[SEEN_RANGE] = "SELECT id, age FROM seen WHERE id >= ? ORDER BY id LIMIT ?",
+	[SEEN_DROP] = "DELETE FROM seen WHERE id >= ?1 AND id <= ?2 AND age < ?3",
 	[FILE_GET] = "SELECT inode, born, length FROM file WHERE path = ?",
 	[FILE_PUT] = "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?)",
 	[FILES] = "SELECT path, inode, born, length FROM file",
@@ -209,7 +208,6 @@ static const char *const sql_texts[STATEMENTS] = {
 		      " ON CONFLICT (mark) DO UPDATE SET offset = excluded.offset",
 	[TRAIL_SWEEP] = "DELETE FROM trail WHERE id <= (SELECT max(id) FROM trail) - ?",
 	[TRAIL_ANY] = "SELECT 1 FROM trail LIMIT 1",
-	[LOOK] = "BEGIN",
 	[COUNT_GET] = "SELECT value FROM count WHERE name = ?",
 	[GOALS] = "SELECT id, name, done, failed, parked, done_at, error, error_at FROM target",
 	[CONTACTS] = "SELECT endpoint, connection, events, last_at FROM connection",
@@ -816,11 +814,6 @@ int state_trail_put(struct state *state, uint64_t mark, uint64_t offset)
 int state_trail_is_begun(struct state *state)
 {
 	return ask(state, bind(state, TRAIL_ANY, ""));
-}
-
-int state_look(struct state *state)
-{
-	return run(state, bind(state, LOOK, ""));
 }
 
 int state_count(struct state *state, enum state_count count, uint64_t *n)

@@ -166,8 +166,6 @@ int state_trail_is_begun(struct state *state);
 
 /* For the operator's commands. */
 
-/* Begins to read: all that is asked until state_rollback is of one moment. */
-int state_look(struct state *state);
 /* 0 where nothing was counted. */
 int state_count(struct state *state, enum state_count count, uint64_t *n);
 

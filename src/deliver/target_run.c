@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@
 #define GRACE           (5 * CLOCK_SECOND) /* from TERM to KILL */
 #define ENVIRONMENT_MAX 16
 #define HOPELESS        100
+#define SIGNALS         64 /* that Linux has */
 #define NOT_FOUND       127
 #define READS           64 /* of a script that talks without end, at a time */
 
@@ -109,6 +111,18 @@ static int make_environment(struct environment *env, const struct conf_target *c
 		       : 0;
 }
 
+/* Signals 32 and 33 too, which the C library keeps to itself: its posix_spawn leaves them ignored in a deliverer that
+ * was started so, and a script would inherit that. */
+static void reset_signals(void)
+{
+	static const uint64_t plain[8]; /* the kernel's struct sigaction: SIG_DFL is zero, and so is all else */
+	sigset_t none;
+	for (int number = 1; number <= SIGNALS; number++)
+		syscall(SYS_rt_sigaction, number, plain, NULL, SIGNALS / 8);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 /* In the child, from fork to exec: nothing here may need memory. */
 static _Noreturn void become(char *const *argv, char **env, int input, int output, pid_t parent)
 {
@@ -119,11 +133,7 @@ static _Noreturn void become(char *const *argv, char **env, int input, int outpu
 	    dup2(output, STDERR_FILENO) < 0)
 		_exit(NOT_FOUND);
 	fsio_close_from(STDERR_FILENO + 1);
-	for (int number = 1; number < NSIG; number++)
-		signal(number, SIG_DFL);
-	sigset_t none;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	reset_signals();
 	if (chdir("/") == 0)
 		execve(argv[0], argv, env);
 	dprintf(STDERR_FILENO, "cannot run %s: %s\n", argv[0], strerrordesc_np(errno));

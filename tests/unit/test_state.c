@@ -1,0 +1,569 @@
+#include "config.h"
+
+#include "deliver/state.h"
+
+#include <errno.h>
+#include <sqlite3.h>
+#include <sys/wait.h>
+
+#include "base/clock.h"
+#include "unit.h"
+
+#define DAYS(n) ((n)*INT64_C(86400) * CLOCK_SECOND)
+
+static struct {
+	char *folder;
+	struct conf conf;
+	struct spool spool;
+	struct state *state;
+	bool fresh;
+} t;
+
+static void open_state(void)
+{
+	t.state = state_open(&t.spool, STATE_DELIVER, &t.fresh);
+	if (t.state == NULL)
+		print_error("state_open: %s\n", strerror(errno));
+	assert_non_null(t.state);
+	if (t.fresh)
+		assert_int_equal(state_commit(t.state), 0);
+}
+
+static void reopen_state(void)
+{
+	state_close(t.state);
+	open_state();
+	assert_false(t.fresh);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	t.folder = unit_folder();
+	t.conf = unit_conf(t.folder);
+	assert_int_equal(spool_open(&t.spool, &t.conf, SPOOL_DELIVER), 0);
+	open_state();
+	assert_true(t.fresh);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	state_close(t.state);
+	t.state = NULL;
+	spool_close(&t.spool);
+	unit_remove(t.folder);
+	return 0;
+}
+
+/* Another process's view, past the module. */
+static int64_t query(const char *sql)
+{
+	sqlite3 *db;
+	sqlite3_stmt *statement;
+	assert_int_equal(sqlite3_open(unit_path(t.folder, "state.db"), &db), SQLITE_OK);
+	sqlite3_busy_timeout(db, 5000);
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+	int code = sqlite3_step(statement);
+	if (code != SQLITE_ROW && code != SQLITE_DONE)
+		print_error("%s: %s\n", sql, sqlite3_errmsg(db));
+	assert_true(code == SQLITE_ROW || code == SQLITE_DONE);
+	int64_t value = code == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
+	sqlite3_finalize(statement);
+	sqlite3_close(db);
+	return value;
+}
+
+static void files_have_the_spools_mode(void **state)
+{
+	(void)state;
+	assert_int_equal(state_begin(t.state), 0);
+	assert_int_equal(state_commit(t.state), 0);
+	assert_int_equal(unit_mode(unit_path(t.folder, "state.db")), 0600);
+	state_close(t.state);
+	assert_int_equal(unlink(unit_path(t.folder, "state.db")), 0);
+	spool_close(&t.spool);
+	t.conf.has_group = true;
+	t.conf.group = getegid();
+	assert_int_equal(spool_open(&t.spool, &t.conf, SPOOL_DELIVER), 0);
+	mode_t before = umask(077);
+	open_state();
+	umask(before);
+	assert_true(t.fresh);
+	assert_int_equal(state_begin(t.state), 0);
+	assert_int_equal(state_count_add(t.state, STATE_EVENTS, 1), 0);
+	assert_int_equal(state_commit(t.state), 0);
+	assert_int_equal(unit_mode(unit_path(t.folder, "state.db")), 0660);
+	assert_int_equal(unit_mode(unit_path(t.folder, "state.db-wal")), 0660);
+	assert_int_equal(unit_mode(unit_path(t.folder, "state.db-shm")), 0660);
+}
+
+/* A database that was not committed when it was made is made again. */
+static void making_is_all_or_nothing(void **state)
+{
+	(void)state;
+	bool fresh;
+	uint8_t id[STATE_ID_SIZE] = {1};
+	state_close(t.state);
+	assert_int_equal(unlink(unit_path(t.folder, "state.db")), 0);
+	pid_t child = fork();
+	if (child == 0) {
+		struct state *unfinished = state_open(&t.spool, STATE_DELIVER, &fresh);
+		_exit(unfinished != NULL && fresh && state_seen_add(unfinished, id) == 0 ? 0 : 1);
+	}
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	open_state();
+	assert_true(t.fresh);
+	assert_int_equal(state_seen(t.state, id), 0);
+	reopen_state();
+}
+
+/* What is left of a database that was removed must not come to life in the next one. */
+static void an_old_log_is_not_taken_for_a_new_one(void **state)
+{
+	(void)state;
+	uint8_t id[STATE_ID_SIZE] = {1};
+	assert_int_equal(state_begin(t.state), 0);
+	assert_int_equal(state_seen_add(t.state, id), 0);
+	assert_int_equal(state_commit(t.state), 0);
+	struct buf log = unit_read(unit_path(t.folder, "state.db-wal"));
+	state_close(t.state);
+	assert_int_equal(unlink(unit_path(t.folder, "state.db")), 0);
+	unit_write(unit_path(t.folder, "state.db-wal"), log.data, log.len);
+	buf_fini(&log);
+	open_state();
+	assert_true(t.fresh);
+	assert_int_equal(state_seen(t.state, id), 0);
+}
+
+static void commands_look(void **state)
+{
+	(void)state;
+	bool fresh;
+	struct state *looker = state_open(&t.spool, STATE_LOOK, &fresh);
+	assert_non_null(looker);
+	assert_int_equal(state_count_add(looker, STATE_EVENTS, 1), -1);
+	state_close(looker);
+	state_close(t.state);
+	assert_int_equal(unlink(unit_path(t.folder, "state.db")), 0);
+	assert_null(state_open(&t.spool, STATE_LOOK, &fresh));
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(access(unit_path(t.folder, "state.db"), F_OK), -1);
+	open_state();
+}
+
+static void a_later_version_is_refused(void **state)
+{
+	(void)state;
+	bool fresh;
+	state_close(t.state);
+	query("PRAGMA user_version = 2");
+	assert_null(state_open(&t.spool, STATE_DELIVER, &fresh));
+	assert_int_equal(errno, EPROTONOSUPPORT);
+	query("PRAGMA user_version = 1");
+	open_state();
+}
+
+static const struct {
+	const char *name;
+	off_t from, to; /* to be overwritten; to 0: to the end */
+} damages[] = {
+	{"header", 0, 100},
+	{"schema", 100, 4096},
+	{"everything", 0, 0},
+	{"all but the header", 4096, 0},
+};
+
+static void damage_is_noticed_and_set_aside(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < UNIT_COUNT(damages); i++) {
+		uint8_t id[STATE_ID_SIZE] = {1};
+		char name[64];
+		struct stat st;
+		bool fresh;
+		assert_int_equal(state_begin(t.state), 0);
+		assert_int_equal(state_seen_add(t.state, id), 0);
+		assert_int_equal(state_commit(t.state), 0);
+		state_close(t.state);
+		int fd = open(unit_path(t.folder, "state.db"), O_WRONLY);
+		assert_int_equal(fstat(fd, &st), 0);
+		off_t to = damages[i].to == 0 ? st.st_size : damages[i].to;
+		for (off_t at = damages[i].from; at < to; at++)
+			assert_int_equal(pwrite(fd, "\x5a", 1, at), 1);
+		close(fd);
+		t.state = state_open(&t.spool, STATE_DELIVER, &fresh);
+		unit_check(t.state == NULL || state_seen(t.state, id) == -1, "%s", damages[i].name);
+		unit_check(errno == EBADMSG, "%s: %s", damages[i].name, strerror(errno));
+		state_close(t.state);
+		assert_int_equal(state_set_aside(&t.spool, name), 0);
+		assert_int_equal(access(unit_path(t.folder, name), F_OK), 0);
+		open_state();
+		unit_check(t.fresh, "%s", damages[i].name);
+		assert_int_equal(state_seen(t.state, id), 0);
+	}
+}
+
+static void identities(void **state)
+{
+	(void)state;
+	static const uint8_t a[STATE_ID_SIZE] = {0, 1}, b[STATE_ID_SIZE] = {[15] = 255};
+	assert_int_equal(state_hold(t.state), 0);
+	assert_int_equal(state_seen(t.state, a), 0);
+	assert_int_equal(state_begin(t.state), 0);
+	assert_int_equal(state_seen_add(t.state, a), 0);
+	assert_int_equal(state_seen_add(t.state, a), 0);
+	assert_int_equal(state_commit(t.state), 0);
+	assert_int_equal(state_seen(t.state, a), 1);
+	assert_int_equal(state_seen(t.state, b), 0);
+	assert_int_equal(state_begin(t.state), 0);
+	assert_int_equal(state_seen_add(t.state, b), 0);
+	state_rollback(t.state);
+	reopen_state();
+	assert_int_equal(state_seen(t.state, a), 1);
+	assert_int_equal(state_seen(t.state, b), 0);
+}
+
+static void make_id(uint8_t id[STATE_ID_SIZE], unsigned i)
+{
+	memset(id, 0, STATE_ID_SIZE);
+	id[0] = (uint8_t)(i * 37);
+	memcpy(id + 4, &i, sizeof i);
+}
+
+static void identities_are_forgotten_when_old(void **state)
+{
+	(void)state;
+	enum { COUNT = 200 };
+	uint8_t id[STATE_ID_SIZE];
+	assert_int_equal(state_begin(t.state), 0);
+	for (unsigned i = 0; i < COUNT; i++) {
+		make_id(id, i);
+		assert_int_equal(state_seen_add(t.state, id), 0);
+	}
+	assert_int_equal(state_keep_age(t.state), 0);
+	assert_int_equal(state_commit(t.state), 0);
+	enum { OLD = 90 };
+	query("UPDATE seen SET age = age - 3600000000 WHERE substr(id, 5, 1) < x'5a'");
+	assert_int_equal(query("SELECT count(*) FROM seen WHERE age < 0"), OLD);
+	/* Nothing is old enough. */
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(state_seen_sweep(t.state, 7, DAYS(1)), 0);
+	assert_int_equal(query("SELECT count(*) FROM seen"), COUNT);
+	/* A part at a time, wherever it begins. */
+	assert_int_equal(state_seen_sweep(t.state, 50, INT64_C(1800000000)), 0);
+	assert_in_range(query("SELECT count(*) FROM seen"), COUNT - 50, COUNT);
+	for (int i = 0; i < 70; i++)
+		assert_int_equal(state_seen_sweep(t.state, 7, INT64_C(1800000000)), 0);
+	assert_int_equal(query("SELECT count(*) FROM seen"), COUNT - OLD);
+}
+
+static const struct {
+	const char *name;
+	int64_t away; /* what the wall clock says that the spool was left alone for */
+	bool believed;
+} gaps[] = {
+	{"a minute", CLOCK_SECOND * 60, true}, {"a month", DAYS(31), true},
+	{"a year ahead", DAYS(365), false},    {"an hour back", -CLOCK_SECOND * 3600, false},
+	{"a year back", -DAYS(365), false},
+};
+
+static void the_age_does_not_jump_with_the_clock(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < UNIT_COUNT(gaps); i++) {
+		assert_int_equal(state_begin(t.state), 0);
+		assert_int_equal(state_keep_age(t.state), 0);
+		assert_int_equal(state_commit(t.state), 0);
+		int64_t before = query("SELECT age FROM age");
+		char sql[80];
+		snprintf(sql, sizeof sql, "UPDATE age SET at = at - (%lld)", (long long)gaps[i].away);
+		query(sql);
+		reopen_state();
+		int64_t grown = state_age(t.state) - before, least = gaps[i].believed ? gaps[i].away : 0;
+		unit_check(grown >= least && grown < least + 10 * CLOCK_SECOND, "%s: %lld", gaps[i].name,
+			   (long long)grown);
+	}
+}
+
+static int collect_cursor(void *arg, const char *segment, uint64_t offset)
+{
+	return buf_printf(arg, "%s %llu\n", segment, (unsigned long long)offset);
+}
+
+static void cursors(void **state)
+{
+	(void)state;
+	int64_t a, b, again;
+	struct buf all = {0};
+	assert_int_equal(state_cursor_put(t.state, "b.jsonl", 5, &b), 0);
+	assert_int_equal(state_cursor_put(t.state, "a.jsonl", 0, &a), 0);
+	assert_int_equal(state_cursor_put(t.state, "b.jsonl", UINT64_C(1) << 40, &again), 0);
+	assert_true(a != b && b == again);
+	reopen_state();
+	assert_int_equal(state_cursors(t.state, collect_cursor, &all), 0);
+	assert_true(strcmp(buf_cstr(&all), "b.jsonl 1099511627776\na.jsonl 0\n") == 0 ||
+		    strcmp(all.data, "a.jsonl 0\nb.jsonl 1099511627776\n") == 0);
+	all.len = 0;
+	assert_int_equal(state_cursor_drop(t.state, "b.jsonl"), 0);
+	assert_int_equal(state_cursor_drop(t.state, "c.jsonl"), 0);
+	assert_int_equal(state_cursors(t.state, collect_cursor, &all), 0);
+	assert_string_equal(buf_cstr(&all), "a.jsonl 0\n");
+	buf_fini(&all);
+}
+
+static void files(void **state)
+{
+	(void)state;
+	const struct state_file one = {UINT64_MAX - 1, -5, 1234}, two = {7, 0, 0};
+	struct state_file found;
+	struct span path = UNIT_SPAN("/srv/a b/\xff.jsonl"), other = UNIT_SPAN("/srv/a b/");
+	assert_int_equal(state_file(t.state, path, &found), 0);
+	assert_int_equal(state_file_put(t.state, path, &one), 0);
+	reopen_state();
+	assert_int_equal(state_file(t.state, path, &found), 1);
+	assert_memory_equal(&found, &one, sizeof one);
+	assert_int_equal(state_file_put(t.state, path, &two), 0);
+	assert_int_equal(state_file(t.state, path, &found), 1);
+	assert_memory_equal(&found, &two, sizeof two);
+	assert_int_equal(state_file(t.state, other, &found), 0);
+	assert_int_equal(state_files_sweep(t.state, DAYS(1)), 0);
+	assert_int_equal(state_file(t.state, path, &found), 1);
+	assert_int_equal(state_files_sweep(t.state, -1), 0);
+	assert_int_equal(state_file(t.state, path, &found), 0);
+}
+
+static int64_t add_delivery(int64_t target, int64_t lane, const char *segment, uint64_t offset)
+{
+	struct state_delivery delivery = {
+		.offset = offset, .length = 10, .event = {[3] = (uint8_t)offset}, .records = 2};
+	assert_int_equal(state_cursor_put(t.state, segment, offset + 10, &delivery.segment_id), 0);
+	assert_int_equal(state_delivery_add(t.state, target, lane, &delivery), 0);
+	assert_int_equal(state_lane_add(t.state, target, lane, state_ready(t.state)), 0);
+	return query("SELECT max(id) FROM delivery");
+}
+
+static void a_delivery_from_pending_to_done(void **state)
+{
+	(void)state;
+	struct state_delivery head[4];
+	int64_t crm, other;
+	assert_int_equal(state_target(t.state, "crm", &crm), 0);
+	assert_int_equal(state_target(t.state, "other", &other), 0);
+	assert_true(crm != other);
+	assert_int_equal(state_is_waiting(t.state, crm), 0);
+	for (uint64_t i = 0; i < 3; i++)
+		add_delivery(crm, -7, "a.jsonl", 100 + i);
+	add_delivery(crm, 8, "b.jsonl", 50);
+	assert_int_equal(state_is_waiting(t.state, crm), 1);
+	assert_int_equal(state_is_waiting(t.state, other), 0);
+	assert_int_equal(state_lane_is_waiting(t.state, crm, -7), 1);
+	assert_int_equal(state_lane_is_waiting(t.state, other, -7), 0);
+	assert_int_equal(state_is_pinned(t.state, "a.jsonl"), 1);
+	reopen_state();
+	assert_int_equal(state_lane_head(t.state, other, -7, head, 4), 0);
+	assert_int_equal(state_lane_head(t.state, crm, -7, head, 4), 3);
+	assert_int_equal(state_lane_head(t.state, crm, -7, head, 2), 2);
+	assert_string_equal(head[0].segment, "a.jsonl");
+	assert_int_equal(head[0].offset, 100);
+	assert_int_equal(head[0].length, 10);
+	assert_int_equal(head[0].records, 2);
+	assert_int_equal(head[0].event[3], 100);
+	assert_int_equal(head[0].attempts, 0);
+	assert_int_equal(head[0].first_at, 0);
+	assert_int_equal(head[1].offset, 101);
+
+	head[0].attempts = 3;
+	head[0].first_at = 77;
+	assert_int_equal(state_delivery_failed(t.state, &head[0], "exit 1"), 0);
+	assert_int_equal(state_lane_head(t.state, crm, -7, head, 1), 1);
+	assert_int_equal(head[0].attempts, 3);
+	assert_int_equal(head[0].first_at, 77);
+	assert_int_equal(state_delivery_done(t.state, head[0].id), 0);
+	assert_int_equal(state_lane_settle(t.state, crm, -7, 5), 0);
+	assert_int_equal(state_lane_head(t.state, crm, -7, head, 4), 2);
+	assert_int_equal(head[0].offset, 101);
+	assert_int_equal(state_delivery_park(t.state, &head[0], "exit 100"), 0);
+	assert_int_equal(state_lane_head(t.state, crm, -7, head, 4), 1);
+	assert_int_equal(head[0].offset, 102);
+	assert_int_equal(state_delivery_done(t.state, head[0].id), 0);
+	assert_int_equal(state_lane_settle(t.state, crm, -7, 5), 0);
+	assert_int_equal(state_lane_is_waiting(t.state, crm, -7), 0);
+	assert_int_equal(state_is_waiting(t.state, crm), 1);
+	/* What is parked keeps its segment in the journal. */
+	assert_int_equal(state_is_pinned(t.state, "a.jsonl"), 1);
+	assert_int_equal(query("SELECT parked_at > 0 AND why = 'exit 100' FROM delivery WHERE offset = 101"), 1);
+	query("DELETE FROM delivery WHERE offset = 101");
+	assert_int_equal(state_is_pinned(t.state, "a.jsonl"), 0);
+	assert_int_equal(state_is_pinned(t.state, "b.jsonl"), 1);
+	assert_int_equal(state_is_pinned(t.state, "c.jsonl"), 0);
+}
+
+static void lanes_in_the_order_in_which_they_are_due(void **state)
+{
+	(void)state;
+	struct state_lane lanes[4];
+	static const int64_t next[] = {500, 0, 900, 100};
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(state_lane_add(t.state, 1, 10 + i, next[i]), 0);
+	assert_int_equal(state_lane_add(t.state, 2, 99, 1), 0);
+	assert_int_equal(state_lane_add(t.state, 1, 11, state_ready(t.state)), 0); /* it has a row already */
+	assert_int_equal(state_lane_add(t.state, 1, 14, state_ready(t.state)), 0);
+	usleep(10);
+	assert_int_equal(state_lane_add(t.state, 1, 15, state_ready(t.state)), 0);
+	assert_int_equal(state_lanes(t.state, 1, lanes, 4), 4);
+	static const int64_t order[] = {14, 15, 11, 13};
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(lanes[i].lane, order[i]);
+	assert_true(lanes[1].next_at < 0);
+	assert_int_equal(lanes[3].next_at, 100);
+	assert_int_equal(state_lanes(t.state, 3, lanes, 4), 0);
+}
+
+/* The head is found by an index: what stands behind it is not read. */
+static void a_long_lane_costs_nothing(void **state)
+{
+	(void)state;
+	enum { LONG = 50000 };
+	struct state_delivery head;
+	struct state_delivery delivery = {.segment_id = 1, .length = 10};
+	int64_t id;
+	assert_int_equal(state_begin(t.state), 0);
+	assert_int_equal(state_cursor_put(t.state, "a.jsonl", 10, &id), 0);
+	delivery.segment_id = id;
+	for (int i = 0; i < LONG; i++)
+		assert_int_equal(state_delivery_add(t.state, 1, 5, &delivery), 0);
+	delivery.offset = 1;
+	assert_int_equal(state_delivery_add(t.state, 1, 6, &delivery), 0);
+	assert_int_equal(state_commit(t.state), 0);
+	int64_t begun = clock_monotonic();
+	for (int i = 0; i < 200; i++) {
+		assert_int_equal(state_lane_head(t.state, 1, 6, &head, 1), 1);
+		assert_int_equal(head.offset, 1);
+		assert_int_equal(state_lane_settle(t.state, 1, 5, 0), 0);
+	}
+	assert_true(clock_monotonic() - begun < 5 * CLOCK_SECOND);
+	assert_int_equal(query("SELECT count(*) FROM pragma_index_list('delivery') WHERE name = 'delivery_head'"), 1);
+}
+
+static void archived_files(void **state)
+{
+	(void)state;
+	char names[4][SEGMENT_NAME_SIZE];
+	assert_int_equal(state_archive_put(t.state, "a.jsonl"), 0);
+	assert_int_equal(state_archive_put(t.state, "b.jsonl"), 0);
+	assert_int_equal(state_archive_has(t.state, "a.jsonl"), 1);
+	assert_int_equal(state_archive_has(t.state, "c.jsonl"), 0);
+	assert_int_equal(state_archive_old(t.state, DAYS(7), names, 4), 0);
+	query("UPDATE archive SET age = age - 604800000000 WHERE name = 'b.jsonl'");
+	assert_int_equal(state_archive_old(t.state, DAYS(7), names, 4), 1);
+	assert_string_equal(names[0], "b.jsonl");
+	query("UPDATE archive SET age = age - 704800000000 WHERE name = 'a.jsonl'");
+	assert_int_equal(state_archive_old(t.state, DAYS(7), names, 1), 1);
+	assert_string_equal(names[0], "a.jsonl");
+	assert_int_equal(state_archive_put(t.state, "a.jsonl"), 0);
+	assert_int_equal(state_archive_drop(t.state, "b.jsonl"), 0);
+	assert_int_equal(state_archive_old(t.state, DAYS(7), names, 4), 0);
+}
+
+static void counts(void **state)
+{
+	(void)state;
+	int64_t id, same;
+	struct state_tally good = {.done = 5}, bad = {.failed = 2, .parked = 1, .error = "exit 1: no"};
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(state_count_add(t.state, STATE_RECORDS, 10), 0);
+		assert_int_equal(state_count_add(t.state, STATE_TORN, 0), 0);
+	}
+	assert_int_equal(query("SELECT value FROM count WHERE name = 'records'"), 20);
+	assert_int_equal(query("SELECT count(*) FROM count"), 1);
+	assert_int_equal(state_target(t.state, "crm", &id), 0);
+	assert_int_equal(state_target(t.state, "crm", &same), 0);
+	assert_int_equal(id, same);
+	assert_int_equal(state_target_add(t.state, id, &bad), 0);
+	assert_int_equal(query("SELECT done_at IS NULL AND error = 'exit 1: no' FROM target"), 1);
+	assert_int_equal(state_target_add(t.state, id, &good), 0);
+	assert_int_equal(query("SELECT done = 5 AND failed = 2 AND parked = 1 AND done_at > 0 AND error = 'exit 1: no'"
+			       " FROM target"),
+			 1);
+}
+
+static void connections_and_syncs(void **state)
+{
+	(void)state;
+	struct span endpoint = UNIT_SPAN("/webhook"), c1 = UNIT_SPAN("c1");
+	assert_int_equal(state_connection_put(t.state, endpoint, c1, 3, 100), 0);
+	assert_int_equal(state_connection_put(t.state, endpoint, c1, 2, 200), 0);
+	assert_int_equal(query("SELECT events = 5 AND last_at = 200 FROM connection"), 1);
+
+	struct state_sync page = {endpoint, c1, UNIT_SPAN("crm_contact"), UNIT_SPAN("w1"), 2, 20, 10, 11, false};
+	assert_int_equal(state_sync_add(t.state, &page), 0);
+	page.complete = true;
+	page.begun_at = page.last_at = 12;
+	assert_int_equal(state_sync_add(t.state, &page), 0);
+	assert_int_equal(
+		query("SELECT pages = 4 AND records = 40 AND begun_at = 10 AND last_at = 12 AND complete FROM sync"),
+		1);
+	/* A page that was tried again comes late: the sync is complete all the same. */
+	page.complete = false;
+	assert_int_equal(state_sync_add(t.state, &page), 0);
+	assert_int_equal(query("SELECT pages = 6 AND complete FROM sync"), 1);
+	/* Another webhook begins anew. */
+	page.webhook = UNIT_SPAN("w2");
+	page.begun_at = page.last_at = 50;
+	assert_int_equal(state_sync_add(t.state, &page), 0);
+	assert_int_equal(query("SELECT pages = 2 AND records = 20 AND begun_at = 50 AND NOT complete FROM sync"), 1);
+}
+
+static void it_gets_small_again(void **state)
+{
+	(void)state;
+	uint8_t id[STATE_ID_SIZE] = {0};
+	struct stat st;
+	assert_int_equal(state_begin(t.state), 0);
+	for (unsigned i = 0; i < 100000; i++) {
+		make_id(id, i);
+		assert_int_equal(state_seen_add(t.state, id), 0);
+	}
+	assert_int_equal(state_commit(t.state), 0);
+	assert_int_equal(state_tidy(t.state, true), 0);
+	assert_int_equal(stat(unit_path(t.folder, "state.db"), &st), 0);
+	assert_true(st.st_size > 2000000);
+	assert_int_equal(stat(unit_path(t.folder, "state.db-wal"), &st), 0);
+	assert_int_equal(st.st_size, 0);
+	for (int i = 0; i < 12; i++)
+		assert_int_equal(state_seen_sweep(t.state, 10000, -CLOCK_SECOND), 0);
+	assert_int_equal(query("SELECT count(*) FROM seen"), 0);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(state_tidy(t.state, true), 0);
+	assert_int_equal(stat(unit_path(t.folder, "state.db"), &st), 0);
+	assert_true(st.st_size < 200000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(files_have_the_spools_mode, setup, teardown),
+		cmocka_unit_test_setup_teardown(making_is_all_or_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_old_log_is_not_taken_for_a_new_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(commands_look, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_later_version_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(damage_is_noticed_and_set_aside, setup, teardown),
+		cmocka_unit_test_setup_teardown(identities, setup, teardown),
+		cmocka_unit_test_setup_teardown(identities_are_forgotten_when_old, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_age_does_not_jump_with_the_clock, setup, teardown),
+		cmocka_unit_test_setup_teardown(cursors, setup, teardown),
+		cmocka_unit_test_setup_teardown(files, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_delivery_from_pending_to_done, setup, teardown),
+		cmocka_unit_test_setup_teardown(lanes_in_the_order_in_which_they_are_due, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_long_lane_costs_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(archived_files, setup, teardown),
+		cmocka_unit_test_setup_teardown(counts, setup, teardown),
+		cmocka_unit_test_setup_teardown(connections_and_syncs, setup, teardown),
+		cmocka_unit_test_setup_teardown(it_gets_small_again, setup, teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
