@@ -1,0 +1,169 @@
+"""What makes a mistake in memory harder to use, and where secrets must not be found."""
+
+import os
+import pathlib
+import re
+import resource
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+import sign
+from sites import PROGRAM, SANITIZED, SCRIPTS, is_alive, variables, wait_for
+
+NOBODY = 65534
+
+
+def readelf(*options):
+    return subprocess.run(["readelf", "-W", *options, PROGRAM], capture_output=True, text=True, check=True,
+                          env={**os.environ, "LC_ALL": "C"}).stdout
+
+
+@pytest.mark.plain
+def test_the_program_is_position_independent():
+    assert re.search(r"Type:\s+DYN", readelf("-h"))
+    assert re.search(r"\(FLAGS_1\).*\bPIE\b", readelf("-d"))
+
+
+@pytest.mark.plain
+def test_what_is_relocated_is_read_only_from_the_start():
+    assert "GNU_RELRO" in readelf("-l")
+    assert re.search(r"\(FLAGS\).*\bBIND_NOW\b|\(FLAGS_1\).*\bNOW\b", readelf("-d"))
+
+
+@pytest.mark.plain
+def test_nothing_is_writable_and_executable():
+    segments = re.findall(r"^\s+(LOAD|GNU_STACK)\s+.*0x\w+\s+([RWE ]{3})\s+0x\w+$", readelf("-l"), re.M)
+    assert {name for name, _ in segments} == {"LOAD", "GNU_STACK"}
+    assert not [flags for _, flags in segments if "W" in flags and "E" in flags]
+
+
+@pytest.mark.plain
+def test_no_library_is_looked_for_in_odd_places():
+    assert not re.search(r"\((RPATH|RUNPATH|TEXTREL)\)", readelf("-d"))
+
+
+@pytest.mark.plain
+def test_stacks_are_guarded_and_calls_are_checked():
+    symbols = readelf("-s")
+    assert "__stack_chk_fail" in symbols
+    assert re.search(r"__(snprintf|vsnprintf|memcpy|read|recv)_chk", symbols)
+
+
+@pytest.mark.plain
+@pytest.mark.skipif(os.uname().machine != "x86_64", reason="a feature of x86")
+def test_jumps_are_guarded():
+    """-fcf-protection: no function of ours is without its landing mark."""
+    listing = subprocess.run(["objdump", "-d", "--no-show-raw-insn", PROGRAM], capture_output=True, text=True, check=True).stdout
+    assert re.search(r"<main>:\n[^\n]*\bendbr64\b", listing)
+
+
+def secrets(site):
+    return site.secret.read_bytes().split()
+
+
+def holds_a_secret(site, text):
+    return any(word in text for word in secrets(site))
+
+
+def test_no_secret_in_what_other_users_see(make_site, tmp_path):
+    """The arguments and environments of receiver, deliverer and script, while all of them run."""
+    pids = tmp_path / "pids"
+    site = make_site(targets=f'target "crm" {{\n run = {{"{SCRIPTS}/hang", "{pids}"}}\n}}\n', deliver="auto")
+    site.serve()
+    assert site.post_fastcgi(sign.body()).status == 200
+    wait_for(lambda: pids.exists() and len(pids.read_text().split()) == 4, "the script runs")
+    running = site.processes()
+    assert len(running) >= 5
+    for pid in running:
+        for name in ("cmdline", "environ"):
+            try:
+                assert not holds_a_secret(site, pathlib.Path(f"/proc/{pid}/{name}").read_bytes()), (pid, name)
+            except (FileNotFoundError, ProcessLookupError):
+                pass
+    for pid in map(int, pids.read_text().split()):
+        assert is_alive(pid)
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["verify", "-"], ["sign", "-"], ["deliver", "--once"], ["nothing"], ["serve"]],
+                         ids=lambda arguments: arguments[0])
+@pytest.mark.parametrize("broken", [False, True], ids=["good", "broken configuration"])
+def test_no_secret_in_messages(site, arguments, broken):
+    if broken:
+        site.write(site.conf, site.conf.read_text().replace("scheme =", "schem ="))
+    for text in (sign.body(secret=b"another"), b"[", b'[{"id":"1"}]'):
+        done = site.run("-c", site.conf, *arguments, input=text)
+        assert not holds_a_secret(site, done.stdout + done.stderr)
+
+
+def test_no_secret_in_a_message_about_its_file(site):
+    words = secrets(site)
+    for text in (b"\n".join(words * 20), words[0] + b"\0", b"\xef\xbb\xbf" + words[0], words[0] * 200):
+        site.secret.write_bytes(text)
+        done = site.run("-c", site.conf, "check")
+        assert done.returncode == 78 and str(site.secret).encode() in done.stderr
+        assert not any(word in done.stdout + done.stderr for word in words)
+
+
+def with_cores():
+    resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer lets no core be made")
+def test_no_core_of_a_process_that_knows_secrets(site, tmp_path):
+    try:
+        control = subprocess.Popen(["sleep", "1000"], cwd=tmp_path, preexec_fn=with_cores)
+    except (ValueError, subprocess.SubprocessError):
+        pytest.skip("no limit of cores can be set here")
+    control.send_signal(signal.SIGABRT)
+    if not os.WCOREDUMP(os.waitpid(control.pid, 0)[1]):
+        pytest.skip("no process leaves a core here")
+    server = subprocess.Popen([PROGRAM, "-c", site.conf, "serve", "-s", site.socket], env=site.environment(), cwd=tmp_path,
+                              preexec_fn=with_cores)
+    wait_for(site.socket.exists, "the receiver listens")
+    server.send_signal(signal.SIGABRT)
+    status = os.waitpid(server.pid, 0)[1]
+    assert os.WIFSIGNALED(status) and not os.WCOREDUMP(status)
+    for path in tmp_path.glob("core*"):
+        assert not holds_a_secret(site, path.read_bytes())
+
+
+@pytest.fixture
+def as_nobody(make_site, tmp_path):
+    """A site of another user than root, and what to put before a command so that it is run by that user."""
+    prefix = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    if os.geteuid() != 0:
+        pytest.skip("needs another user")
+    program = shutil.copy(PROGRAM, tmp_path / "program")
+    for folder in [tmp_path, *tmp_path.parents]:
+        if folder.stat().st_mode & 0o005 != 0o005:
+            folder.chmod(folder.stat().st_mode | 0o055)
+    site = make_site(deliver="auto")
+    for path in [site.folder, *site.folder.iterdir()]:
+        os.chown(path, NOBODY, NOBODY)
+    return site, [*prefix, program]
+
+
+def test_an_ordinary_user_is_served_too_and_cannot_look_into_the_receiver(as_nobody):
+    """It starts its deliverer by /proc/self/exe, which it must still be able to open."""
+    site, command = as_nobody
+    server = site.start([*command, "-c", site.conf, "serve", "-s", site.socket])
+    wait_for(site.socket.exists, "the receiver listens")
+    for nonce in ("1", "2"):
+        assert site.post_fastcgi(sign.body(nonce=nonce)).status == 200
+    wait_for(lambda: len(site.records()) == 2, "the records arrive")
+    about = pathlib.Path(f"/proc/{server.pid}")
+    assert re.search(rf"^Uid:\t{NOBODY}\b", (about / "status").read_text(), re.M)
+    assert (about / "mem").stat().st_uid == 0, "root's, for it cannot be dumped"
+    looked = subprocess.run([*command[:-1], "cat", about / "environ"], capture_output=True)
+    assert looked.returncode != 0 and b"ermission denied" in looked.stderr
+
+
+def test_an_ordinary_user_s_cgi_starts_its_deliverer(as_nobody):
+    site, command = as_nobody
+    body = sign.body()
+    done = subprocess.run(command, input=body, capture_output=True, timeout=60, env={**site.environment(), **variables(body)})
+    assert done.stdout.startswith(b"Status: 200 ")
+    wait_for(lambda: len(site.records()) == 1, "the record arrives")
