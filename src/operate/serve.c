@@ -29,6 +29,7 @@
 #define RESTART_MAX   (60 * CLOCK_SECOND)
 #define RAN_WELL      (60 * CLOCK_SECOND) /* a deliverer that lived this long is started again at once */
 #define PART_AFTER_MS 2000                /* how long to wait for the deliverer's end */
+#define TAKEN_MS      1000                /* how long to wait for a socket's name */
 
 /* The deliverer that `serve` watches. */
 struct supervisor {
@@ -109,6 +110,23 @@ static bool is_stale(const struct sockaddr_un *address, socklen_t size)
 	return refused;
 }
 
+/* A receiver that was killed while it started a child leaves its socket listening until that child is itself: a name
+ * that is taken is asked again for a while. 0, or -1 with errno. */
+static int take_name(int fd, const struct sockaddr_un *address, socklen_t size)
+{
+	for (int left = TAKEN_MS / 10; bind(fd, (const struct sockaddr *)address, size) < 0; left--) {
+		if (errno != EADDRINUSE)
+			return -1;
+		if (left <= 0) {
+			errno = EADDRINUSE;
+			return -1;
+		}
+		if (!is_stale(address, size) || unlink(address->sun_path) < 0)
+			nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	}
+	return 0;
+}
+
 /* A listening unix socket, 0660: the web server's group may connect, others may not. -1 after a message. */
 static int listen_on(const char *path)
 {
@@ -125,9 +143,7 @@ static int listen_on(const char *path)
 		return -1;
 	}
 	mode_t before = umask(0117);
-	int bound = bind(fd, (const struct sockaddr *)&address, size);
-	if (bound < 0 && errno == EADDRINUSE && is_stale(&address, size) && unlink(path) == 0)
-		bound = bind(fd, (const struct sockaddr *)&address, size);
+	int bound = take_name(fd, &address, size);
 	umask(before);
 	if (bound < 0 || listen(fd, BACKLOG) < 0) {
 		log_warn("cannot listen on %s", path);

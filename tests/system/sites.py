@@ -11,6 +11,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 import fastcgi
@@ -172,22 +173,29 @@ endpoint "/webhook" {{
         done = self.run("-c", self.conf, "deliver", "--once", prefix=prefix)
         assert done.returncode == 0, done.stderr.decode()
 
+    def start_serve(self, prefix=(), leaks=True):
+        with open(self.folder / "serve.log", "ab") as log:
+            return self.start([*prefix, PROGRAM, "-c", self.conf, "serve", "-s", self.socket], leaks,
+                              stdout=log, stderr=log)
+
     def serve(self, prefix=(), leaks=True):
         """`hookspool serve` on self.socket, once it listens. Its messages are in serve.log."""
-        with open(self.folder / "serve.log", "ab") as log:
-            child = self.start([*prefix, self.program, "-c", self.conf, "serve", "-s", self.socket], leaks,
-                               stdout=log, stderr=log)
+        child = self.start_serve(prefix, leaks)
+        self.wait_for_serve(child)
+        return child
 
+    def wait_for_serve(self, child):
         def listens():
             assert child.poll() is None, (self.folder / "serve.log").read_text()
             try:
-                fastcgi.Connection(self.socket).close()
-                return True
+                with fastcgi.Connection(self.socket) as connection:
+                    peer = connection.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
             except OSError:
                 return False
+            pid = int.from_bytes(peer[:4], sys.byteorder)
+            return child.pid in (pid, processes().get(pid))  # itself, or below strace
 
         wait_for(listens, "the receiver listens")
-        return child
 
     def lighttpd(self, processes=1):
         """lighttpd with the program mounted as examples/lighttpd.conf shows it; the port."""
@@ -254,7 +262,7 @@ endpoint "/webhook" {{
     def audit(self, **like):
         """Audit lines that have these values."""
         path = self.spool / "audit.jsonl"
-        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        lines = [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]] if path.exists() else []
         return [line for line in lines if like.items() <= line.items()]
 
     def processes(self):
@@ -317,7 +325,7 @@ endpoint "/webhook" {{
             except ProcessLookupError:
                 pass
         try:
-            wait_for(lambda: not any(map(is_alive, left)), "processes end", 20)
+            wait_for(lambda: not any(map(is_alive, left)), "processes end", 5)
         except AssertionError:
             for pid in left | self.processes():
                 try:

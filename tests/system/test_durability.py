@@ -5,6 +5,7 @@ import fcntl
 import os
 import random
 import signal
+import socket
 import subprocess
 import termios
 import time
@@ -195,6 +196,17 @@ def test_a_receiver_that_was_killed_leaves_its_socket_free(site):
     site.stop(server, signal.SIGKILL)
     assert site.socket.exists()
     site.serve()
+    assert site.post_fastcgi(sign.body()).status == 200
+
+
+def test_a_receiver_waits_for_a_socket_that_is_given_up(site):
+    """What a killed receiver was about to start may hold its socket for a moment more."""
+    with socket.socket(socket.AF_UNIX) as held:
+        held.bind(str(site.socket))
+        held.listen()
+        child = site.start_serve()
+        held.accept()[0].close()  # it has asked whether somebody listens
+    site.wait_for_serve(child)
     assert site.post_fastcgi(sign.body()).status == 200
 
 

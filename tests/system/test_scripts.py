@@ -60,7 +60,8 @@ def test_a_script_has_no_signal_ignored_or_blocked(make_site, tmp_path):
     site.serve()
     assert site.post_fastcgi(sign.body()).status == 200
     wait_for(lambda: out.exists() and out.read_text().count("\n") == 2, "the script ran")
-    assert re.findall(r"\t(\w+)", out.read_text()) == ["0" * 16] * 2
+    internal = 1 << 31 | 1 << 32  # the C library's own two, which posix_spawn leaves ignored
+    assert [int(mask, 16) & ~internal for mask in re.findall(r"\t(\w+)", out.read_text())] == [0, 0]
 
 
 def test_an_event_without_records_reaches_the_script(make_site, tmp_path):
@@ -72,7 +73,7 @@ def test_an_event_without_records_reaches_the_script(make_site, tmp_path):
     assert given["stdin"].endswith(',"data":null}\n') and given["stdin"].count("\n") == 1
 
 
-@pytest.mark.parametrize("value", ["$(id)", "`id`;", "a\nHOOKSPOOL_EVENT_ID=x", "() { :;}; id", "../../x", "", "-n", "x" * 5000, "zoë"])
+@pytest.mark.parametrize("value", ["$(id)", "`id`;", "a\nHOOKSPOOL_EVENT_ID=x", "() { :;}; id", "../../x", "", "-n", "x" * 5000, "zoë"], ids=lambda value: value[:20])
 def test_a_hostile_field_is_encoded_in_the_environment(make_site, tmp_path, value):
     site = make_site(targets=target("describe", tmp_path / "described"))
     answer = site.post_cgi(sign.body(type=value, event=value, object_type=value, connection_id=value))
