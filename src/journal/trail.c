@@ -1,0 +1,164 @@
+#include "config.h"
+
+#include "journal/trail.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fsio.h"
+#include "base/hash.h"
+#include "base/json.h"
+
+#define CHUNK (256u << 10)
+#define HEAD  64 /* bytes of a file's first line, which is longer and has its time in them */
+
+static const char *const names[] = {
+	[TRAIL_OLD] = "audit.jsonl.1",
+	[TRAIL_NEW] = "audit.jsonl",
+};
+
+static const char *const member_names[TRAIL_MEMBERS] = {
+	[TRAIL_AT] = "at",
+	[TRAIL_WHAT] = "what",
+	[TRAIL_STATUS] = "status",
+	[TRAIL_REASON] = "reason",
+	[TRAIL_ENDPOINT] = "endpoint",
+	[TRAIL_EVENT_ID] = "event_id",
+	[TRAIL_CONNECTION_ID] = "connection_id",
+	[TRAIL_OBJECT_TYPE] = "object_type",
+	[TRAIL_RECORDS] = "records",
+	[TRAIL_BYTES] = "bytes",
+	[TRAIL_REMOTE] = "remote",
+	[TRAIL_TARGET] = "target",
+	[TRAIL_ATTEMPT] = "attempt",
+	[TRAIL_RESULT] = "result",
+	[TRAIL_DETAIL] = "detail",
+};
+
+bool trail_parse(struct span raw, struct trail_line *line)
+{
+	struct json_value value;
+	struct json_walk walk;
+	size_t where;
+	*line = (struct trail_line){0};
+	if (json_scan(raw.ptr, raw.len, &value, &where) != JSON_OK || value.type != JSON_OBJECT)
+		return false;
+	json_walk_begin(&walk, &value);
+	while (json_walk_next(&walk))
+		for (size_t i = 0; i < TRAIL_MEMBERS; i++)
+			if (walk.value.type != JSON_NULL && json_string_is(walk.key, member_names[i]))
+				line->members[i] = walk.value.raw;
+	return line->members[TRAIL_AT].ptr != NULL && line->members[TRAIL_WHAT].ptr != NULL;
+}
+
+uint64_t trail_number(const struct trail_line *line, enum trail_member member)
+{
+	uint64_t value = 0;
+	struct span token = line->members[member];
+	for (size_t i = 0; i < token.len; i++)
+		if (token.ptr[i] < '0' || token.ptr[i] > '9' || __builtin_mul_overflow(value, UINT64_C(10), &value) ||
+		    __builtin_add_overflow(value, (uint64_t)(token.ptr[i] - '0'), &value))
+			return 0;
+	return value;
+}
+
+int trail_text(const struct trail_line *line, enum trail_member member, struct buf *out)
+{
+	struct span token = line->members[member];
+	if (token.ptr == NULL || token.ptr[0] != '"')
+		return 0;
+	return json_decode_string(token, out, NULL);
+}
+
+/* Rotation renames, and file systems give inode numbers again: a file is known by its first line. */
+static int read_mark(struct trail *trail)
+{
+	char head[HEAD];
+	uint8_t digest[HASH_SIZE];
+	ssize_t n = fsio_read_at(trail->fd, head, sizeof head, 0);
+	if (n < (ssize_t)sizeof head)
+		return n < 0 ? -1 : 0;
+	hash_sha256(&(struct span){head, sizeof head}, 1, digest);
+	memcpy(&trail->mark, digest, sizeof trail->mark);
+	return 1;
+}
+
+int trail_open(struct trail *trail, const struct spool *spool, enum trail_file which)
+{
+	struct stat st;
+	*trail = TRAIL_NONE;
+	trail->fd = openat(spool->fd, names[which], O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (trail->fd < 0)
+		return errno == ENOENT ? 0 : -1;
+	int result = fstat(trail->fd, &st);
+	if (result == 0 && !S_ISREG(st.st_mode)) {
+		errno = EINVAL;
+		result = -1;
+	}
+	if (result == 0)
+		result = read_mark(trail);
+	if (result != 1) {
+		int saved = errno;
+		trail_close(trail);
+		errno = saved;
+	}
+	return result;
+}
+
+void trail_close(struct trail *trail)
+{
+	if (trail->fd >= 0)
+		close(trail->fd);
+	buf_fini(&trail->window);
+	*trail = TRAIL_NONE;
+}
+
+/* Reads on behind the window, of which nothing before the next line is kept. 1; 0: there is no more; -1 with errno. */
+static int fill(struct trail *trail)
+{
+	struct buf *w = &trail->window;
+	size_t used = w->len;
+	if (trail->offset >= trail->window_at && trail->offset - trail->window_at < w->len)
+		used = (size_t)(trail->offset - trail->window_at);
+	if (used > 0)
+		memmove(w->data, w->data + used, w->len - used);
+	w->len -= used;
+	trail->window_at = trail->offset;
+	if (buf_reserve(w, CHUNK) < 0)
+		return -1;
+	ssize_t n = fsio_read_at(trail->fd, w->data + w->len, CHUNK, (off_t)(trail->window_at + w->len));
+	if (n > 0)
+		w->len += (size_t)n;
+	return n < 0 ? -1 : n > 0;
+}
+
+int trail_next(struct trail *trail, struct span *raw)
+{
+	for (;;) {
+		const struct buf *w = &trail->window;
+		uint64_t end = trail->window_at + w->len;
+		if (trail->offset >= trail->window_at && trail->offset < end) {
+			const char *start = w->data + (trail->offset - trail->window_at);
+			const char *newline = memchr(start, '\n', (size_t)(end - trail->offset));
+			if (newline != NULL) {
+				*raw = (struct span){start, (size_t)(newline - start)};
+				trail->offset += raw->len + 1;
+				return 1;
+			}
+		}
+		int more = fill(trail);
+		if (more <= 0)
+			return more;
+	}
+}
+
+bool trail_is_over(const struct trail *trail, const struct spool *spool)
+{
+	struct stat named, ours;
+	return fstatat(spool->fd, names[TRAIL_NEW], &named, AT_SYMLINK_NOFOLLOW) == 0 && fstat(trail->fd, &ours) == 0 &&
+	       (named.st_ino != ours.st_ino || named.st_dev != ours.st_dev);
+}
