@@ -589,7 +589,6 @@ bool json_walk_next(struct json_walk *walk)
 	const byte *p = skip_space((const byte *)walk->at, r.end);
 	bool spaced = false;
 
-	walk->at = walk->end;
 	if (p < r.end && *p == ',')
 		p = skip_space(p + 1, r.end);
 	if (p == r.end)
