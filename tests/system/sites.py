@@ -175,7 +175,7 @@ endpoint "/webhook" {{
 
     def start_serve(self, prefix=(), leaks=True):
         with open(self.folder / "serve.log", "ab") as log:
-            return self.start([*prefix, PROGRAM, "-c", self.conf, "serve", "-s", self.socket], leaks,
+            return self.start([*prefix, self.program, "-c", self.conf, "serve", "-s", self.socket], leaks,
                               stdout=log, stderr=log)
 
     def serve(self, prefix=(), leaks=True):
@@ -201,7 +201,7 @@ endpoint "/webhook" {{
         """lighttpd with the program mounted as examples/lighttpd.conf shows it; the port."""
         port = free_port()
         text = (ROOT / "examples" / "lighttpd.conf").read_text()
-        for name, value in (("folder", f'"{self.folder}"'), ("program", f'"{PROGRAM}"'), ("port", port),
+        for name, value in (("folder", f'"{self.folder}"'), ("program", f'"{self.program}"'), ("port", port),
                             ("processes", processes)):
             text, count = re.subn(rf"^var\.{name}\s*=.*$", f"var.{name} = {value}", text, flags=re.M)
             assert count == 1, name
