@@ -26,10 +26,11 @@ struct body {
 	bool failed;
 };
 
+/* Processor time: all of this computes, and other processes take none of it. */
 static double now(void)
 {
 	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
