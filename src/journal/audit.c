@@ -51,9 +51,13 @@ static int audit_open(struct audit *audit)
 static int audit_prepare(struct audit *audit)
 {
 	struct stat st;
-	if (audit->fd < 0 || fstatat(audit->spool->fd, AUDIT, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    st.st_ino != audit->inode)
-		return audit_open(audit);
+	if ((audit->fd < 0 || fstatat(audit->spool->fd, AUDIT, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	     st.st_ino != audit->inode) &&
+	    audit_open(audit) < 0)
+		return -1;
+	/* At its first line too: a CGI process writes no other. */
+	if (fstat(audit->fd, &st) < 0)
+		return -1;
 	if ((uint64_t)st.st_size < audit->max || flock(audit->fd, LOCK_EX | LOCK_NB) < 0)
 		return 0;
 	if (fstatat(audit->spool->fd, AUDIT, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == audit->inode &&
@@ -74,4 +78,16 @@ void audit_write(struct audit *audit, const char *lines, size_t n)
 		audit->warned_at = now;
 	}
 	audit_fini(audit);
+}
+
+int audit_append(const struct spool *spool, const char *lines, size_t n)
+{
+	int fd = openat(spool->fd, AUDIT, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	ssize_t written = write(fd, lines, n);
+	int saved = errno;
+	close(fd);
+	errno = written < 0 ? saved : ENOSPC;
+	return written == (ssize_t)n ? 0 : -1;
 }

@@ -5,6 +5,7 @@
  * Lines: {"at":"…Z","what":"request","status":200,"reason":"accepted","endpoint":…,"event_id":…,"connection_id":…,
  *         "object_type":…,"records":N,"bytes":N,"remote":…}
  *        {"at":"…Z","what":"delivery","target":…,"event_id":…,"attempt":N,"result":"done|retry|parked|…","detail":…}
+ *        {"at":"…Z","what":"operator","target":…,"event_id":…,"result":"retried|dropped|replayed"}
  * Never in it: secrets, signatures, db_url, data. */
 #ifndef HOOKSPOOL_AUDIT_H
 #define HOOKSPOOL_AUDIT_H
@@ -29,5 +30,9 @@ void audit_fini(struct audit *audit);
 /* Appends whole lines (each with its newline) in one write. A failure is logged once a minute and otherwise ignored:
  * no event is refused because of its audit line. Not for two threads at a time. */
 void audit_write(struct audit *audit, const char *lines, size_t n);
+
+/* For commands: appends to the file that is there, and neither makes nor rotates one, for it would belong to whoever
+ * runs the command. 0, or -1 with errno. */
+int audit_append(const struct spool *spool, const char *lines, size_t n);
 
 #endif

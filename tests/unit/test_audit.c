@@ -2,6 +2,7 @@
 
 #include "journal/audit.h"
 
+#include <errno.h>
 #include <sys/file.h>
 #include <sys/wait.h>
 
@@ -129,6 +130,42 @@ static void stays_bounded(void **state)
 	}
 	buf_fini(&old);
 	buf_fini(&new);
+	assert_int_equal(warnings, 0);
+}
+
+/* Processes that write one line each: CGI. */
+static void rotates_at_the_first_line(void **state)
+{
+	(void)state;
+	enum { MAX = 100, WRITES = 40, LINE = 13 };
+	for (int i = 0; i < WRITES; i++) {
+		struct audit audit;
+		char line[32];
+		int n = snprintf(line, sizeof line, "{\"n\":%06d}\n", i);
+		audit_init(&audit, &spool, MAX);
+		audit_write(&audit, line, (size_t)n);
+		audit_fini(&audit);
+		assert_true(size_of("audit.jsonl") < MAX + LINE);
+	}
+	assert_int_equal(size_of("audit.jsonl.1"), (MAX + LINE - 1) / LINE * LINE);
+	assert_int_equal(warnings, 0);
+}
+
+/* A command adds to what is there, and makes nothing. */
+static void commands_append(void **state)
+{
+	(void)state;
+	struct audit audit;
+	assert_int_equal(audit_append(&spool, "{\"n\":0}\n", 8), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(access(unit_path(folder, "audit.jsonl"), F_OK), -1);
+	audit_init(&audit, &spool, 8);
+	write_text(&audit, "{\"n\":1}\n");
+	assert_int_equal(audit_append(&spool, "{\"n\":2}\n", 8), 0);
+	struct buf text = unit_read(unit_path(folder, "audit.jsonl"));
+	assert_string_equal(text.data, "{\"n\":1}\n{\"n\":2}\n");
+	buf_fini(&text);
+	audit_fini(&audit);
 	assert_int_equal(warnings, 0);
 }
 
@@ -275,6 +312,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(stays_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(two_writers_by_turns, setup, teardown),
 		cmocka_unit_test_setup_teardown(two_writers_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(rotates_at_the_first_line, setup, teardown),
+		cmocka_unit_test_setup_teardown(commands_append, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_rotates_at_a_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(follows_its_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(only_into_a_plain_file, setup, teardown),
