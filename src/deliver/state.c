@@ -575,13 +575,12 @@ int state_seen_add(struct state *state, const uint8_t id[STATE_ID_SIZE])
 	return run(state, bind(state, SEEN_ADD, "bi", id, state_age(state)));
 }
 
-int state_seen_sweep(struct state *state, unsigned rows, int64_t remember)
+/* Sweeps on from where the last sweep ended. How many rows were looked at, or -1. */
+static int sweep(struct state *state, unsigned rows, int64_t oldest)
 {
-	int64_t oldest = state_age(state) - remember;
 	uint8_t last[STATE_ID_SIZE];
 	bool some_old = false;
-	unsigned n = 0;
-	int result;
+	int n = 0, result;
 	sqlite3_stmt *statement = bind(state, SEEN_RANGE, "bi", state->swept, (int64_t)rows);
 	memcpy(last, state->swept, sizeof last);
 	for (; (result = step(state, statement)) == 1; n++) {
@@ -594,9 +593,18 @@ int state_seen_sweep(struct state *state, unsigned rows, int64_t remember)
 	if (some_old && run(state, bind(state, SEEN_DROP, "bbi", state->swept, last, oldest)) < 0)
 		return -1;
 	memcpy(state->swept, last, sizeof last);
-	if (n < rows)
-		memset(state->swept, 0, sizeof state->swept);
-	return 0;
+	return n;
+}
+
+int state_seen_sweep(struct state *state, unsigned rows, int64_t remember)
+{
+	int64_t oldest = state_age(state) - remember;
+	int n = sweep(state, rows, oldest);
+	if (n < 0 || (unsigned)n == rows)
+		return n < 0 ? -1 : 0;
+	/* That was the end: on from the beginning. */
+	memset(state->swept, 0, sizeof state->swept);
+	return sweep(state, rows - (unsigned)n, oldest) < 0 ? -1 : 0;
 }
 
 static void read_file(sqlite3_stmt *statement, int column, struct state_file *file)

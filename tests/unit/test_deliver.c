@@ -1,0 +1,951 @@
+#include "config.h"
+
+#include "deliver/deliver.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+
+#include "base/clock.h"
+#include "base/fsio.h"
+#include "base/log.h"
+#include "journal/segment.h"
+#include "journal/spool.h"
+#include "unit.h"
+
+#define SECONDS(n) ((n)*CLOCK_SECOND)
+#define NOON       INT64_C(1795435200000000) /* 2026-11-23T12:00:00Z */
+
+static struct {
+	char *folder;
+	struct conf conf;
+	struct conf_target targets[3];
+	struct buf texts[3]; /* what the targets' strings are in */
+	char *argv[3][8];
+	int64_t now; /* received_at of the next event */
+	unsigned events;
+	struct buf log;
+} t;
+
+static void keep_log(const char *line)
+{
+	assert_int_equal(buf_str(&t.log, line), 0);
+	assert_int_equal(buf_char(&t.log, '\n'), 0);
+}
+
+static bool logged(const char *words)
+{
+	return t.log.len > 0 && strstr(buf_cstr(&t.log), words) != NULL;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(&t, 0, sizeof t);
+	t.folder = unit_folder();
+	t.conf = unit_conf(strdup(unit_path(t.folder, "spool")));
+	t.conf.keep = SECONDS(7 * 86400);
+	t.conf.remember = SECONDS(30 * 86400);
+	t.conf.targets = t.targets;
+	t.now = NOON;
+	log_to(keep_log);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	log_to(NULL);
+	buf_fini(&t.log);
+	for (size_t i = 0; i < UNIT_COUNT(t.texts); i++)
+		buf_fini(&t.texts[i]);
+	free((char *)t.conf.spool);
+	unit_remove(t.folder);
+	return 0;
+}
+
+/* Targets */
+
+static struct conf_target *add_target(const char *name)
+{
+	struct conf_target *target = &t.targets[t.conf.target_count++];
+	*target = (struct conf_target){
+		.name = name,
+		.mode = 0600,
+		.timeout = SECONDS(30),
+		.batch = 1,
+		.workers = 1,
+		.retry_for = SECONDS(3 * 86400),
+	};
+	return target;
+}
+
+/* A file target below the folder's out/. */
+static struct conf_target *add_file(const char *name, const char *template)
+{
+	struct buf *text = &t.texts[t.conf.target_count];
+	struct conf_target *target = add_target(name);
+	assert_int_equal(buf_printf(text, "%s/out/%s", t.folder, template), 0);
+	target->file = buf_cstr(text);
+	return target;
+}
+
+/* A script for the shell, whose $0 is the folder. */
+static struct conf_target *add_script(const char *name, const char *script)
+{
+	char **argv = t.argv[t.conf.target_count];
+	struct conf_target *target = add_target(name);
+	argv[0] = "/bin/sh";
+	argv[1] = "-c";
+	argv[2] = (char *)script;
+	argv[3] = t.folder;
+	target->run = argv;
+	return target;
+}
+
+/* The journal */
+
+static struct event make_event(const char *nonce, const char *connection, const char *data)
+{
+	struct event event = unit_event(t.now++, nonce, data, data[1] == ']' ? 0 : 1);
+	event.fields[EVENT_CONNECTION_ID] = unit_span(connection);
+	return event;
+}
+
+/* Bytes as one segment of their own. */
+static void put_segment(struct buf *lines)
+{
+	struct spool spool;
+	struct segment segment = SEGMENT_NONE;
+	assert_int_equal(spool_open(&spool, &t.conf, SPOOL_RECEIVE), 0);
+	assert_int_equal(segment_open(&segment, &spool, t.now), 0);
+	struct iovec iov = {lines->data, lines->len};
+	assert_int_equal(segment_commit(&segment, &iov, 1), 0);
+	segment_close(&segment);
+	spool_close(&spool);
+	buf_fini(lines);
+}
+
+/* An event in a segment of its own: the elements are {"n":<a number>} */
+static void put_event(const char *nonce, const char *connection)
+{
+	char data[64];
+	struct buf lines = {0};
+	snprintf(data, sizeof data, "[{\"n\":%u}]", t.events++);
+	struct event event = make_event(nonce, connection, data);
+	unit_line(&event, &lines);
+	put_segment(&lines);
+}
+
+static void put_events(unsigned count, const char *connection)
+{
+	char nonce[32];
+	for (unsigned i = 0; i < count; i++) {
+		snprintf(nonce, sizeof nonce, "\"%u\"", t.events);
+		put_event(nonce, connection);
+	}
+}
+
+static int count_files(const char *name)
+{
+	DIR *dir = opendir(unit_path(t.folder, name));
+	struct dirent *entry;
+	int count = 0;
+	if (dir == NULL)
+		return 0;
+	while ((entry = readdir(dir)) != NULL)
+		count += entry->d_name[0] != '.';
+	closedir(dir);
+	return count;
+}
+
+/* The numbers of the records in a file, one after the other; "" if it is not there. */
+static const char *numbers(const char *name)
+{
+	static char text[4096];
+	size_t n = 0;
+	const char *path = unit_path(t.folder, name);
+	text[0] = '\0';
+	if (access(path, F_OK) < 0)
+		return text;
+	struct buf b = unit_read(path);
+	assert_true(b.len == 0 || b.data[b.len - 1] == '\n');
+	for (char *line = b.data, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+		*end = '\0';
+		const char *number = strstr(line, "\"data\":{\"n\":");
+		assert_non_null(number);
+		n += (size_t)snprintf(text + n, sizeof text - n, "%s%d", n > 0 ? " " : "", atoi(number + 12));
+	}
+	buf_fini(&b);
+	return text;
+}
+
+#define expect_numbers(name, expected) assert_string_equal(numbers(name), expected)
+
+/* The state, past the module. */
+static int64_t query(const char *sql)
+{
+	sqlite3 *db;
+	sqlite3_stmt *statement;
+	assert_int_equal(sqlite3_open(unit_path(t.folder, "spool/state.db"), &db), SQLITE_OK);
+	sqlite3_busy_timeout(db, 5000);
+	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+	int code = sqlite3_step(statement);
+	assert_true(code == SQLITE_ROW || code == SQLITE_DONE);
+	int64_t value = code == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
+	sqlite3_finalize(statement);
+	sqlite3_close(db);
+	return value;
+}
+
+static void once(void)
+{
+	int code = deliver(&t.conf, DELIVER_ONCE);
+	if (code != 0)
+		print_error("%s", t.log.len > 0 ? buf_cstr(&t.log) : "nothing was logged\n");
+	assert_int_equal(code, 0);
+}
+
+/* As if this much time had passed since the last run. */
+static void later(int64_t us)
+{
+	char sql[80];
+	snprintf(sql, sizeof sql, "UPDATE age SET at = at - %lld", (long long)us);
+	query(sql);
+}
+
+/* Files */
+
+static void events_reach_files_and_the_archive(void **state)
+{
+	(void)state;
+	add_file("all", "all.jsonl");
+	add_file("by", "%{connection_id}/%{date}.jsonl");
+	put_events(2, "\"c1\"");
+	put_events(1, "\"../c2\"");
+	put_events(1, "\"c1\"");
+	once();
+	expect_numbers("out/all.jsonl", "0 1 2 3");
+	expect_numbers("out/c1/2026-11-23.jsonl", "0 1 3");
+	expect_numbers("out/%2E.%2Fc2/2026-11-23.jsonl", "2");
+	assert_int_equal(count_files("spool/journal"), 0);
+	assert_int_equal(count_files("spool/archive"), 1);
+	assert_int_equal(query("SELECT count(*) FROM segment"), 0);
+	assert_int_equal(query("SELECT value FROM count WHERE name = 'events'"), 4);
+	assert_int_equal(query("SELECT sum(done) FROM target"), 8);
+	put_events(1, "\"c1\"");
+	once();
+	expect_numbers("out/all.jsonl", "0 1 2 3 4");
+	/* The same fold takes more. */
+	assert_int_equal(count_files("spool/archive"), 1);
+}
+
+static void an_empty_event_is_a_record(void **state)
+{
+	(void)state;
+	struct buf lines = {0};
+	add_file("all", "all.jsonl");
+	struct event event = make_event("\"n\"", "\"c1\"", "[]");
+	unit_line(&event, &lines);
+	put_segment(&lines);
+	once();
+	struct buf b = unit_read(unit_path(t.folder, "out/all.jsonl"));
+	assert_non_null(strstr(b.data, ",\"index\":null,\"count\":0,"));
+	buf_fini(&b);
+}
+
+static void duplicates_are_delivered_once(void **state)
+{
+	(void)state;
+	struct buf lines = {0};
+	add_file("all", "all.jsonl");
+	struct event event = make_event("\"n\"", "\"c1\"", "[{\"n\":7}]");
+	unit_line(&event, &lines);
+	unit_line(&event, &lines);
+	put_segment(&lines);
+	once();
+	event.received_at += SECONDS(60);
+	event.fields[EVENT_CONNECTION_ID] = UNIT_SPAN("\"c2\""); /* not signed, and not part of the identity */
+	unit_line(&event, &lines);
+	put_segment(&lines);
+	once();
+	expect_numbers("out/all.jsonl", "7");
+	assert_int_equal(query("SELECT value FROM count WHERE name = 'duplicates'"), 2);
+	assert_int_equal(query("SELECT value FROM count WHERE name = 'events'"), 1);
+}
+
+static void damage_is_set_aside(void **state)
+{
+	(void)state;
+	struct buf lines = {0};
+	add_file("all", "all.jsonl");
+	for (int i = 0; i < 4; i++) {
+		char data[32], nonce[16];
+		snprintf(data, sizeof data, "[{\"n\":%d}]", i);
+		snprintf(nonce, sizeof nonce, "\"%d\"", i);
+		struct event event = make_event(nonce, "\"c1\"", data);
+		unit_line(&event, &lines);
+	}
+	char *second = strstr(buf_cstr(&lines), "{\"n\":1}");
+	second[5] = '9';
+	lines.len -= 30; /* the last one is torn */
+	put_segment(&lines);
+	once();
+	expect_numbers("out/all.jsonl", "0 2");
+	assert_int_equal(query("SELECT value FROM count WHERE name = 'damaged'"), 1);
+	assert_int_equal(query("SELECT value FROM count WHERE name = 'torn'"), 1);
+	assert_int_equal(count_files("spool/damaged"), 1);
+	assert_int_equal(count_files("spool/journal"), 0);
+	assert_true(logged("damaged"));
+	t.events = 4;
+	put_events(1, "\"c1\"");
+	once();
+	expect_numbers("out/all.jsonl", "0 2 4");
+	assert_int_equal(count_files("spool/archive"), 1);
+}
+
+static void a_lost_state_is_made_from_the_archive(void **state)
+{
+	(void)state;
+	add_file("all", "all.jsonl");
+	put_event("\"a\"", "\"c1\"");
+	once();
+	assert_int_equal(unlink(unit_path(t.folder, "spool/state.db")), 0);
+	t.events = 0;
+	put_event("\"a\"", "\"c1\"");
+	put_event("\"b\"", "\"c1\"");
+	once();
+	expect_numbers("out/all.jsonl", "0 1");
+}
+
+static void a_damaged_state_is_set_aside(void **state)
+{
+	(void)state;
+	add_file("all", "all.jsonl");
+	put_event("\"a\"", "\"c1\"");
+	once();
+	int fd = open(unit_path(t.folder, "spool/state.db"), O_WRONLY);
+	struct stat st;
+	assert_int_equal(fstat(fd, &st), 0);
+	for (off_t at = 4096; at < st.st_size; at++)
+		assert_int_equal(pwrite(fd, "x", 1, at), 1);
+	close(fd);
+	t.events = 0;
+	put_event("\"a\"", "\"c1\"");
+	put_event("\"b\"", "\"c1\"");
+	once();
+	expect_numbers("out/all.jsonl", "0 1");
+	assert_true(logged("damaged"));
+	assert_true(logged("set aside"));
+}
+
+static void a_refused_file_keeps_its_events(void **state)
+{
+	(void)state;
+	add_file("by", "%{connection_id}.jsonl");
+	add_file("all", "all.jsonl");
+	assert_int_equal(mkdir(unit_path(t.folder, "out"), 0700), 0);
+	assert_int_equal(symlink("/dev/null", unit_path(t.folder, "out/bad.jsonl")), 0);
+	put_events(2, "\"good\"");
+	put_events(2, "\"bad\"");
+	put_events(1, "\"good\"");
+	once();
+	/* Other targets, and other lanes of this one, are not held up. */
+	expect_numbers("out/all.jsonl", "0 1 2 3 4");
+	expect_numbers("out/good.jsonl", "0 1 4");
+	assert_int_equal(query("SELECT count(*) FROM delivery"), 2);
+	assert_int_equal(query("SELECT error = 'Too many levels of symbolic links' AND failed > 0 FROM target"
+			       " WHERE name = 'by'"),
+			 1);
+	put_events(1, "\"bad\"");
+	put_events(1, "\"good\"");
+	once();
+	expect_numbers("out/good.jsonl", "0 1 4 6");
+	assert_int_equal(query("SELECT count(*) FROM delivery"), 3);
+	assert_true(count_files("spool/journal") == 3);
+	/* Mended, but not due yet. */
+	assert_int_equal(unlink(unit_path(t.folder, "out/bad.jsonl")), 0);
+	once();
+	expect_numbers("out/bad.jsonl", "");
+	later(SECONDS(3600));
+	put_events(1, "\"bad\"");
+	once();
+	expect_numbers("out/bad.jsonl", "2 3 5 7");
+	expect_numbers("out/all.jsonl", "0 1 2 3 4 5 6 7");
+	assert_int_equal(query("SELECT count(*) FROM delivery"), 0);
+	assert_int_equal(query("SELECT count(*) FROM lane"), 0);
+	assert_int_equal(count_files("spool/journal"), 0);
+}
+
+/* Scripts */
+
+#define NOTE "echo $HOOKSPOOL_CONNECTION_ID $HOOKSPOOL_ATTEMPT >> $0/notes; cat >> $0/in; "
+
+static void a_script_gets_each_event(void **state)
+{
+	(void)state;
+	add_script("crm", NOTE);
+	put_events(3, "\"c1\"");
+	once();
+	expect_numbers("in", "0 1 2");
+	assert_int_equal(query("SELECT count(*) FROM delivery"), 0);
+	assert_int_equal(query("SELECT count(*) FROM lane"), 0);
+	assert_int_equal(query("SELECT done = 3 AND failed = 0 FROM target"), 1);
+	assert_int_equal(count_files("spool/journal"), 0);
+}
+
+static void matches_choose(void **state)
+{
+	(void)state;
+	static struct conf_match match = {"connection_id", "c[12]"};
+	struct conf_target *target = add_script("crm", NOTE);
+	target->matches = &match;
+	target->match_count = 1;
+	put_events(1, "\"c1\"");
+	put_events(1, "\"c3\"");
+	put_events(1, "\"c2\"");
+	once();
+	expect_numbers("in", "0 2");
+}
+
+static void a_failing_event_holds_back_its_lane_only(void **state)
+{
+	(void)state;
+	add_script("crm", NOTE "[ $HOOKSPOOL_CONNECTION_ID != bad ]");
+	put_events(2, "\"bad\"");
+	put_events(2, "\"good\"");
+	once();
+	expect_numbers("in", "0 2 3");
+	assert_int_equal(query("SELECT count(*) FROM delivery"), 2);
+	assert_int_equal(query("SELECT attempts = 1 AND why = 'exit 1' AND parked_at IS NULL FROM delivery"), 1);
+	assert_int_equal(query("SELECT next_age - age BETWEEN 5000000 AND 13000000 FROM lane, age"), 1);
+	once();
+	expect_numbers("in", "0 2 3");
+	later(SECONDS(15));
+	once();
+	expect_numbers("in", "0 2 3 0");
+	struct buf notes = unit_read(unit_path(t.folder, "notes"));
+	assert_string_equal(notes.data, "bad 1\ngood 1\ngood 1\nbad 2\n");
+	buf_fini(&notes);
+	assert_int_equal(query("SELECT attempts FROM delivery ORDER BY id"), 2);
+}
+
+static void exit_100_parks_and_the_lane_goes_on(void **state)
+{
+	(void)state;
+	add_script("crm", NOTE "grep -q '\"n\":0' $0/in && { : > $0/in; echo never; exit 100; }; exit 0");
+	put_events(3, "\"c1\"");
+	once();
+	expect_numbers("in", "1 2");
+	assert_int_equal(query("SELECT count(*) FROM delivery WHERE parked_at > 0 AND why = 'exit 100: never'"), 1);
+	assert_int_equal(query("SELECT count(*) FROM delivery"), 1);
+	assert_int_equal(query("SELECT parked = 1 AND done = 2 FROM target"), 1);
+	/* What is parked stays in the journal, and is not run again. */
+	assert_int_equal(count_files("spool/journal"), 1);
+	later(SECONDS(30 * 86400));
+	once();
+	expect_numbers("in", "1 2");
+}
+
+static void what_fails_too_long_is_parked(void **state)
+{
+	(void)state;
+	struct conf_target *target = add_script("crm", NOTE "exit 7");
+	target->retry_for = SECONDS(5 * 3600);
+	put_events(1, "\"c1\"");
+	for (int i = 0; i < 5; i++) {
+		once();
+		later(SECONDS(3 * 3600));
+	}
+	expect_numbers("in", "0 0 0");
+	assert_int_equal(query("SELECT attempts = 3 AND parked_at > 0 AND why = 'exit 7' FROM delivery"), 1);
+	assert_int_equal(query("SELECT count(*) FROM lane"), 0);
+}
+
+static void a_clock_that_jumps_a_year_gives_nothing_up(void **state)
+{
+	(void)state;
+	add_script("crm", NOTE "exit 7");
+	put_events(1, "\"c1\"");
+	once();
+	later(SECONDS(INT64_C(365) * 86400));
+	put_events(1, "\"c2\"");
+	once();
+	later(-SECONDS(INT64_C(365) * 86400));
+	once();
+	assert_int_equal(query("SELECT count(*) FROM delivery WHERE parked_at IS NULL"), 2);
+	assert_int_equal(query("SELECT count(*) FROM seen"), 2);
+	/* Nor does it wait for a year. */
+	later(SECONDS(3600));
+	once();
+	assert_int_equal(query("SELECT min(attempts) FROM delivery"), 2);
+}
+
+static void a_batch_is_one_attempt(void **state)
+{
+	(void)state;
+	struct conf_target *target = add_script("crm", NOTE "echo $HOOKSPOOL_COUNT >> $0/counts; [ -e $0/ok ]");
+	target->batch = 3;
+	put_events(4, "\"c1\"");
+	put_events(1, "\"c2\"");
+	once();
+	expect_numbers("in", "0 1 2 4");
+	assert_int_equal(query("SELECT sum(attempts) FROM delivery"), 4);
+	unit_write(unit_path(t.folder, "ok"), "", 0);
+	assert_int_equal(unlink(unit_path(t.folder, "in")), 0);
+	assert_int_equal(unlink(unit_path(t.folder, "counts")), 0);
+	later(SECONDS(3600));
+	once();
+	struct buf counts = unit_read(unit_path(t.folder, "counts"));
+	assert_true(strcmp(counts.data, "3\n1\n1\n") == 0 || strcmp(counts.data, "1\n3\n1\n") == 0);
+	buf_fini(&counts);
+	assert_int_equal(query("SELECT count(*) FROM delivery"), 0);
+}
+
+/* As many lanes at a time as there are workers: each waits for the other. */
+static void workers_run_beside_each_other(void **state)
+{
+	(void)state;
+	struct conf_target *target = add_script("crm", "cat >> $0/in; echo x > $0/$HOOKSPOOL_CONNECTION_ID;"
+						       "while ! [ -e $0/c1 -a -e $0/c2 ]; do sleep 0.01; done");
+	target->workers = 2;
+	put_events(2, "\"c1\"");
+	put_events(2, "\"c2\"");
+	once();
+	assert_int_equal(query("SELECT done FROM target"), 4);
+}
+
+static void a_line_that_is_gone_is_parked(void **state)
+{
+	(void)state;
+	add_script("crm", NOTE "[ -e $0/ok ]");
+	put_events(1, "\"c1\"");
+	put_events(1, "\"c2\"");
+	once();
+	query("UPDATE delivery SET offset = 3 WHERE lane = (SELECT min(lane) FROM delivery)");
+	unit_write(unit_path(t.folder, "ok"), "", 0);
+	later(SECONDS(3600));
+	once();
+	assert_int_equal(query("SELECT count(*) FROM delivery"), 1);
+	assert_int_equal(query("SELECT why = 'its line in the journal is damaged' AND parked_at > 0 FROM delivery"), 1);
+}
+
+static void progress_is_kept(void **state)
+{
+	(void)state;
+	static const char *const types[] = {"\"INITIAL-PARTIAL\"", "\"INITIAL-PARTIAL\"", "\"VIRTUAL\"",
+					    "\"INITIAL-COMPLETE\""};
+	struct buf lines = {0};
+	add_file("all", "all.jsonl");
+	for (size_t i = 0; i < UNIT_COUNT(types); i++) {
+		char nonce[8];
+		snprintf(nonce, sizeof nonce, "\"%zu\"", i);
+		struct event event = make_event(nonce, "\"c 1\"", i == 3 ? "[]" : "[{\"n\":1}]");
+		event.fields[EVENT_TYPE] = unit_span(types[i]);
+		unit_line(&event, &lines);
+		if (i == 1) {
+			put_segment(&lines);
+			once();
+			assert_int_equal(query("SELECT pages = 2 AND records = 2 AND NOT complete FROM sync"), 1);
+		}
+	}
+	put_segment(&lines);
+	once();
+	assert_int_equal(query("SELECT pages = 3 AND records = 2 AND complete AND endpoint = '/webhook'"
+			       " AND connection = 'c%201' AND object_type = 'crm_contact' FROM sync"),
+			 1);
+	assert_int_equal(query("SELECT events = 4 AND connection = 'c%201' FROM connection"), 1);
+	assert_int_equal(query("SELECT last_at - begun_at FROM sync"), 3);
+}
+
+/* The audit trail. */
+static void attempts_are_told(void **state)
+{
+	(void)state;
+	add_script("crm", "printf 'said\\033\\n'; exit 3");
+	add_file("all", "all.jsonl");
+	put_events(1, "\"c1\"");
+	once();
+	struct buf b = unit_read(unit_path(t.folder, "spool/audit.jsonl"));
+	assert_non_null(strstr(b.data, "\"what\":\"delivery\",\"target\":\"all\",\"event_id\":\""));
+	assert_non_null(strstr(b.data, "\"attempt\":1,\"result\":\"done\"}\n"));
+	assert_non_null(strstr(b.data, "\"attempt\":1,\"result\":\"retry\",\"detail\":\"exit 3: said\\u001b\"}\n"));
+	assert_int_equal(b.data[b.len - 1], '\n');
+	buf_fini(&b);
+}
+
+/* Keeping and forgetting */
+
+static void the_archive_is_pruned(void **state)
+{
+	(void)state;
+	add_file("all", "all.jsonl");
+	put_events(1, "\"c1\"");
+	once();
+	later(SECONDS(6 * 86400));
+	once();
+	assert_int_equal(count_files("spool/archive"), 1);
+	later(SECONDS(2 * 86400));
+	once();
+	assert_int_equal(count_files("spool/archive"), 0);
+	assert_int_equal(query("SELECT count(*) FROM archive"), 0);
+	/* But the event is remembered, and then forgotten. */
+	assert_int_equal(query("SELECT count(*) FROM seen"), 1);
+	later(SECONDS(31 * 86400));
+	once();
+	assert_int_equal(query("SELECT count(*) FROM seen"), 0);
+}
+
+static void a_large_segment_is_moved_as_it_is(void **state)
+{
+	(void)state;
+	struct buf lines = {0}, data = {0};
+	add_file("all", "all.jsonl");
+	assert_int_equal(buf_str(&data, "[{\"n\":1,\"x\":\""), 0);
+	for (int i = 0; i < 20000; i++)
+		assert_int_equal(buf_str(&data, "0123456789012345678901234567890123456789012345678901234567890"), 0);
+	assert_int_equal(buf_str(&data, "\"}]"), 0);
+	struct event event = make_event("\"n\"", "\"c1\"", buf_cstr(&data));
+	unit_line(&event, &lines);
+	buf_fini(&data);
+	put_segment(&lines);
+	put_events(1, "\"c1\"");
+	once();
+	assert_int_equal(count_files("spool/journal"), 0);
+	assert_int_equal(count_files("spool/archive"), 2);
+	assert_int_equal(query("SELECT count(*) FROM archive"), 2);
+	assert_int_equal(query("SELECT count(*) FROM archive WHERE name LIKE '%-fold.jsonl'"), 1);
+}
+
+/* One at a time */
+
+static void a_second_one_yields(void **state)
+{
+	(void)state;
+	struct spool spool;
+	add_file("all", "all.jsonl");
+	put_events(1, "\"c1\"");
+	assert_int_equal(spool_open(&spool, &t.conf, SPOOL_DELIVER), 0);
+	int lock = spool_lock(&spool), trigger = spool_trigger_listen(&spool);
+	assert_true(lock >= 0 && trigger >= 0);
+	int64_t begun = clock_monotonic();
+	assert_int_equal(deliver(&t.conf, DELIVER_ONCE), 0);
+	assert_int_equal(deliver(&t.conf, DELIVER_IDLE), 0);
+	assert_int_equal(deliver(&t.conf, DELIVER_STOP), EX_TEMPFAIL);
+	assert_true(clock_monotonic() - begun < SECONDS(5));
+	expect_numbers("out/all.jsonl", "");
+	/* The holder was woken. */
+	char byte;
+	assert_int_equal(read(trigger, &byte, 1), 1);
+	close(trigger);
+	close(lock);
+	spool_close(&spool);
+	once();
+	expect_numbers("out/all.jsonl", "0");
+}
+
+/* A holder that does not read any more is about to end: it is waited for. */
+static void one_that_ends_is_waited_for(void **state)
+{
+	(void)state;
+	struct spool spool;
+	add_file("all", "all.jsonl");
+	put_events(1, "\"c1\"");
+	assert_int_equal(spool_open(&spool, &t.conf, SPOOL_DELIVER), 0);
+	int lock = spool_lock(&spool);
+	pid_t child = fork();
+	if (child == 0) {
+		close(lock);
+		_exit(deliver(&t.conf, DELIVER_ONCE));
+	}
+	usleep(300000);
+	expect_numbers("out/all.jsonl", "");
+	close(lock);
+	spool_close(&spool);
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	expect_numbers("out/all.jsonl", "0");
+}
+
+static void wait_for_numbers(const char *name, const char *expected)
+{
+	int64_t begun = clock_monotonic();
+	while (strcmp(numbers(name), expected) != 0 && clock_monotonic() - begun < SECONDS(20))
+		usleep(5000);
+	expect_numbers(name, expected);
+}
+
+static void wake(void)
+{
+	struct spool spool;
+	assert_int_equal(spool_open(&spool, &t.conf, SPOOL_RECEIVE), 0);
+	assert_int_equal(spool_trigger(&spool), SPOOL_AWAKE);
+	spool_close(&spool);
+}
+
+static pid_t start(enum deliver_until until)
+{
+	pid_t child = fork();
+	if (child == 0)
+		_exit(deliver(&t.conf, until));
+	return child;
+}
+
+static int end_of(pid_t child)
+{
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static void it_stays_and_is_woken(void **state)
+{
+	(void)state;
+	add_file("all", "all.jsonl");
+	put_events(1, "\"c1\"");
+	pid_t child = start(DELIVER_STOP);
+	wait_for_numbers("out/all.jsonl", "0");
+	put_events(1, "\"c1\"");
+	int64_t begun = clock_monotonic();
+	wake();
+	wait_for_numbers("out/all.jsonl", "0 1");
+	assert_true(clock_monotonic() - begun < SECONDS(4));
+	/* A lost byte costs a few seconds. */
+	put_events(1, "\"c1\"");
+	wait_for_numbers("out/all.jsonl", "0 1 2");
+	assert_int_equal(kill(child, SIGTERM), 0);
+	assert_int_equal(end_of(child), 0);
+	assert_int_equal(access(unit_path(t.folder, "spool/state.db-wal"), F_OK), -1);
+}
+
+static void sigterm_lets_a_script_finish(void **state)
+{
+	(void)state;
+	add_script("crm", "echo > $0/begun; sleep 0.5; cat >> $0/in");
+	put_events(2, "\"c1\"");
+	pid_t child = start(DELIVER_STOP);
+	while (access(unit_path(t.folder, "begun"), F_OK) < 0)
+		usleep(1000);
+	assert_int_equal(kill(child, SIGTERM), 0);
+	assert_int_equal(end_of(child), 0);
+	expect_numbers("in", "0");
+	assert_int_equal(query("SELECT count(*) FROM delivery"), 1);
+	once();
+	expect_numbers("in", "0 1");
+}
+
+static void sigterm_ends_a_script_that_does_not(void **state)
+{
+	(void)state;
+	add_script("crm", "echo $$ > $0/begun; echo $HOOKSPOOL_ATTEMPT >> $0/attempts; [ -e $0/ok ] || sleep 100000");
+	put_events(1, "\"c1\"");
+	pid_t child = start(DELIVER_STOP);
+	while (access(unit_path(t.folder, "begun"), F_OK) < 0)
+		usleep(1000);
+	int64_t begun = clock_monotonic();
+	assert_int_equal(kill(child, SIGTERM), 0);
+	assert_int_equal(end_of(child), 0);
+	assert_in_range(clock_monotonic() - begun, SECONDS(9), SECONDS(20));
+	/* It stays as it was: this was no attempt. */
+	assert_int_equal(query("SELECT attempts = 0 AND parked_at IS NULL FROM delivery"), 1);
+	unit_write(unit_path(t.folder, "ok"), "", 0);
+	once();
+	struct buf b = unit_read(unit_path(t.folder, "attempts"));
+	assert_string_equal(b.data, "1\n1\n");
+	buf_fini(&b);
+}
+
+static void idle_it_ends(void **state)
+{
+	(void)state;
+	add_file("all", "all.jsonl");
+	put_events(1, "\"c1\"");
+	pid_t child = start(DELIVER_IDLE);
+	wait_for_numbers("out/all.jsonl", "0");
+	int64_t begun = clock_monotonic();
+	assert_int_equal(end_of(child), 0);
+	assert_in_range(clock_monotonic() - begun, SECONDS(8), SECONDS(20));
+}
+
+/* Crashes: the process ends at its n-th write or sync, before or after it, for each n. */
+
+static struct {
+	unsigned at, calls;
+	bool after, half;
+	struct fsio_calls calls_of_the_system;
+} crash;
+
+static void crash_if_due(bool after)
+{
+	if (crash.after == after && crash.calls == crash.at)
+		kill(getpid(), SIGKILL);
+}
+
+static ssize_t crashing_writev(int fd, const struct iovec *iov, int count)
+{
+	crash.calls++;
+	if (crash.half && crash.calls == crash.at && write(fd, iov->iov_base, iov->iov_len / 2) >= 0)
+		kill(getpid(), SIGKILL);
+	crash_if_due(false);
+	ssize_t n = crash.calls_of_the_system.writev(fd, iov, count);
+	crash_if_due(true);
+	return n;
+}
+
+static int crashing_fdatasync(int fd)
+{
+	crash.calls++;
+	crash_if_due(false);
+	int result = crash.calls_of_the_system.fdatasync(fd);
+	crash_if_due(true);
+	return result;
+}
+
+static int crashing_fsync(int fd)
+{
+	crash.calls++;
+	crash_if_due(false);
+	int result = crash.calls_of_the_system.fsync(fd);
+	crash_if_due(true);
+	return result;
+}
+
+/* True if it came to its end before the crash. */
+static bool deliver_until_crash(unsigned at, bool after, bool half)
+{
+	pid_t child = fork();
+	if (child == 0) {
+		crash.at = at;
+		crash.after = after;
+		crash.half = half;
+		crash.calls_of_the_system = fsio_calls;
+		fsio_calls = (struct fsio_calls){crashing_writev, crashing_fdatasync, crashing_fsync};
+		_exit(deliver(&t.conf, DELIVER_ONCE));
+	}
+	int status;
+	assert_int_equal(waitpid(child, &status, 0), child);
+	unit_check(WIFSIGNALED(status) || WEXITSTATUS(status) == 0, "call %u: exit code %d", at, WEXITSTATUS(status));
+	return !WIFSIGNALED(status);
+}
+
+static bool survives_a_crash(unsigned at, bool after, bool half)
+{
+	void *none = NULL;
+	setup(&none);
+	add_file("all", "all.jsonl");
+	add_file("by", "%{connection_id}.jsonl");
+	add_script("crm", "cat >> $0/in");
+	put_events(2, "\"c1\"");
+	once();
+	struct buf lines = {0};
+	for (int i = 0; i < 3; i++) {
+		char data[32], nonce[16];
+		snprintf(data, sizeof data, "[{\"n\":%d}]", 10 + i);
+		snprintf(nonce, sizeof nonce, "\"x%d\"", i);
+		struct event event = make_event(nonce, "\"c2\"", data);
+		unit_line(&event, &lines);
+		if (i == 1)
+			lines.data[lines.len - 40] ^= 1; /* damaged */
+	}
+	put_segment(&lines);
+	put_events(2, "\"c1\"");
+	bool ended = deliver_until_crash(at, after, half);
+	if (!ended)
+		once();
+	expect_numbers("out/all.jsonl", "0 1 10 12 2 3");
+	expect_numbers("out/c1.jsonl", "0 1 2 3");
+	expect_numbers("out/c2.jsonl", "10 12");
+	assert_true(strlen(numbers("in")) >= strlen("0 1 2 3 10 12"));
+	assert_int_equal(count_files("spool/journal"), 0);
+	assert_int_equal(query("SELECT count(*) FROM delivery"), 0);
+	assert_int_equal(query("SELECT count(*) FROM segment"), 0);
+	assert_int_equal(query("SELECT count(*) FROM archive"), count_files("spool/archive"));
+	assert_int_equal(query("SELECT value FROM count WHERE name = 'events'"), 6);
+	teardown(&none);
+	return ended;
+}
+
+static void crashes_lose_and_double_nothing(void **state)
+{
+	(void)state;
+	for (int kind = 0; kind < 3; kind++) {
+		unsigned at = 1;
+		while (!survives_a_crash(at, kind == 1, kind == 2) || (kind == 2 && at < 12))
+			at++;
+		assert_true(at > 8);
+	}
+}
+
+/* Failures */
+
+static int failing_calls;
+
+static int failing_fdatasync(int fd)
+{
+	(void)fd;
+	if (failing_calls-- > 0) {
+		errno = EIO;
+		return -1;
+	}
+	return fdatasync(fd);
+}
+
+static void a_sync_that_fails_delays_the_file_only(void **state)
+{
+	(void)state;
+	struct fsio_calls before = fsio_calls;
+	add_file("all", "all.jsonl");
+	add_script("crm", NOTE);
+	put_events(2, "\"c1\"");
+	failing_calls = 1;
+	fsio_calls.fdatasync = failing_fdatasync;
+	once();
+	fsio_calls = before;
+	expect_numbers("out/all.jsonl", "");
+	expect_numbers("in", "0 1");
+	assert_int_equal(query("SELECT count(*) FROM delivery"), 2);
+	later(SECONDS(3600));
+	once();
+	expect_numbers("out/all.jsonl", "0 1");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(events_reach_files_and_the_archive, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_empty_event_is_a_record, setup, teardown),
+		cmocka_unit_test_setup_teardown(duplicates_are_delivered_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(damage_is_set_aside, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_lost_state_is_made_from_the_archive, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_damaged_state_is_set_aside, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_refused_file_keeps_its_events, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_script_gets_each_event, setup, teardown),
+		cmocka_unit_test_setup_teardown(matches_choose, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_failing_event_holds_back_its_lane_only, setup, teardown),
+		cmocka_unit_test_setup_teardown(exit_100_parks_and_the_lane_goes_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_fails_too_long_is_parked, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_clock_that_jumps_a_year_gives_nothing_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_batch_is_one_attempt, setup, teardown),
+		cmocka_unit_test_setup_teardown(workers_run_beside_each_other, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_line_that_is_gone_is_parked, setup, teardown),
+		cmocka_unit_test_setup_teardown(progress_is_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(attempts_are_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_archive_is_pruned, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_large_segment_is_moved_as_it_is, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_second_one_yields, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_that_ends_is_waited_for, setup, teardown),
+		cmocka_unit_test_setup_teardown(it_stays_and_is_woken, setup, teardown),
+		cmocka_unit_test_setup_teardown(sigterm_lets_a_script_finish, setup, teardown),
+		cmocka_unit_test_setup_teardown(sigterm_ends_a_script_that_does_not, setup, teardown),
+		cmocka_unit_test_setup_teardown(idle_it_ends, setup, teardown),
+		cmocka_unit_test(crashes_lose_and_double_nothing),
+		cmocka_unit_test_setup_teardown(a_sync_that_fails_delays_the_file_only, setup, teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
