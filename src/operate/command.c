@@ -2,11 +2,19 @@
 
 #include "operate/command.h"
 
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
 
 #include "base/log.h"
+#include "journal/spool.h"
+#include "receive/wake.h"
 
 static void complain(void *arg, const char *message)
 {
@@ -35,4 +43,66 @@ const struct conf_endpoint *command_endpoint(const struct conf *conf, const char
 			return &conf->endpoints[i];
 	log_warnx("%s has no endpoint \"%s\"", conf->path, path == NULL ? "" : path);
 	return NULL;
+}
+
+int command_options(int argc, char **argv, const struct command_option *known)
+{
+	struct option options[COMMAND_OPTIONS_MAX + 1] = {0};
+	char letters[COMMAND_OPTIONS_MAX + 1] = "";
+	int option, index = 0;
+	for (size_t i = 0; known[i].name != NULL && i < COMMAND_OPTIONS_MAX; i++) {
+		options[i] = (struct option){.name = known[i].name,
+					     .has_arg = known[i].value == NULL ? no_argument : required_argument};
+		if (known[i].letter != 0)
+			letters[strlen(letters)] = known[i].letter;
+	}
+	while ((option = getopt_long(argc, argv, letters, options, &index)) != -1) {
+		if (option == '?')
+			return -1;
+		if (option != 0)
+			for (index = 0; known[index].letter != option;)
+				index++;
+		if (known[index].flag != NULL)
+			*known[index].flag = true;
+		else
+			*known[index].value = optarg;
+	}
+	return optind;
+}
+
+int command_failed(const struct conf *conf)
+{
+	switch (errno) {
+	case EAGAIN:
+		log_warnx("%s/state.db: another process holds it; try again", conf->spool);
+		return EX_TEMPFAIL;
+	case EBADMSG:
+		log_warnx("%s/state.db: damaged; the next `hookspool deliver` sets it aside and makes a new one",
+			  conf->spool);
+		return EX_DATAERR;
+	case EPROTONOSUPPORT:
+		log_warnx("%s/state.db: made by a later version of this program", conf->spool);
+		return EX_SOFTWARE;
+	default:
+		log_warn("%s: cannot be read", conf->spool);
+		return EX_IOERR;
+	}
+}
+
+/* What a deliverer makes belongs to its user, and its scripts run as that user. */
+static bool is_owner(const struct spool *spool)
+{
+	struct stat st;
+	return fstat(spool->fd, &st) == 0 && st.st_uid == geteuid();
+}
+
+void command_wake(const struct conf *conf, struct spool *spool)
+{
+	signal(SIGPIPE, SIG_IGN);
+	if (spool_trigger(spool) == SPOOL_AWAKE)
+		return;
+	if (conf->deliver_auto && is_owner(spool))
+		wake_deliverer(conf->path);
+	else
+		log_info("no deliverer runs: this takes effect when `hookspool deliver` is run by its user");
 }

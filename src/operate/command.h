@@ -3,7 +3,11 @@
 #ifndef HOOKSPOOL_COMMAND_H
 #define HOOKSPOOL_COMMAND_H
 
+#include <stdbool.h>
+
 #include "config/conf.h"
+
+struct spool;
 
 struct command {
 	const char *name;
@@ -16,6 +20,13 @@ int command_deliver(const char *conf_path, int argc, char **argv);
 int command_check(const char *conf_path, int argc, char **argv);
 int command_sign(const char *conf_path, int argc, char **argv);
 int command_verify(const char *conf_path, int argc, char **argv);
+int command_status(const char *conf_path, int argc, char **argv);
+int command_log(const char *conf_path, int argc, char **argv);
+int command_show(const char *conf_path, int argc, char **argv);
+int command_replay(const char *conf_path, int argc, char **argv);
+int command_parked(const char *conf_path, int argc, char **argv);
+int command_retry(const char *conf_path, int argc, char **argv);
+int command_drop(const char *conf_path, int argc, char **argv);
 
 /* Not by name: what a web server starts without arguments. */
 int command_cgi(const char *conf_path);
@@ -23,6 +34,23 @@ int command_fcgi(const char *conf_path, int listen_fd);
 
 /* Finds and reads the configuration; every problem goes to standard error, a line each. NULL if there was one. */
 struct conf *command_conf(const char *conf_path, bool with_secrets);
+
+/* An option of a command: --name, which sets flag, or --name VALUE. A table ends with a NULL name. */
+struct command_option {
+	const char *name;
+	bool *flag;
+	const char **value;
+	char letter; /* of a flag's short form; 0: it has none */
+};
+#define COMMAND_OPTIONS_MAX 8 /* in one table */
+/* The index of the first operand, or -1 after a message. */
+int command_options(int argc, char **argv, const struct command_option *known);
+
+/* The exit code for errno, after a message: the spool or its state could not be used. */
+int command_failed(const struct conf *conf);
+
+/* Tells the deliverer that there is something, or starts one; says so if neither can be. */
+void command_wake(const struct conf *conf, struct spool *spool);
 
 /* The endpoint of this path; the only or first one for NULL. NULL after a message if there is none. */
 const struct conf_endpoint *command_endpoint(const struct conf *conf, const char *path);

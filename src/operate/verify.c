@@ -1,25 +1,76 @@
 #include "config.h"
 
-#include <getopt.h>
 #include <stdio.h>
+#include <string.h>
 #include <sysexits.h>
 
 #include "operate/command.h"
 #include "operate/input.h"
+#include "operate/trial.h"
 #include "receive/scheme.h"
 
-static int verify(const struct conf *conf, const char *path, const char *file)
+/* The algorithm that the scheme expects of a member. */
+static enum mac_algorithm expected(const struct trial_result *r)
 {
-	struct buf body = {0};
+	return strcmp(r->member, "sig") == 0 ? MAC_SHA1 : MAC_SHA256;
+}
+
+/* Whether a signature so read is one that is accepted. */
+static bool is_accepted(const struct trial_result *r)
+{
+	return r->matches && r->algorithm == expected(r) && r->order == TRIAL_NONCE_LAST && r->span != TRIAL_BODY;
+}
+
+static void explain_signature(const struct trial_result *r, size_t secret_count)
+{
+	const char *algorithm = r->algorithm == MAC_SHA1 ? "SHA1" : "SHA256";
+	printf("    %-7s ", r->member);
+	if (!r->there)
+		puts("is not there");
+	else if (!r->readable)
+		puts("is neither hex nor base64 of 20 bytes (SHA1) or 32 bytes (SHA256)");
+	else if (!r->matches)
+		printf("is %s of the length of %s, and no reading matches\n", trial_encoding_names[r->encoding],
+		       algorithm);
+	else
+		printf("is HMAC-%s in %s, over %s, %s, with secret %zu of %zu%s\n", algorithm,
+		       trial_encoding_names[r->encoding], trial_span_names[r->span], trial_order_names[r->order],
+		       r->secret + 1, secret_count, is_accepted(r) ? "" : "; this is not accepted");
+}
+
+static void explain(const struct conf_endpoint *endpoint, struct span body)
+{
+	struct trial_result results[TRIAL_SIGNATURES];
+	size_t tried;
+	static const char *const notes[] = {
+		[TRIAL_DONE] = NULL,
+		[TRIAL_NO_JSON] = "the body is no JSON object: nothing can be tried",
+		[TRIAL_NO_DATA] = "the body has no data: only the whole body was tried",
+		[TRIAL_NO_MEMORY] = "there is not enough memory to try anything",
+	};
+	enum trial_verdict verdict = trial_run(body, endpoint->secrets, endpoint->secret_count, results, &tried);
+	if (notes[verdict] != NULL)
+		printf("    %s\n", notes[verdict]);
+	if (verdict == TRIAL_NO_JSON || verdict == TRIAL_NO_MEMORY)
+		return;
+	for (size_t i = 0; i < TRIAL_SIGNATURES; i++)
+		explain_signature(&results[i], endpoint->secret_count);
+	printf("    %zu readings were tried, with %zu %s\n", tried, endpoint->secret_count,
+	       endpoint->secret_count == 1 ? "secret" : "secrets");
+}
+
+static int verify(const struct conf *conf, const char *path, const char *file, bool explaining)
+{
+	struct buf body = {0}, copy = {0};
 	struct event event;
 	const char *reason;
+	int result = EX_NOINPUT;
 	const struct conf_endpoint *endpoint = command_endpoint(conf, path);
 	if (endpoint == NULL)
 		return EX_USAGE;
-	if (input_read(file, &body) < 0) {
-		buf_fini(&body);
-		return EX_NOINPUT;
-	}
+	/* The scheme may change the body in place. */
+	if (input_read(file, &body) < 0 || buf_append(&copy, body.data, body.len) < 0)
+		goto end;
 	enum scheme_verdict verdict =
 		scheme_find(endpoint->scheme)->accept(endpoint, body.data, body.len, &event, &reason);
 	if (body.len > endpoint->max_body) {
@@ -30,29 +81,31 @@ static int verify(const struct conf *conf, const char *path, const char *file)
 		printf("accepted: %s, event %s, %u elements in data\n", endpoint->path, event.id, event.count);
 	else
 		printf("refused: %s: %s\n", endpoint->path, reason);
+	if (explaining)
+		explain(endpoint, (struct span){copy.data, copy.len});
+	result = verdict == SCHEME_ACCEPTED ? 0 : 1;
+end:
 	buf_fini(&body);
-	return verdict == SCHEME_ACCEPTED ? 0 : 1;
+	buf_fini(&copy);
+	return result;
 }
 
 int command_verify(const char *conf_path, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"endpoint", required_argument, NULL, 'e'},
+	const char *endpoint = NULL;
+	bool explaining = false;
+	const struct command_option known[] = {
+		{"endpoint", .value = &endpoint},
+		{"explain", .flag = &explaining},
 		{0},
 	};
-	const char *endpoint = NULL;
-	int option;
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (option != 'e')
-			return EX_USAGE;
-		endpoint = optarg;
-	}
-	if (optind + 1 != argc)
+	int at = command_options(argc, argv, known);
+	if (at < 0 || at + 1 != argc)
 		return EX_USAGE;
 	struct conf *conf = command_conf(conf_path, true);
 	if (conf == NULL)
 		return EX_CONFIG;
-	int result = verify(conf, endpoint, argv[optind]);
+	int result = verify(conf, endpoint, argv[at], explaining);
 	conf_free(conf);
 	return result;
 }
