@@ -1,0 +1,72 @@
+#include "config.h"
+
+#include "operate/deed.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "journal/audit.h"
+#include "operate/command.h"
+
+int deed_open(struct deed *deed, const struct conf *conf, enum state_use use)
+{
+	bool fresh;
+	*deed = (struct deed){.conf = conf, .spool = SPOOL_NONE};
+	if (spool_open(&deed->spool, conf, SPOOL_LOOK) == 0) {
+		deed->state = state_open(&deed->spool, use, &fresh);
+		if (deed->state != NULL)
+			return 0;
+	}
+	return errno == ENOENT ? 0 : command_failed(conf);
+}
+
+void deed_close(struct deed *deed)
+{
+	state_close(deed->state);
+	spool_close(&deed->spool);
+	buf_fini(&deed->story);
+}
+
+int deed_tell(struct deed *deed, const char *target, const uint8_t *id, const char *result, const char *detail)
+{
+	struct buf *b = &deed->story;
+	char at[CLOCK_TEXT_SIZE], hex[EVENT_ID_SIZE + 2] = "null";
+	clock_text(clock_now(), at);
+	if (id != NULL) {
+		hex[0] = '"';
+		text_hex(id, STATE_ID_SIZE, hex + 1);
+		strcat(hex, "\"");
+	}
+	if (buf_printf(b, "{\"at\":\"%s\",\"what\":\"operator\",\"target\":\"%s\",\"event_id\":%s,\"result\":\"%s\"",
+		       at, target, hex, result) < 0 ||
+	    (detail != NULL && (buf_str(b, ",\"detail\":") < 0 || buf_json_string(b, detail, strlen(detail)) < 0)))
+		return -1;
+	return buf_str(b, "}\n");
+}
+
+int deed_commit(struct deed *deed)
+{
+	if (state_commit(deed->state) < 0)
+		return -1;
+	deed_publish(deed);
+	return 0;
+}
+
+void deed_publish(struct deed *deed)
+{
+	if (deed->story.len > 0 && audit_append(&deed->spool, deed->story.data, deed->story.len) < 0)
+		log_warn("%s/audit.jsonl: cannot be written; what was done is not in it", deed->spool.path);
+	deed->story.len = 0;
+}
+
+int deed_id(const char *text, uint8_t id[STATE_ID_SIZE])
+{
+	if (strlen(text) == EVENT_ID_SIZE - 1 &&
+	    text_unhex(text, EVENT_ID_SIZE - 1, id, STATE_ID_SIZE) == STATE_ID_SIZE)
+		return 0;
+	log_warnx("\"%s\" is no event's identity: that has 32 hex digits", text);
+	return -1;
+}

@@ -1,0 +1,522 @@
+#include "config.h"
+
+#include "operate/overview.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "deliver/names.h"
+#include "deliver/tally.h"
+#include "journal/history.h"
+#include "journal/reader.h"
+
+#define TRIES 5 /* at a moment in which no segment is put away */
+
+/* What reading needs beside what it fills. */
+struct reading {
+	struct overview *o;
+	const struct conf *conf;
+	struct spool spool;
+	struct state *state;   /* NULL: none yet */
+	struct names tokens;   /* endpoint and connection, as they stand in lines that were not taken in */
+	struct buf token_rows; /* struct overview_connection * each */
+	struct names cursors;
+	struct buf offsets; /* uint64_t each: of the cursors */
+	struct buf line, text;
+};
+
+static const char *copy(struct overview *o, struct span text)
+{
+	return arena_copy(&o->arena, text.ptr == NULL ? "" : text.ptr, text.len);
+}
+
+static struct span span_of(const char *text)
+{
+	return (struct span){text, strlen(text)};
+}
+
+static bool is_text(const char *text, struct span span)
+{
+	return strlen(text) == span.len && memcmp(text, span.ptr, span.len) == 0;
+}
+
+static void keep_latest(int64_t *at, int64_t other)
+{
+	if (other > *at)
+		*at = other;
+}
+
+static void keep_earliest(int64_t *at, int64_t other)
+{
+	if (*at == 0 || other < *at)
+		*at = other;
+}
+
+/* Finding and adding; NULL: no memory. New ones go to the end. */
+
+static struct overview_target *target_of(struct overview *o, const char *name)
+{
+	struct overview_target **at = &o->targets;
+	while (*at != NULL && strcmp((*at)->name, name) != 0)
+		at = &(*at)->next;
+	if (*at == NULL && (*at = arena_alloc(&o->arena, sizeof **at)) != NULL &&
+	    ((*at)->name = copy(o, span_of(name))) == NULL)
+		*at = NULL;
+	return *at;
+}
+
+static struct overview_connection *find_connection(struct overview *o, struct span endpoint, struct span connection)
+{
+	struct overview_connection *c = o->connections;
+	while (c != NULL && (!is_text(c->connection, connection) || !is_text(c->endpoint, endpoint)))
+		c = c->next;
+	return c;
+}
+
+static struct overview_connection *add_connection(struct overview *o, struct span endpoint, struct span connection)
+{
+	struct overview_connection *c = arena_alloc(&o->arena, sizeof *c);
+	if (c == NULL)
+		return NULL;
+	c->endpoint = copy(o, endpoint);
+	c->connection = copy(o, connection);
+	*(o->connections == NULL ? &o->connections : &o->last_connection->next) = c;
+	o->last_connection = c;
+	return c->endpoint == NULL || c->connection == NULL ? NULL : c;
+}
+
+static struct overview_endpoint *find_endpoint(struct overview *o, struct span path)
+{
+	struct overview_endpoint *e = o->endpoints;
+	while (e != NULL && !is_text(e->conf->path, path))
+		e = e->next;
+	return e;
+}
+
+/* What the configuration has is there, whether or not anything came of it. */
+static int add_conf(struct reading *r)
+{
+	struct overview_endpoint **end = &r->o->endpoints;
+	for (size_t i = 0; i < r->conf->target_count; i++) {
+		struct overview_target *t = target_of(r->o, r->conf->targets[i].name);
+		if (t == NULL)
+			return -1;
+		t->conf = &r->conf->targets[i];
+	}
+	for (size_t i = 0; i < r->conf->endpoint_count; i++, end = &(*end)->next) {
+		*end = arena_alloc(&r->o->arena, sizeof **end);
+		if (*end == NULL)
+			return -1;
+		(*end)->conf = &r->conf->endpoints[i];
+	}
+	return 0;
+}
+
+/* From the state */
+
+static int add_cursor(void *arg, const char *segment, uint64_t offset)
+{
+	struct reading *r = arg;
+	size_t number;
+	/* With its NUL, as a key and as a name. */
+	if (names_add(&r->cursors, segment, strlen(segment) + 1, &number) == NAMES_FAILED)
+		return -1;
+	return buf_append(&r->offsets, &offset, sizeof offset);
+}
+
+static int add_goal(void *arg, const struct state_goal *goal)
+{
+	struct overview *o = arg;
+	struct overview_target *t = target_of(o, goal->target);
+	if (t == NULL)
+		return -1;
+	t->id = goal->id;
+	t->done = goal->done;
+	t->failed = goal->failed;
+	t->done_at = goal->done_at;
+	t->error_at = goal->error_at;
+	t->error = goal->error == NULL ? NULL : copy(o, span_of(goal->error));
+	return 0;
+}
+
+static int add_contact(void *arg, const struct state_contact *contact)
+{
+	struct overview *o = arg;
+	struct overview_connection *c = add_connection(o, span_of(contact->endpoint), span_of(contact->connection));
+	if (c == NULL)
+		return -1;
+	c->events = contact->events;
+	c->last_at = contact->last_at;
+	struct overview_endpoint *e = find_endpoint(o, span_of(contact->endpoint));
+	if (e != NULL) {
+		e->events += contact->events;
+		keep_latest(&e->last_at, contact->last_at);
+	}
+	return 0;
+}
+
+static int add_sync(void *arg, const struct state_sync *sync)
+{
+	struct overview *o = arg;
+	struct overview_sync **at = &o->syncs;
+	while (*at != NULL)
+		at = &(*at)->next;
+	*at = arena_alloc(&o->arena, sizeof **at);
+	if (*at == NULL)
+		return -1;
+	**at = (struct overview_sync){
+		.endpoint = copy(o, sync->endpoint),
+		.connection = copy(o, sync->connection),
+		.object_type = copy(o, sync->object_type),
+		.pages = sync->pages,
+		.records = sync->records,
+		.begun_at = sync->begun_at,
+		.last_at = sync->last_at,
+		.complete = sync->complete,
+	};
+	return o->arena.failed ? -1 : 0;
+}
+
+/* What the state has counted, and then what the trail has beyond that. */
+static int add_refusal(void *arg, const struct state_refusal *refusal)
+{
+	struct overview *o = arg;
+	struct overview_connection *c = find_connection(o, refusal->endpoint, refusal->connection);
+	struct overview_endpoint *e = find_endpoint(o, refusal->endpoint);
+	struct span connection = c == NULL ? (struct span){"", 0} : refusal->connection;
+	struct overview_refusal **at = &o->refusals;
+	while (*at != NULL && (!is_text((*at)->reason, refusal->reason) ||
+			       !is_text((*at)->endpoint, refusal->endpoint) || !is_text((*at)->connection, connection)))
+		at = &(*at)->next;
+	if (*at == NULL) {
+		*at = arena_alloc(&o->arena, sizeof **at);
+		if (*at == NULL)
+			return -1;
+		(*at)->endpoint = copy(o, refusal->endpoint);
+		(*at)->connection = copy(o, connection);
+		(*at)->reason = copy(o, refusal->reason);
+		if (o->arena.failed)
+			return -1;
+	}
+	(*at)->status = refusal->status;
+	(*at)->count += refusal->count;
+	keep_latest(&(*at)->last_at, refusal->last_at);
+	o->refused += refusal->count;
+	if (c != NULL) {
+		c->refused += refusal->count;
+		keep_latest(&c->refused_at, refusal->last_at);
+	}
+	if (e != NULL) {
+		e->refused += refusal->count;
+		keep_latest(&e->refused_at, refusal->last_at);
+		if (refusal->status >= 500)
+			keep_latest(&e->fault_at, refusal->last_at);
+	}
+	return 0;
+}
+
+static void backlog_add(struct overview_backlog *b, const struct state_row *row, int64_t received_at)
+{
+	if (row->parked_at != 0) {
+		b->parked += row->count;
+		return;
+	}
+	b->pending += row->count;
+	b->tried |= row->delivery.attempts > 0;
+	if (received_at != 0)
+		keep_earliest(&b->oldest_at, received_at);
+}
+
+/* Appends a connection's name as the state has it. 0, or -1 with errno ENOMEM. */
+static int append_connection(struct buf *out, struct span token)
+{
+	struct buf plain = {0};
+	int result = 0;
+	if (token.ptr != NULL) {
+		result = json_decode_string(token, &plain, NULL);
+		if (result == 0)
+			result = text_component(out, plain.data, plain.len);
+	}
+	buf_fini(&plain);
+	return result;
+}
+
+/* A lane is a number: whose it is says the line of its oldest event. Without the line it is the target's alone. */
+static int add_backlog(void *arg, const struct state_row *row)
+{
+	struct reading *r = arg;
+	struct event event = {0};
+	struct overview_connection *c = NULL;
+	r->line.len = r->text.len = 0;
+	bool known = reader_fetch(&r->spool, row->delivery.segment, row->delivery.offset, row->delivery.length,
+				  &r->line, &event) == 0;
+	if (append_connection(&r->text, event.fields[EVENT_CONNECTION_ID]) < 0)
+		return -1;
+	if (known)
+		c = find_connection(r->o, event.endpoint, (struct span){r->text.data, r->text.len});
+	struct overview_target *t = target_of(r->o, row->target);
+	if (t == NULL)
+		return -1;
+	backlog_add(&t->backlog, row, event.received_at);
+	backlog_add(&r->o->backlog, row, event.received_at);
+	if (c != NULL)
+		backlog_add(&c->backlog, row, event.received_at);
+	return 0;
+}
+
+static int read_state(struct reading *r)
+{
+	struct overview *o = r->o;
+	if (r->state == NULL)
+		return tally_read(NULL, &r->spool, add_refusal, o);
+	if (state_hold(r->state) < 0)
+		return -1;
+	for (size_t i = 0; i < STATE_COUNTS; i++)
+		if (state_count(r->state, (enum state_count)i, &o->counts[i]) < 0)
+			return -1;
+	return state_cursors(r->state, add_cursor, r) < 0 || state_goals(r->state, add_goal, o) < 0 ||
+			       state_contacts(r->state, add_contact, o) < 0 || state_syncs(r->state, add_sync, o) < 0 ||
+			       state_refusals(r->state, add_refusal, o) < 0 ||
+			       tally_read(r->state, &r->spool, add_refusal, o) < 0 ||
+			       state_backlog(r->state, add_backlog, r) < 0
+		       ? -1
+		       : 0;
+}
+
+/* From the journal */
+
+static uint64_t cursor_at(const struct reading *r, size_t number)
+{
+	uint64_t offset;
+	memcpy(&offset, r->offsets.data + number * sizeof offset, sizeof offset);
+	return offset;
+}
+
+static uint64_t cursor_of(void *arg, const char *segment)
+{
+	const struct reading *r = arg;
+	size_t number = names_find(&r->cursors, segment, strlen(segment) + 1);
+	return number == SIZE_MAX ? 0 : cursor_at(r, number);
+}
+
+/* The connection of a line that was not taken in, added where it is new. There may be millions of lines, and few
+ * connections. */
+static struct overview_connection *connection_of(struct reading *r, const struct history_glance *line)
+{
+	struct overview_connection *c;
+	size_t number;
+	r->line.len = r->text.len = 0;
+	if (buf_append(&r->line, line->endpoint.ptr, line->endpoint.len) < 0 || buf_char(&r->line, '\0') < 0 ||
+	    buf_append(&r->line, line->connection.ptr, line->connection.len) < 0)
+		return NULL;
+	switch (names_add(&r->tokens, r->line.data, r->line.len, &number)) {
+	case NAMES_FAILED:
+		return NULL;
+	case NAMES_KNOWN:
+		memcpy(&c, r->token_rows.data + number * sizeof c, sizeof c);
+		return c;
+	case NAMES_NEW:
+		break;
+	}
+	if (append_connection(&r->text, line->connection) < 0)
+		return NULL;
+	struct span connection = {r->text.data, r->text.len};
+	c = find_connection(r->o, line->endpoint, connection);
+	if (c == NULL)
+		c = add_connection(r->o, line->endpoint, connection);
+	return c == NULL || buf_append(&r->token_rows, &c, sizeof c) < 0 ? NULL : c;
+}
+
+static int add_unread(void *arg, const struct history_glance *line)
+{
+	struct reading *r = arg;
+	struct overview_endpoint *e = find_endpoint(r->o, line->endpoint);
+	struct overview_connection *c = connection_of(r, line);
+	if (c == NULL)
+		return -1;
+	c->unread++;
+	keep_latest(&c->last_at, line->received_at);
+	keep_earliest(&c->unread_at, line->received_at);
+	r->o->unread++;
+	keep_earliest(&r->o->unread_at, line->received_at);
+	if (e != NULL) {
+		e->unread++;
+		keep_latest(&e->last_at, line->received_at);
+		keep_earliest(&e->unread_at, line->received_at);
+	}
+	return 0;
+}
+
+/* Whether a segment went away after the state was read: then it has been taken in since, by how much is not known. */
+static bool is_torn(const struct reading *r)
+{
+	struct stat st;
+	for (size_t i = 0; i < r->cursors.count; i++) {
+		const char *name = names_get(&r->cursors, i).ptr;
+		if (faccessat(r->spool.journal_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			continue;
+		if (fstatat(r->spool.archive_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    (uint64_t)st.st_size != cursor_at(r, i))
+			return true;
+	}
+	return false;
+}
+
+/* Health */
+
+static bool is_listed(const struct conf_endpoint *e, const char *connection)
+{
+	struct buf id = {0};
+	bool listed = false;
+	for (size_t i = 0; i < e->connection_count && !listed; i++) {
+		id.len = 0;
+		listed = text_component(&id, e->connections[i], strlen(e->connections[i])) == 0 &&
+			 is_text(connection, (struct span){id.data, id.len});
+	}
+	buf_fini(&id);
+	return listed;
+}
+
+/* How long a connection may be silent. One that nobody listed and that has not been heard of for so long that its
+ * identities are forgotten is taken for ended. */
+static int64_t expected_of(const struct reading *r, const struct overview_connection *c)
+{
+	struct overview_endpoint *e = find_endpoint(r->o, span_of(c->endpoint));
+	if (e == NULL)
+		return 0;
+	if (e->conf->connection_count > 0)
+		return is_listed(e->conf, c->connection) ? e->conf->expect : 0;
+	return r->o->now - c->last_at > r->conf->remember ? 0 : e->conf->expect;
+}
+
+static struct health_facts facts_of(const struct reading *r, const struct overview_backlog *backlog)
+{
+	return (struct health_facts){
+		.now = r->o->now,
+		.late_after = r->conf->late_after,
+		.oldest_at = backlog->oldest_at,
+		.tried = backlog->tried,
+		.parked = backlog->parked,
+	};
+}
+
+static void worsen(struct overview *o, enum health health)
+{
+	if (health > o->health)
+		o->health = health;
+}
+
+/* A connection that is listed and was never heard of is there all the same. */
+static int add_listed(struct reading *r)
+{
+	struct buf id = {0};
+	int result = 0;
+	for (size_t i = 0; i < r->conf->endpoint_count && result == 0; i++) {
+		const struct conf_endpoint *e = &r->conf->endpoints[i];
+		for (size_t k = 0; k < e->connection_count && result == 0; k++) {
+			id.len = 0;
+			result = text_component(&id, e->connections[k], strlen(e->connections[k]));
+			struct span connection = {id.data, id.len};
+			if (result == 0 && find_connection(r->o, span_of(e->path), connection) == NULL &&
+			    add_connection(r->o, span_of(e->path), connection) == NULL)
+				result = -1;
+		}
+	}
+	buf_fini(&id);
+	return result;
+}
+
+static int judge(struct reading *r)
+{
+	struct overview *o = r->o;
+	if (add_listed(r) < 0)
+		return -1;
+	for (struct overview_target *t = o->targets; t != NULL; t = t->next) {
+		struct health_facts facts = facts_of(r, &t->backlog);
+		t->health = health_judge(&facts, &t->why);
+		worsen(o, t->health);
+	}
+	for (struct overview_connection *c = o->connections; c != NULL; c = c->next) {
+		struct health_facts facts = facts_of(r, &c->backlog);
+		if (c->unread_at != 0)
+			keep_earliest(&facts.oldest_at, c->unread_at);
+		facts.last_at = c->last_at;
+		facts.expect = expected_of(r, c);
+		c->health = health_judge(&facts, &c->why);
+		worsen(o, c->health);
+	}
+	for (struct overview_endpoint *e = o->endpoints; e != NULL; e = e->next) {
+		struct overview_backlog unread = {.oldest_at = e->unread_at};
+		struct health_facts facts = facts_of(r, &unread);
+		facts.last_at = e->last_at;
+		facts.expect = e->conf->expect;
+		facts.fault_at = e->fault_at;
+		e->health = health_judge(&facts, &e->why);
+		worsen(o, e->health);
+	}
+	return 0;
+}
+
+/* All together */
+
+/* 1: it was no single moment; 0; -1 with errno. */
+static int read_once(struct reading *r)
+{
+	bool fresh;
+	*r->o = (struct overview){.now = clock_now()};
+	names_clear(&r->cursors);
+	names_clear(&r->tokens);
+	r->offsets.len = r->token_rows.len = 0;
+	if (add_conf(r) < 0)
+		return -1;
+	r->o->deliverer = spool_locked_by(&r->spool);
+	r->state = state_open(&r->spool, STATE_LOOK, &fresh);
+	int result = r->state == NULL && errno != ENOENT ? -1 : read_state(r);
+	int saved = errno;
+	state_close(r->state);
+	errno = saved;
+	if (result == 0)
+		result = history_look(&r->spool, cursor_of, add_unread, r);
+	return result < 0 ? -1 : is_torn(r);
+}
+
+int overview_read(struct overview *o, const struct conf *conf)
+{
+	struct reading r = {.o = o, .conf = conf};
+	int result = spool_open(&r.spool, conf, SPOOL_LOOK);
+	if (result < 0 && errno == ENOENT) {
+		*o = (struct overview){.now = clock_now()};
+		result = add_conf(&r);
+	} else if (result == 0) {
+		for (int i = 0; i < TRIES; i++) {
+			overview_fini(o);
+			result = read_once(&r);
+			if (result <= 0)
+				break;
+		}
+	}
+	if (result >= 0)
+		result = judge(&r);
+	int saved = o->arena.failed ? ENOMEM : errno;
+	names_fini(&r.cursors);
+	names_fini(&r.tokens);
+	buf_fini(&r.token_rows);
+	buf_fini(&r.offsets);
+	buf_fini(&r.line);
+	buf_fini(&r.text);
+	spool_close(&r.spool);
+	errno = saved;
+	return result < 0 || o->arena.failed ? -1 : 0;
+}
+
+void overview_fini(struct overview *o)
+{
+	arena_fini(&o->arena);
+	*o = (struct overview){0};
+}

@@ -1,0 +1,95 @@
+/* What there is to know about a spool at a moment, from the state, the audit trail and the journal together. */
+#ifndef HOOKSPOOL_OVERVIEW_H
+#define HOOKSPOOL_OVERVIEW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config/arena.h"
+#include "config/conf.h"
+#include "deliver/state.h"
+#include "operate/health.h"
+
+/* Lists are linked. Texts live as long as the overview; connections are encoded (text_component). Times are us since
+ * 1970, 0: never, or none. */
+
+struct overview_refusal {
+	struct overview_refusal *next;
+	const char *endpoint, *connection; /* "": of no known one */
+	const char *reason;
+	unsigned status;
+	uint64_t count;
+	int64_t last_at;
+};
+
+/* What waits, or was given up, for a target or from a connection. */
+struct overview_backlog {
+	uint64_t pending, parked; /* deliveries */
+	int64_t oldest_at;        /* when the oldest event of those that are pending was received */
+	bool tried;               /* an attempt at one that is pending has failed */
+};
+
+struct overview_target {
+	struct overview_target *next;
+	int64_t id; /* in the state; 0: not there yet */
+	const char *name;
+	const struct conf_target *conf; /* NULL: not in the configuration any more */
+	uint64_t done, failed;          /* deliveries, attempts */
+	int64_t done_at, error_at;
+	const char *error; /* the last one, or NULL */
+	struct overview_backlog backlog;
+	enum health health;
+	const char *why; /* NULL if it is well */
+};
+
+struct overview_connection {
+	struct overview_connection *next;
+	const char *endpoint, *connection;
+	uint64_t events, unread, refused; /* taken in, not taken in yet, refused requests */
+	int64_t last_at, unread_at, refused_at;
+	struct overview_backlog backlog;
+	enum health health;
+	const char *why;
+};
+
+struct overview_endpoint {
+	struct overview_endpoint *next;
+	const struct conf_endpoint *conf;
+	uint64_t events, unread, refused;
+	int64_t last_at, unread_at, refused_at, fault_at;
+	enum health health;
+	const char *why;
+};
+
+struct overview_sync {
+	struct overview_sync *next;
+	const char *endpoint, *connection, *object_type;
+	uint64_t pages, records;
+	int64_t begun_at, last_at;
+	bool complete;
+};
+
+struct overview {
+	struct arena arena;
+	int64_t now;
+	enum health health; /* the worst of all */
+	int64_t deliverer;  /* its process; 0: none runs; -1: unknown */
+	uint64_t counts[STATE_COUNTS];
+	uint64_t unread;   /* events in the journal that the deliverer has not taken in yet */
+	int64_t unread_at; /* when the oldest of them was received */
+	uint64_t refused;
+	struct overview_backlog backlog;
+	struct overview_refusal *refusals;
+	struct overview_target *targets;
+	struct overview_endpoint *endpoints;
+	struct overview_connection *connections, *last_connection;
+	struct overview_sync *syncs;
+};
+
+/* Fills a zeroed overview; without a spool, or a deliverer that has ever run, it has only what the configuration says.
+ * 0, or -1 with errno: as state_open has it, or the spool's. Free with overview_fini in any case. */
+int overview_read(struct overview *o, const struct conf *conf);
+void overview_fini(struct overview *o);
+
+#endif
