@@ -537,6 +537,8 @@ static const byte *pass_container(struct reader *r, const byte *p, struct json_v
 		byte copy[PIECE];
 		const byte *piece = piece_at(p, r->end, copy);
 		uint64_t outside = ~piece_strings(&strings, piece);
+		if (outside == 0)
+			continue;
 		uint64_t spaces = piece_spaces(piece) & outside;
 		uint64_t commas = piece_find(piece, 0, ',') & outside;
 		uint64_t opens = piece_find(piece, 0x20, '{') & outside;
@@ -723,7 +725,10 @@ size_t json_compact(char *text, size_t n)
 	for (const byte *p = from; p < end; p += PIECE) {
 		byte copy[PIECE];
 		const byte *piece = piece_at(p, end, copy);
-		uint64_t spaces = piece_spaces(piece) & ~piece_strings(&strings, piece);
+		uint64_t outside = ~piece_strings(&strings, piece);
+		if (outside == 0)
+			continue;
+		uint64_t spaces = piece_spaces(piece) & outside;
 		for (; spaces != 0; spaces &= spaces - 1) {
 			const byte *space = p + __builtin_ctzll(spaces);
 			to = keep(to, from, space);
