@@ -6,8 +6,10 @@
  *     receive/   one request to one outcome          receive; scheme and unified (who sent it); mac (nettle's HMACs)
  *                many requests                       server (acceptors, committer), single (CGI)
  *                made durable                        store (a batch's commit), wake (starts a deliverer)
- *     journal/   where it waits                      event (a line), segment (written), reader (read), spool, audit
+ *     journal/   where it waits                      event (a line), segment (written), reader, history, spool
+ *                what became of it                   audit (written), trail (read)
  *     deliver/   to the user's files and scripts     deliver (the loop), state (SQLite), target_file, target_run, retry
+ *                what was refused                    tally
  *
  * Beside the way: operate/ has the commands, one file each; config/ the configuration; base/ what all of them use, such
  * as json, the scanner over signed bytes. doc/journal.md has every state of the spool on disk. Each folder uses only
@@ -24,6 +26,7 @@
 #include "base/log.h"
 #include "gateway/cgi.h"
 #include "operate/command.h"
+#include "operate/help.h"
 #include "operate/inherit.h"
 
 static const struct command commands[] = {
@@ -31,7 +34,14 @@ static const struct command commands[] = {
 	{"deliver", command_deliver, "[--once|--stay]", "deliver what is in the journal; end when idle"},
 	{"check", command_check, "", "say what the configuration means, or what is wrong with it"},
 	{"sign", command_sign, "[OPTION …] FILE", "print a signed payload for the data in FILE"},
-	{"verify", command_verify, "[--endpoint PATH] FILE", "check a captured body"},
+	{"verify", command_verify, "[--endpoint PATH] [--explain] FILE", "check a captured body"},
+	{"status", command_status, "[--json]", "how it is: what came, what waits, what failed"},
+	{"log", command_log, "[-f] [--json]", "the audit trail: requests and deliveries"},
+	{"show", command_show, "[--json] ID", "an event and what became of it"},
+	{"replay", command_replay, "[--target NAME] ID | --since TIME", "deliver again"},
+	{"parked", command_parked, "[--json]", "what was given up"},
+	{"retry", command_retry, "ID | --all", "try again what was given up"},
+	{"drop", command_drop, "ID | --all", "forget what was given up"},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -39,9 +49,15 @@ static void print_usage(FILE *to)
 {
 	fprintf(to, "usage: hookspool [-c FILE] COMMAND …\n\n");
 	for (size_t i = 0; i < COMMANDS; i++)
-		fprintf(to, "    %-8s %-24s %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
+		fprintf(to, "    %-8s %s\n", commands[i].name, commands[i].summary);
 	fprintf(to, "\nWithout a command it serves the web server that started it (FastCGI or CGI).\n"
-		    "hookspool(1) describes the commands, hookspool.conf(5) the configuration.\n");
+		    "hookspool COMMAND --help says more, hookspool(1) all; hookspool.conf(5) describes\n"
+		    "the configuration.\n");
+}
+
+static void print_help(const struct command *command)
+{
+	printf("usage: hookspool [-c FILE] %s %s\n\n%s", command->name, command->arguments, help_text(command->name));
 }
 
 static int run_command(const char *conf_path, int argc, char **argv)
@@ -49,6 +65,10 @@ static int run_command(const char *conf_path, int argc, char **argv)
 	for (size_t i = 0; i < COMMANDS; i++) {
 		if (strcmp(argv[0], commands[i].name) != 0)
 			continue;
+		if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+			print_help(&commands[i]);
+			return 0;
+		}
 		optind = 0;
 		int result = commands[i].run(conf_path, argc, argv);
 		if (result == EX_USAGE)
