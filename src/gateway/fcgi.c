@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 struct fcgi_request {
 	struct request request;
@@ -50,11 +51,14 @@ struct fcgi_request *fcgi_new(void)
 
 void fcgi_free(struct fcgi_request *fcgi)
 {
+	if (fcgi != NULL)
+		FCGX_Free(&fcgi->fcgx, 0);
 	free(fcgi);
 }
 
 int fcgi_begin(struct fcgi_request *fcgi, int fd)
 {
+	FCGX_Free(&fcgi->fcgx, 0);
 	/* Without a listening socket of its own, libfcgi's attempt to accept another connection after this one ends in
 	 * an error, which is how its end is seen. */
 	FCGX_InitRequest(&fcgi->fcgx, -1, 0);
@@ -90,6 +94,15 @@ void fcgi_abort(int fd)
 
 int fcgi_finish(struct fcgi_request *fcgi)
 {
-	FCGX_Finish_r(&fcgi->fcgx);
-	return fcgi->fcgx.ipcFd;
+	FCGX_Request *fcgx = &fcgi->fcgx;
+	int failed = FCGX_FClose(fcgx->err);
+	failed |= FCGX_FClose(fcgx->out);
+	failed |= FCGX_GetError(fcgx->in);
+	int fd = fcgx->ipcFd;
+	fcgx->ipcFd = -1;
+	if (fcgx->keepConnection && !failed)
+		return fd;
+	/* The request was read to its end, so nothing of the answer is lost by closing at once. */
+	close(fd);
+	return -1;
 }

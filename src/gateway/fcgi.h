@@ -31,7 +31,9 @@ struct request *fcgi_request(struct fcgi_request *fcgi);
 /* Makes a read that blocks in another thread end: the request will fail. */
 void fcgi_abort(int fd);
 
-/* Flushes the answer and ends the request. The connection if it stays open for another request, else -1. */
+/* Flushes the answer and ends the request. What libfcgi has allocated for it is freed by the next fcgi_begin or
+ * fcgi_free: in a thread that allocates such things itself, where that costs the least. The connection if it stays open
+ * for another request, else -1. */
 int fcgi_finish(struct fcgi_request *fcgi);
 
 #endif
