@@ -441,7 +441,7 @@ enum json_error json_scan(const char *text, size_t n, struct json_value *value, 
 {
 	/* No text may be NULL, from which nothing can be counted. */
 	const byte *begin = (const byte *)(n == 0 ? "" : text);
-	struct reader r = {.end = begin + n};
+	struct reader r = {.end = begin + n, .stuck = begin};
 	const byte *p = skip_space(begin, r.end);
 	value->raw.ptr = (const char *)p;
 	p = p < r.end ? read_value(&r, p, value) : stuck_at(&r, p);

@@ -175,6 +175,7 @@ static void print_run(const struct conf_target *t)
 	for (char *const *word = t->run; *word != NULL; word++)
 		printf("%s%s", word == t->run ? "" : " ", **word == '\0' ? "\"\"" : *word);
 	putchar('\n');
+	/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): a run has a first word (conf.h) */
 	if (stat(t->run[0], &st) < 0 || access(t->run[0], X_OK) < 0)
 		log_warn("target \"%s\": %s cannot be run by this user", t->name, t->run[0]);
 	else if (!S_ISREG(st.st_mode))

@@ -50,7 +50,7 @@ int command_options(int argc, char **argv, const struct command_option *known)
 	struct option options[COMMAND_OPTIONS_MAX + 1] = {0};
 	char letters[COMMAND_OPTIONS_MAX + 1] = "";
 	int option, index = 0;
-	for (size_t i = 0; known[i].name != NULL && i < COMMAND_OPTIONS_MAX; i++) {
+	for (size_t i = 0; i < COMMAND_OPTIONS_MAX && known[i].name != NULL; i++) {
 		options[i] = (struct option){.name = known[i].name,
 					     .has_arg = known[i].value == NULL ? no_argument : required_argument};
 		if (known[i].letter != 0)
@@ -65,6 +65,7 @@ int command_options(int argc, char **argv, const struct command_option *known)
 		if (known[index].flag != NULL)
 			*known[index].flag = true;
 		else
+			/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): an option has a flag or a value */
 			*known[index].value = optarg;
 	}
 	return optind;

@@ -439,6 +439,7 @@ static int read_since(const char *s, int64_t *since)
 	if (n != strlen("2026-11-24") && n != strlen("2026-11-24T09:00") && n != strlen("2026-11-24T09:00:00") &&
 	    n != CLOCK_TEXT_SIZE - 2)
 		return -1;
+	/* NOLINTNEXTLINE(bugprone-not-null-terminated-result): what it does not cover stays, with its end */
 	memcpy(text, s, n);
 	if (text[10] == ' ')
 		text[10] = 'T';

@@ -153,15 +153,15 @@ static int listen_on(const char *path)
 	return fd;
 }
 
-static int serve(const struct conf *conf, struct server_options *options)
+static int serve(const struct conf *conf, struct server_options options)
 {
 	struct supervisor supervisor = {.conf = conf, .pause = RESTART_FIRST};
 	if (!conf->deliver_auto)
-		return server_run(conf, options);
-	options->tick = supervisor_tick;
-	options->child_ended = supervisor_child_ended;
-	options->arg = &supervisor;
-	int result = server_run(conf, options);
+		return server_run(conf, &options);
+	options.tick = supervisor_tick;
+	options.child_ended = supervisor_child_ended;
+	options.arg = &supervisor;
+	int result = server_run(conf, &options);
 	supervisor_stop(&supervisor);
 	return result;
 }
@@ -186,7 +186,7 @@ int command_serve(const char *conf_path, int argc, char **argv)
 		return EX_CONFIG;
 	if (options.socket_path != NULL)
 		options.listen_fd = listen_on(options.socket_path);
-	int result = options.listen_fd < 0 ? EX_OSERR : serve(conf, &options);
+	int result = options.listen_fd < 0 ? EX_OSERR : serve(conf, options);
 	conf_free(conf);
 	return result;
 }

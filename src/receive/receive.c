@@ -67,7 +67,9 @@ static void receipt_end(struct receipt *receipt, enum outcome outcome, const cha
 /* The endpoint at exactly this path; the query is not looked at. */
 static const struct conf_endpoint *route(const struct conf *conf, const char *uri)
 {
-	size_t n = uri == NULL ? 0 : strcspn(uri, "?");
+	if (uri == NULL)
+		return NULL;
+	size_t n = strcspn(uri, "?");
 	for (size_t i = 0; i < conf->endpoint_count; i++)
 		if (strlen(conf->endpoints[i].path) == n && memcmp(conf->endpoints[i].path, uri, n) == 0)
 			return &conf->endpoints[i];
