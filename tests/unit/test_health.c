@@ -1,0 +1,56 @@
+#include "config.h"
+
+#include "operate/health.h"
+
+#include "unit.h"
+
+#define MINUTE INT64_C(60000000)
+#define NOW    (1000000 * MINUTE)
+#define AGO(n) (NOW - (n)*MINUTE)
+
+static void judges(void **state)
+{
+	(void)state;
+	/* late_after is ten minutes everywhere. */
+	static const struct {
+		struct health_facts facts;
+		enum health health;
+		const char *why;
+	} rows[] = {
+		{{0}, HEALTH_OK, NULL},
+		{{.last_at = AGO(9999)}, HEALTH_OK, NULL},
+		{{.last_at = AGO(60), .expect = 60 * MINUTE}, HEALTH_OK, NULL},
+		{{.last_at = AGO(61), .expect = 60 * MINUTE}, HEALTH_LATE, "silent"},
+		{{.expect = 60 * MINUTE}, HEALTH_LATE, "no event yet"},
+		{{.oldest_at = AGO(10)}, HEALTH_OK, NULL},
+		{{.oldest_at = AGO(11)}, HEALTH_LATE, "wait"},
+		{{.oldest_at = AGO(10), .tried = true}, HEALTH_OK, NULL},
+		{{.oldest_at = AGO(11), .tried = true}, HEALTH_FAILING, "attempts"},
+		{{.tried = true}, HEALTH_OK, NULL},
+		{{.parked = 1}, HEALTH_FAILING, "parked"},
+		{{.fault_at = AGO(5), .last_at = AGO(6)}, HEALTH_FAILING, "stored"},
+		{{.fault_at = AGO(5), .last_at = AGO(4)}, HEALTH_OK, NULL},
+		{{.fault_at = AGO(5)}, HEALTH_FAILING, "stored"},
+		/* What weighs more is said. */
+		{{.parked = 1, .oldest_at = AGO(11), .tried = true, .expect = 1}, HEALTH_FAILING, "parked"},
+		{{.oldest_at = AGO(11), .expect = 1}, HEALTH_LATE, "wait"},
+		/* A clock that was set back. */
+		{{.last_at = AGO(-60), .oldest_at = AGO(-60), .expect = MINUTE}, HEALTH_OK, NULL},
+	};
+	for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+		struct health_facts facts = rows[i].facts;
+		const char *why = "nothing was said";
+		facts.now = NOW;
+		facts.late_after = 10 * MINUTE;
+		enum health health = health_judge(&facts, &why);
+		unit_check(health == rows[i].health, "row %zu: %s", i, health_names[health]);
+		unit_check(rows[i].why == NULL ? why == NULL : why != NULL && strstr(why, rows[i].why) != NULL,
+			   "row %zu: %s", i, why == NULL ? "-" : why);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(judges)};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,168 @@
+#include "config.h"
+
+#include "journal/trail.h"
+
+#include "journal/audit.h"
+#include "unit.h"
+
+static char *folder;
+static struct conf conf;
+static struct spool spool;
+
+static int setup(void **state)
+{
+	(void)state;
+	folder = unit_folder();
+	conf = unit_conf(folder);
+	return spool_open(&spool, &conf, SPOOL_RECEIVE);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	spool_close(&spool);
+	unit_remove(folder);
+	return 0;
+}
+
+/* A line as long as real ones, which tells its number. */
+static const char *line_of(int n)
+{
+	static char line[128];
+	snprintf(line, sizeof line,
+		 "{\"at\":\"2026-11-24T09:00:00.%06dZ\",\"what\":\"request\",\"status\":200,\"n\":%d}\n", n, n);
+	return line;
+}
+
+static void put(const char *name, const char *text)
+{
+	unit_write(unit_path(folder, name), text, strlen(text));
+}
+
+static int number_of(struct span raw)
+{
+	const char *n = memmem(raw.ptr, raw.len, "\"n\":", 4);
+	return n == NULL ? -1 : atoi(n + 4);
+}
+
+static void parses(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *line;
+		bool good;
+	} rows[] = {
+		{"", false},
+		{"\0\0", false},
+		{"{\"at\":\"x\",\"what\":\"request\"", false},
+		{"{\"what\":\"request\"}", false},
+		{"{\"at\":\"x\"}", false},
+		{"[]", false},
+		{"{\"at\":\"x\",\"what\":\"request\"}", true},
+		{"{\"at\":\"x\",\"what\":\"something new\",\"more\":{}}", true},
+	};
+	struct trail_line line;
+	struct buf text = {0};
+	for (size_t i = 0; i < UNIT_COUNT(rows); i++)
+		unit_check(trail_parse(unit_span(rows[i].line), &line) == rows[i].good, "%s", rows[i].line);
+	assert_true(trail_parse(UNIT_SPAN("{\"at\":\"x\",\"what\":\"request\",\"status\":401,\"reason\":\"a\\u0062\","
+					  "\"endpoint\":null,\"records\":-1,\"bytes\":99999999999999999999}"),
+				&line));
+	assert_int_equal(trail_number(&line, TRAIL_STATUS), 401);
+	assert_int_equal(trail_number(&line, TRAIL_RECORDS), 0);
+	assert_int_equal(trail_number(&line, TRAIL_BYTES), 0);
+	assert_int_equal(trail_number(&line, TRAIL_ATTEMPT), 0);
+	assert_null(line.members[TRAIL_ENDPOINT].ptr);
+	assert_int_equal(trail_text(&line, TRAIL_REASON, &text), 0);
+	assert_int_equal(trail_text(&line, TRAIL_ENDPOINT, &text), 0);
+	assert_int_equal(trail_text(&line, TRAIL_STATUS, &text), 0);
+	assert_string_equal(buf_cstr(&text), "ab");
+	buf_fini(&text);
+}
+
+static void reads_whole_lines(void **state)
+{
+	(void)state;
+	struct trail trail;
+	struct span raw;
+	assert_int_equal(trail_open(&trail, &spool, TRAIL_NEW), 0);
+	put("audit.jsonl", "{\"at\":");
+	assert_int_equal(trail_open(&trail, &spool, TRAIL_NEW), 0);
+	put("audit.jsonl", line_of(0) + strlen("{\"at\":"));
+	for (int i = 1; i < 5000; i++)
+		put("audit.jsonl", line_of(i));
+	put("audit.jsonl", "{\"at\":\"torn");
+	assert_int_equal(trail_open(&trail, &spool, TRAIL_NEW), 1);
+	for (int i = 0; i < 5000; i++) {
+		assert_int_equal(trail_next(&trail, &raw), 1);
+		assert_int_equal(number_of(raw), i);
+	}
+	uint64_t offset = trail.offset;
+	assert_int_equal(trail_next(&trail, &raw), 0);
+	assert_int_equal(trail_next(&trail, &raw), 0);
+	assert_int_equal(trail.offset, offset);
+
+	/* What is written later is read later. */
+	put("audit.jsonl", "\",\"what\":\"x\"}\n");
+	put("audit.jsonl", line_of(5001));
+	assert_int_equal(trail_next(&trail, &raw), 1);
+	assert_true(unit_same(raw, "{\"at\":\"torn\",\"what\":\"x\"}"));
+	assert_int_equal(trail_next(&trail, &raw), 1);
+	assert_int_equal(number_of(raw), 5001);
+	assert_int_equal(trail_next(&trail, &raw), 0);
+
+	/* From where another one stood. */
+	struct trail again;
+	assert_int_equal(trail_open(&again, &spool, TRAIL_NEW), 1);
+	assert_int_equal(again.mark, trail.mark);
+	again.offset = offset;
+	assert_int_equal(trail_next(&again, &raw), 1);
+	assert_int_equal(trail_next(&again, &raw), 1);
+	assert_int_equal(number_of(raw), 5001);
+	trail_close(&again);
+	trail_close(&trail);
+	trail_close(&trail);
+}
+
+static void knows_a_file_by_its_mark(void **state)
+{
+	(void)state;
+	struct trail a, b;
+	put("audit.jsonl", line_of(1));
+	put("audit.jsonl.1", line_of(2));
+	assert_int_equal(trail_open(&a, &spool, TRAIL_NEW), 1);
+	assert_int_equal(trail_open(&b, &spool, TRAIL_OLD), 1);
+	assert_int_not_equal(a.mark, b.mark);
+	assert_false(trail_is_over(&a, &spool));
+	assert_true(trail_is_over(&b, &spool));
+	trail_close(&b);
+	assert_int_equal(rename(unit_path(folder, "audit.jsonl"), unit_path(folder, "audit.jsonl.1")), 0);
+	assert_false(trail_is_over(&a, &spool));
+	put("audit.jsonl", line_of(3));
+	assert_true(trail_is_over(&a, &spool));
+	assert_int_equal(trail_open(&b, &spool, TRAIL_OLD), 1);
+	assert_int_equal(a.mark, b.mark);
+	trail_close(&a);
+	trail_close(&b);
+}
+
+static void only_a_plain_file(void **state)
+{
+	(void)state;
+	struct trail trail;
+	assert_int_equal(mkfifo(unit_path(folder, "audit.jsonl"), 0600), 0);
+	assert_int_equal(trail_open(&trail, &spool, TRAIL_NEW), -1);
+	assert_int_equal(symlink("/etc/passwd", unit_path(folder, "audit.jsonl.1")), 0);
+	assert_int_equal(trail_open(&trail, &spool, TRAIL_OLD), -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(parses),
+		cmocka_unit_test_setup_teardown(reads_whole_lines, setup, teardown),
+		cmocka_unit_test_setup_teardown(knows_a_file_by_its_mark, setup, teardown),
+		cmocka_unit_test_setup_teardown(only_a_plain_file, setup, teardown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
