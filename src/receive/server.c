@@ -24,7 +24,8 @@
 #include "receive/receive.h"
 #include "receive/store.h"
 
-#define ACCEPTORS_FIRST 4
+#define ACCEPTORS_FIRST 2 /* or as many as there are processors, up to ACCEPTORS_MANY */
+#define ACCEPTORS_MANY  8
 #define KEEPERS_FIRST   1
 #define CREW_MAX        32
 #define STACK_SIZE      (256u << 10)         /* bytes, of a thread that reads requests */
@@ -530,6 +531,15 @@ static void limit_memory(void)
 	mallopt(M_TRIM_THRESHOLD, 1 << 20);
 }
 
+/* More than processors only take them from each other. */
+static unsigned count_acceptors(void)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	if (processors < ACCEPTORS_FIRST)
+		return ACCEPTORS_FIRST;
+	return processors > ACCEPTORS_MANY ? ACCEPTORS_MANY : (unsigned)processors;
+}
+
 static void on_stop_signal(int number)
 {
 	(void)number;
@@ -560,7 +570,7 @@ int server_run(const struct conf *conf, const struct server_options *options)
 		server_close(&server);
 		return result;
 	}
-	crew_begin(&server, &server.acceptors, ACCEPTORS_FIRST, connection_accept);
+	crew_begin(&server, &server.acceptors, count_acceptors(), connection_accept);
 	crew_begin(&server, &server.keepers, KEEPERS_FIRST, connection_wake);
 	bool begun = server.acceptors.count > 0 && server.keepers.count > 0;
 	if (begun)
