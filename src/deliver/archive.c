@@ -411,8 +411,10 @@ static int remember_file(void *arg, const char *name)
 		at += n;
 		result = remember_lines(d, &b);
 	}
-	if (result == 0)
+	if (result == 0 && state_seen_settle(d->state, false) == 0)
 		result = state_archive_put(d->state, name);
+	else
+		result = -1;
 	int saved = errno;
 	if (fd >= 0)
 		close(fd);

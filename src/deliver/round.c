@@ -477,7 +477,8 @@ static int put_round(struct round *round, struct deliverer *d)
 		if (tally->done + tally->failed > 0 && state_target_add(d->state, d->targets[i].id, tally) < 0)
 			return -1;
 	}
-	if (state_seen_sweep(d->state, (unsigned)round->entries.count * 2 + 16, d->conf->remember) < 0)
+	if (state_seen_settle(d->state, false) < 0 ||
+	    state_seen_sweep(d->state, (unsigned)round->entries.count * 2 + 16, d->conf->remember) < 0)
 		return -1;
 	return state_keep_age(d->state);
 }

@@ -25,6 +25,7 @@
 #define VACUUM_AT     1024 /* free pages that are worth it */
 #define VACUUM_PAGES  "512"
 #define CHECKPOINT_AT "4096"
+#define YOUNG_MAX     (INT64_C(128) << 10)
 #define TRAILS_KEPT   8 /* files of the audit trail that are remembered; there are two at a time */
 
 /* The database is made with these, outside of a transaction; auto_vacuum before the first table. */
@@ -41,6 +42,7 @@ static const char schema[] =
 	"CREATE TABLE age (one INTEGER PRIMARY KEY CHECK (one = 1), age INTEGER NOT NULL, at INTEGER NOT NULL);"
 	"CREATE TABLE segment (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, cursor INTEGER NOT NULL);"
 	"CREATE TABLE seen (id BLOB PRIMARY KEY, age INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE young (id BLOB PRIMARY KEY, age INTEGER NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE file (path TEXT PRIMARY KEY, inode INTEGER NOT NULL, born INTEGER NOT NULL,"
 	" length INTEGER NOT NULL, age INTEGER NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE target (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, done INTEGER NOT NULL DEFAULT 0,"
@@ -82,7 +84,10 @@ enum sql {
 	CURSOR_DROP,
 	PINNED,
 	SEEN,
-	SEEN_ADD,
+	YOUNG_ADD,
+	YOUNG_COUNT,
+	YOUNG_COPY,
+	YOUNG_DROP,
 	SEEN_RANGE,
 	SEEN_DROP,
 	FILE_GET,
@@ -155,8 +160,11 @@ static const char *const sql_texts[STATEMENTS] = {
 	[CURSOR_ID] = "SELECT id FROM segment WHERE name = ?",
 	[CURSOR_DROP] = "DELETE FROM segment WHERE name = ?",
 	[PINNED] = "SELECT 1 FROM segment JOIN delivery ON delivery.segment = segment.id WHERE name = ? LIMIT 1",
-	[SEEN] = "SELECT 1 FROM seen WHERE id = ?",
-	[SEEN_ADD] = "INSERT OR IGNORE INTO seen VALUES (?, ?)",
+	[SEEN] = "SELECT 1 FROM young WHERE id = ?1 UNION ALL SELECT 1 FROM seen WHERE id = ?1 LIMIT 1",
+	[YOUNG_ADD] = "INSERT OR IGNORE INTO young VALUES (?, ?)",
+	[YOUNG_COUNT] = "SELECT count(*) FROM young",
+	[YOUNG_COPY] = "INSERT OR IGNORE INTO seen SELECT id, age FROM young WHERE id BETWEEN ? AND ? ORDER BY id",
+	[YOUNG_DROP] = "DELETE FROM young WHERE id BETWEEN ? AND ?",
 	[SEEN_RANGE] = "SELECT id, age FROM seen WHERE id >= ? ORDER BY id LIMIT ?",
 	[SEEN_DROP] = "DELETE FROM seen WHERE id >= ?1 AND id <= ?2 AND age < ?3",
 	[FILE_GET] = "SELECT inode, born, length FROM file WHERE path = ?",
@@ -241,6 +249,8 @@ struct state {
 	sqlite3 *db;
 	sqlite3_stmt *statements[STATEMENTS];
 	int64_t age, began; /* the spool's age at this moment, us of the monotonic clock */
+	int64_t young;      /* rows in that table; -1: to be counted */
+	unsigned slice;     /* the first byte of the identities that are moved next */
 	uint8_t swept[STATE_ID_SIZE];
 	bool held;
 };
@@ -461,6 +471,8 @@ struct state *state_open(const struct spool *spool, enum state_use use, bool *fr
 	struct state *state = calloc(1, sizeof *state);
 	if (state == NULL)
 		return NULL;
+	state->young = -1;
+	fsio_random(&state->slice, sizeof state->slice);
 	fsio_random(state->swept, sizeof state->swept);
 	if (open_database(state, path, use, fresh) == 0)
 		return state;
@@ -507,7 +519,8 @@ int state_hold(struct state *state)
 void state_release(struct state *state)
 {
 	if (state->held)
-		state_rollback(state);
+		run(state, bind(state, COMMIT, ""));
+	state->held = false;
 }
 
 int state_begin(struct state *state)
@@ -527,6 +540,7 @@ void state_rollback(struct state *state)
 	if (!sqlite3_get_autocommit(state->db))
 		run(state, bind(state, ROLLBACK, ""));
 	state->held = false;
+	state->young = -1;
 	errno = saved;
 }
 
@@ -570,9 +584,45 @@ int state_seen(struct state *state, const uint8_t id[STATE_ID_SIZE])
 	return ask(state, bind(state, SEEN, "b", id));
 }
 
+static int count_young(struct state *state)
+{
+	if (state->young >= 0)
+		return 0;
+	return ask_number(state, bind(state, YOUNG_COUNT, ""), &state->young) == 1 ? 0 : -1;
+}
+
 int state_seen_add(struct state *state, const uint8_t id[STATE_ID_SIZE])
 {
-	return run(state, bind(state, SEEN_ADD, "bi", id, state_age(state)));
+	if (count_young(state) < 0 || run(state, bind(state, YOUNG_ADD, "bi", id, state_age(state))) < 0)
+		return -1;
+	state->young += sqlite3_changes(state->db);
+	return 0;
+}
+
+/* Identities are random: each of them put into a large table changes a page of its own. So they are collected in a
+ * small one, whose pages are changed many at a time, and moved from there a slice at a time: those of a slice are
+ * neighbours. */
+static int move_slice(struct state *state)
+{
+	uint8_t first[STATE_ID_SIZE], last[STATE_ID_SIZE];
+	memset(first, 0, sizeof first);
+	memset(last, 0xff, sizeof last);
+	first[0] = last[0] = (uint8_t)state->slice++;
+	if (run(state, bind(state, YOUNG_COPY, "bb", first, last)) < 0 ||
+	    run(state, bind(state, YOUNG_DROP, "bb", first, last)) < 0)
+		return -1;
+	state->young -= sqlite3_changes(state->db);
+	return 0;
+}
+
+int state_seen_settle(struct state *state, bool all)
+{
+	if (count_young(state) < 0)
+		return -1;
+	while (state->young > (all ? 0 : YOUNG_MAX))
+		if (move_slice(state) < 0)
+			return -1;
+	return 0;
 }
 
 /* Sweeps on from where the last sweep ended. How many rows were looked at, or -1. */

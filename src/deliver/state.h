@@ -60,6 +60,9 @@ int state_is_pinned(struct state *state, const char *segment);
 #define STATE_ID_SIZE 16
 int state_seen(struct state *state, const uint8_t id[STATE_ID_SIZE]);
 int state_seen_add(struct state *state, const uint8_t id[STATE_ID_SIZE]);
+/* To be called once after many were added, in their transaction: keeps the cost of the next ones low. `all`: brings
+ * them where the sweep finds them. */
+int state_seen_settle(struct state *state, bool all);
 /* Looks at up to `rows` of them, goes on where the last call ended, and forgets those older than `remember`. */
 int state_seen_sweep(struct state *state, unsigned rows, int64_t remember);
 

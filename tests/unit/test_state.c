@@ -244,6 +244,7 @@ static void identities_are_forgotten_when_old(void **state)
 		make_id(id, i);
 		assert_int_equal(state_seen_add(t.state, id), 0);
 	}
+	assert_int_equal(state_seen_settle(t.state, true), 0);
 	assert_int_equal(state_keep_age(t.state), 0);
 	assert_int_equal(state_commit(t.state), 0);
 	enum { OLD = 90 };
@@ -259,6 +260,43 @@ static void identities_are_forgotten_when_old(void **state)
 	for (int i = 0; i < 70; i++)
 		assert_int_equal(state_seen_sweep(t.state, 7, INT64_C(1800000000)), 0);
 	assert_int_equal(query("SELECT count(*) FROM seen"), COUNT - OLD);
+}
+
+static void add_identities(unsigned from, unsigned to)
+{
+	uint8_t id[STATE_ID_SIZE];
+	for (unsigned i = from; i < to; i++) {
+		make_id(id, i);
+		assert_int_equal(state_seen(t.state, id), 0);
+		assert_int_equal(state_seen_add(t.state, id), 0);
+		assert_int_equal(state_seen(t.state, id), 1);
+	}
+	assert_int_equal(state_seen_settle(t.state, false), 0);
+}
+
+/* Wherever they are kept, they are found. */
+static void identities_settle(void **state)
+{
+	(void)state;
+	enum { COUNT = 150000, STEP = 10000 };
+	uint8_t id[STATE_ID_SIZE];
+	for (unsigned i = 0; i < COUNT; i += STEP) {
+		assert_int_equal(state_begin(t.state), 0);
+		add_identities(i, i + STEP);
+		state_rollback(t.state);
+		assert_int_equal(state_begin(t.state), 0);
+		add_identities(i, i + STEP);
+		assert_int_equal(state_commit(t.state), 0);
+	}
+	/* Most have been moved by now, some have not. */
+	assert_in_range(query("SELECT count(*) FROM young"), 1, 131072);
+	assert_int_equal(query("SELECT (SELECT count(*) FROM young) + (SELECT count(*) FROM seen)"), COUNT);
+	assert_int_equal(state_seen_settle(t.state, true), 0);
+	assert_int_equal(query("SELECT count(*) FROM young"), 0);
+	for (unsigned i = 0; i < COUNT; i++) {
+		make_id(id, i);
+		assert_int_equal(state_seen(t.state, id), 1);
+	}
 }
 
 static const struct {
@@ -528,6 +566,7 @@ static void it_gets_small_again(void **state)
 		make_id(id, i);
 		assert_int_equal(state_seen_add(t.state, id), 0);
 	}
+	assert_int_equal(state_seen_settle(t.state, true), 0);
 	assert_int_equal(state_commit(t.state), 0);
 	assert_int_equal(state_tidy(t.state, true), 0);
 	assert_int_equal(stat(unit_path(t.folder, "state.db"), &st), 0);
@@ -553,6 +592,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_later_version_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(damage_is_noticed_and_set_aside, setup, teardown),
 		cmocka_unit_test_setup_teardown(identities, setup, teardown),
+		cmocka_unit_test_setup_teardown(identities_settle, setup, teardown),
 		cmocka_unit_test_setup_teardown(identities_are_forgotten_when_old, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_age_does_not_jump_with_the_clock, setup, teardown),
 		cmocka_unit_test_setup_teardown(cursors, setup, teardown),
