@@ -25,11 +25,11 @@ APACHE_MODULES = pathlib.Path("/usr/lib/apache2/modules")
 class Host(Site):
     """A site in a folder that belongs to the user of a web server, with a copy of the program in it."""
 
-    def __init__(self, folder, owner=SERVER_USER, **options):
+    def __init__(self, folder, owner=SERVER_USER, program=PROGRAM, **options):
         super().__init__(folder, **options)
         self.owner = owner
         self.program = self.folder / "hookspool"
-        shutil.copy(PROGRAM, self.program)
+        shutil.copy(program, self.program)
         if IS_ROOT:
             user = pwd.getpwnam(owner)
             self.identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
@@ -67,6 +67,8 @@ class Mount:
 
     example = ""
     reload = None  # the signal on which the server starts over without letting go of its port
+    suexec = False  # whether programs run as their owner
+    forgets = False  # whether the server leaves requests without an answer when it reloads
     own_limit = None  # a line of the example without which the server refuses bodies that the program would take
 
     def __init__(self, host, change=lambda text: text):
@@ -103,6 +105,7 @@ class Mount:
         self.prepare()
         conf = self.host.folder / "server.conf"
         conf.write_text(self.configuration())
+        self.host.own()
         self.launch(conf)
 
     def launch(self, conf):
@@ -218,6 +221,7 @@ Listen 127.0.0.1:{self.port}
 class ApacheFcgid(Apache):
     example = "apache-fcgid.conf"
     modules = [*Apache.modules, "fcgid"]
+    forgets = True  # an old child waits for the old process manager, which is gone
     own_limit = "FcgidMaxRequestLen"
 
     def names(self):
@@ -246,9 +250,9 @@ class ApacheCgi(Apache):
 
     def names(self):
         return {**super().names(), "/var/www/customer": self.host.folder,
-                "	SuexecUserGroup customer customer\n": self.suexec()}
+                "	SuexecUserGroup customer customer\n": self.identity_line()}
 
-    def suexec(self):
+    def identity_line(self):
         return ""
 
     def prepare(self):
@@ -265,17 +269,39 @@ class ApacheCgi(Apache):
 class ApacheSuexec(ApacheCgi):
     """The same under suEXEC."""
 
+    suexec = True
     modules = [*Apache.modules, "cgid", "rewrite", "suexec"]
 
     @property
     def extra(self):
         return f"ScriptSock {self.host.folder}/cgid.sock"
 
-    def suexec(self):
-        return f"SuexecUserGroup {self.host.owner} #{self.host.identity['group']}\n"
+    def identity_line(self):
+        return suexec_line(self.host)
 
     def server_identity(self):
         return {"user": 0, "group": 0}
+
+
+class ApacheFcgidSuexec(ApacheFcgid):
+    """mod_fcgid under suEXEC, which takes HOOKSPOOL_CONF away: the configuration is beside the program."""
+
+    suexec = True
+    modules = [*ApacheFcgid.modules, "suexec"]
+
+    @property
+    def extra(self):
+        return super().extra.replace("Suexec Off", "")
+
+    def configuration(self):
+        return super().configuration().replace("	Alias ", suexec_line(self.host) + "	Alias ")
+
+    def server_identity(self):
+        return {"user": 0, "group": 0}
+
+
+def suexec_line(host):
+    return f"SuexecUserGroup {host.owner} #{host.identity['group']}\n"
 
 
 class Nginx(External):
@@ -369,13 +395,13 @@ MOUNTS = {
 class HttpLoad(Load):
     """The same senders, by way of the web server."""
 
-    def __init__(self, port, ledger, **options):
+    def __init__(self, mount, ledger, **options):
         super().__init__(None, ledger, **options)
-        self.port = port
+        self.port, self.forgets = mount.port, mount.forgets
         self.unanswered = 0
 
     def send_until_stopped(self, sender):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10 if self.forgets else 60)
         for marker, body in self.events(sender):
             if self.stopping.is_set():
                 break
@@ -386,9 +412,9 @@ class HttpLoad(Load):
                 self.ledger.answered(marker, Answer(reply.status, {}, reply.read()))
                 if reply.status >= 500:
                     time.sleep(0.02)
-            except TimeoutError:
-                raise
-            except (OSError, http.client.HTTPException):
+            except (OSError, http.client.HTTPException) as failure:
+                if isinstance(failure, TimeoutError) and not self.forgets:
+                    raise
                 self.unanswered += 1
                 connection.close()
                 time.sleep(0.02)

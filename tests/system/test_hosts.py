@@ -3,6 +3,7 @@ tests/system/hosts writes into the table of doc/hosts.md."""
 
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -13,9 +14,10 @@ from collections import Counter
 
 import pytest
 
+import fastcgi
 import sign
 from ledger import Ledger
-from mounts import CUSTOMER, IS_ROOT, MOUNTS, ApacheSuexec, Host, HttpLoad
+from mounts import CUSTOMER, IS_ROOT, MOUNTS, ApacheFcgid, ApacheFcgidSuexec, ApacheSuexec, Host, HttpLoad
 from sites import Answer, all_at_once, is_alive, sample, wait_for
 from test_answers import ACCEPTED, REFUSED
 
@@ -23,13 +25,13 @@ pytestmark = pytest.mark.plain  # a server passes no sanitizer's options on
 
 
 @pytest.fixture
-def seen(record_property):
-    return lambda what: record_property("seen", what)
+def seen(request):
+    return lambda what: request.node.user_properties.append(("seen", what))
 
 
 def make_mount(kind, change=lambda text: text, owner=None, **options):
     """A mount with a host of its own, started. suEXEC runs only what is below /var/www."""
-    if issubclass(kind, ApacheSuexec):
+    if kind.suexec:
         if not IS_ROOT:
             pytest.skip("suEXEC needs root")
         owner, above = owner or CUSTOMER, "/var/www"
@@ -191,8 +193,8 @@ def test_an_unknown_path(mount, seen):
 def test_the_servers_restart_under_load(mount, seen):
     ledger = Ledger()
     name = f"restart{time.monotonic_ns()}"
-    with HttpLoad(mount.port, ledger, name=name) as load:
-        for how in ("restart", "reload", "restart", "reload"):
+    with HttpLoad(mount, ledger, name=name) as load:
+        for how in ("restart", "reload") * (1 if mount.forgets else 2):
             ledger.wait_for_accepted(len(ledger.accepted) + 50)
             if how == "restart":
                 mount.restart()
@@ -209,7 +211,7 @@ def test_the_program_killed_under_load(mount, seen):
     ledger = Ledger()
     name = f"killed{time.monotonic_ns()}"
     killed = 0
-    with HttpLoad(mount.port, ledger, name=name) as load:
+    with HttpLoad(mount, ledger, name=name) as load:
         for _ in range(5):
             ledger.wait_for_accepted(len(ledger.accepted) + 20)
             pids = wait_for(mount.host.running, "the program runs")
@@ -227,3 +229,107 @@ def test_the_program_killed_under_load(mount, seen):
     ledger.check(mount.host.delivered(name))
     assert set(ledger.statuses) <= {200, 401, 500, 502, 503}
     seen(f"{killed} killed, {len(ledger.accepted)} acknowledged, 0 lost; {told(ledger.statuses)}, {load.unanswered} unanswered")
+
+
+# what is a server's own
+
+@pytest.mark.parametrize("name, size, status", [
+    ("Apache mod_fcgid", 131072 + 1000, 500),
+    ("nginx", 1024 * 1024 + 1000, 413),
+])
+def test_a_servers_own_limit(make, seen, name, size, status):
+    """What a sender is told if the example's line about the size of bodies is left out."""
+    kind = MOUNTS[name]
+    mount = make(kind, lambda text: "".join(line for line in text.splitlines(True) if kind.own_limit not in line))
+    answer = post_once(mount, "excess", size)
+    assert answer.status == status
+    assert not mount.host.audit(what="request"), "it is not passed on"
+    seen(f"{answer.status} above {size // 1024} KiB without {kind.own_limit}")
+
+
+def kept_nginx(text):
+    socket_ = re.search(r"fastcgi_pass (unix:.*);", text).group(1)
+    return (f"upstream kept {{\n\tserver {socket_};\n\tkeepalive 100;\n}}\n"
+            + text.replace(f"fastcgi_pass {socket_};", "fastcgi_pass kept;\n\t\tfastcgi_keep_conn on;"))
+
+
+def kept_apache(text):
+    return text.replace('//hookspool/"', '//hookspool/" enablereuse=on')
+
+
+def connections(path):
+    """How many connections a unix socket has."""
+    lines = pathlib.Path("/proc/net/unix").read_text().splitlines()
+    return sum(line.endswith(f" {path}") and line.split()[5] == "03" for line in lines)
+
+
+@pytest.mark.parametrize("name, change", [("nginx", kept_nginx), ("Apache mod_proxy_fcgi", kept_apache)])
+def test_kept_connections(make, seen, name, change):
+    """More idle connections than there can be threads to wait for them; new requests are answered at once."""
+    mount = make(MOUNTS[name], change)
+    os.kill(mount.program.pid, signal.SIGSTOP)  # so that each request needs a connection of its own
+    threading.Timer(3, os.kill, (mount.program.pid, signal.SIGCONT)).start()
+    answers = all_at_once([lambda i=i: post_once(mount, f"kept-{i}") for i in range(60)])
+    assert Counter(answer.status for answer in answers) == {200: 60}, mount.logs()
+    idle = connections(mount.host.socket)
+    assert idle > 32
+    with fastcgi.Connection(mount.host.socket) as silent:
+        for i in range(20):
+            started = time.monotonic()
+            assert post_once(mount, f"new-{i}").status == 200
+            assert mount.host.post_fastcgi(sign.body(nonce=f"direct-{i}")).status == 200
+            assert time.monotonic() - started < 1
+        silent.send(b"")
+    seen(f"{idle} idle, new ones answered at once")
+
+
+LIMITS = {"20", "268435456"}  # processes, threads included, and bytes of memory
+
+
+def test_a_shared_hosts_limits_cgi(make, seen):
+    lines = "RLimitNPROC 20 20\nRLimitMEM 268435456 268435456\n"
+    serve_fifty_at_once(make(ApacheSuexec, lambda text: text.replace("</VirtualHost>", lines + "</VirtualHost>")), seen)
+
+
+def test_a_shared_hosts_limits_fcgid(make, seen):
+    """Apache's own limits are not for mod_fcgid's processes."""
+    def limited(text):
+        alias, program = re.search(r"Alias /webhook ((.*)/hookspool)", text).group(0, 2)
+        script = pathlib.Path(f"{program}/limited")
+        script.write_text(f"#!/bin/sh\nexec prlimit --nproc=20 --as=268435456 {program}/hookspool\n")
+        script.chmod(0o755)
+        return text.replace(alias, f"Alias /webhook {script}")
+
+    mount = make(ApacheFcgidSuexec, limited)
+    serve_fifty_at_once(mount, seen)
+
+
+def serve_fifty_at_once(mount, seen):
+    """20 processes, threads included, and 256 MB: some are told to come again, and nothing acknowledged is lost."""
+    ledger = Ledger()
+    limits = set()
+    with HttpLoad(mount, ledger, senders=50, name="fifty") as load:
+        while len(ledger.accepted) < 500:
+            for pid in mount.host.running():
+                try:
+                    limits |= set(re.findall(r"^Max (?:processes|address space) +(\d+)",
+                                             pathlib.Path(f"/proc/{pid}/limits").read_text(), re.M))
+                except OSError:
+                    continue
+            time.sleep(0.05)
+        load.stop()
+    assert limits == LIMITS
+    ledger.check(mount.host.delivered("fifty"))
+    seen(f"{len(ledger.accepted)} acknowledged, 0 lost; {told(ledger.statuses)}")
+
+
+def test_processes_that_end_when_idle(make, seen):
+    """mod_fcgid ends an idle process and starts others; delivery goes on."""
+    lines = "FcgidMinProcessesPerClass 0\nFcgidIdleTimeout 1\nFcgidIdleScanInterval 1\nFcgidZombieScanInterval 1\n"
+    mount = make(ApacheFcgid, lambda text: lines + text)
+    for time_ in range(2):
+        answers = all_at_once([lambda i=i: post_once(mount, f"idle-{time_}-{i}") for i in range(10)])
+        assert {answer.status for answer in answers} == {200}
+        wait_for(lambda: not mount.host.running(), "they are ended")
+    wait_for(lambda: len(mount.host.records()) == 20, "all is delivered")
+    seen("ended and started twice, 20 of 20 delivered")

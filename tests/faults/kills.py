@@ -1,0 +1,27 @@
+"""kill -9 at any system call."""
+
+import scenes
+from bench import rows
+from sweep import Sweep
+
+ROWS, row = rows()
+
+
+@row("kill-cgi", "kill -9 at any system call of a CGI run")
+def kill_cgi(bench):
+    for scene in (scenes.FirstRequest(), scenes.Request(), scenes.LargeRequest(), scenes.ForgedRequest(),
+                  scenes.WakingRequest()):
+        Sweep(bench, scene).run(most=30)
+
+
+@row("kill-receiver", "kill -9 at any system call of a FastCGI receiver")
+def kill_receiver(bench):
+    for scene in (scenes.FirstReceiver(), scenes.Receiver(), scenes.Served()):
+        Sweep(bench, scene).run(most=20)
+
+
+@row("kill-deliverer", "kill -9 at any system call of the deliverer, of its restart, and of scripts")
+def kill_deliverer(bench):
+    for scene in (scenes.FirstDeliverer(), scenes.Deliverer(), scenes.OpenSegment(), scenes.LargeSegment(),
+                  scenes.Expiry(), scenes.Damaged(), scenes.LostState(), scenes.Scripts(), scenes.KilledScripts()):
+        Sweep(bench, scene, twice=0.3).run(most=20)
