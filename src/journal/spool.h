@@ -51,8 +51,8 @@ int spool_trigger_listen(const struct spool *spool);
 
 /* One byte for the deliverer. SIGPIPE must be ignored. */
 enum spool_wake {
-	SPOOL_AWAKE,  /* it reads; it will look */
-	SPOOL_ASLEEP, /* nobody reads */
+	SPOOL_AWAKE,       /* it reads; it will look */
+	SPOOL_ASLEEP,      /* nobody reads */
 	SPOOL_WAKE_FAILED, /* errno: there is no trigger, or it is something else */
 };
 enum spool_wake spool_trigger(struct spool *spool);

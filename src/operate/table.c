@@ -115,7 +115,8 @@ static struct table_cell *add_cell(struct table *t, enum tint tint, const char *
 	return cell;
 }
 
-static struct table_cell *add_format(struct table *t, enum tint tint, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static struct table_cell *add_format(struct table *t, enum tint tint,
+									   const char *format, va_list args)
 {
 	char *text;
 	int n = vasprintf(&text, format, args);

@@ -1,5 +1,5 @@
-/* What plain CGI costs: reads the body, appends it to the file beside the program, syncs it, prints ok, and does nothing
- * else. */
+/* What plain CGI costs: reads the body, appends it to the file beside the program, syncs it, prints ok, and does
+ * nothing else. */
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>

@@ -99,8 +99,8 @@ static struct conf_target *add_script(const char *name, const char *script)
 {
 	char **argv = t.argv[t.conf.target_count];
 	struct conf_target *target = add_target(name);
-	argv[0] = "/bin/sh";
-	argv[1] = "-c";
+	argv[0] = (char *)"/bin/sh";
+	argv[1] = (char *)"-c";
 	argv[2] = (char *)script;
 	argv[3] = t.folder;
 	target->run = argv;
