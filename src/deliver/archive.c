@@ -249,7 +249,10 @@ static int record_pass(struct pass *pass, const char *fold_name)
 		if (result == 0 && pass->moved && faccessat(d->spool.archive_fd, name, F_OK, 0) == 0)
 			result = state_archive_put(d->state, name);
 	}
-	return result == 0 && state_commit(d->state) == 0 ? 0 : -1;
+	if (result == 0 && state_commit(d->state) == 0)
+		return 0;
+	state_rollback(d->state);
+	return -1;
 }
 
 int archive_put_away(struct deliverer *d)
@@ -269,12 +272,13 @@ int archive_put_away(struct deliverer *d)
 		reader_finished(d->reader, remove_folded, &pass);
 	if (pass.gone.count > 0)
 		result = record_pass(&pass, fold_name) < 0 ? -1 : (int)pass.gone.count;
+	else if (state_commit(d->state) < 0)
+		result = -1;
 	if (pass.error != 0) {
 		errno = pass.error;
 		result = -1;
 	}
 	int saved = errno;
-	state_rollback(d->state);
 	names_fini(&pass.folded);
 	names_fini(&pass.gone);
 	buf_fini(&pass.lines);
