@@ -240,9 +240,11 @@ static int fold(const struct pass *pass, char name[SEGMENT_NAME_SIZE])
 static int record_pass(struct pass *pass, const char *fold_name)
 {
 	struct deliverer *d = pass->d;
+	int result = 0;
 	if ((pass->moved && fsio_sync(d->spool.archive_fd) < 0) || fsio_sync(d->spool.journal_fd) < 0)
-		return -1;
-	int result = fold_name[0] != '\0' ? state_archive_put(d->state, fold_name) : 0;
+		result = -1;
+	if (result == 0 && fold_name[0] != '\0')
+		result = state_archive_put(d->state, fold_name);
 	for (size_t i = 0; i < pass->gone.count && result == 0; i++) {
 		const char *name = names_get(&pass->gone, i).ptr;
 		result = state_cursor_drop(d->state, name);
