@@ -49,8 +49,10 @@ static unsigned serve(int fd)
 	static struct receipt receipt;
 	static struct fcgi_request *fcgi;
 	unsigned requests = 0;
-	if (fcgi == NULL)
+	if (fcgi == NULL) {
+		MUST(fcgi_init() == 0);
 		fcgi = fcgi_new();
+	}
 	MUST(fcgi != NULL);
 	while (fd >= 0 && fcgi_begin(fcgi, fd) == 0) {
 		receive_request(&receive, fcgi_request(fcgi), &receipt);

@@ -39,9 +39,9 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int start_argv(char *const *argv)
+static int start_argv(const char *const *argv)
 {
-	struct conf_target conf = {.name = "crm", .run = argv, .timeout = t.timeout};
+	struct conf_target conf = {.name = "crm", .run = (char *const *)argv, .timeout = t.timeout};
 	struct target_run_input input = {.fd = target_run_paper(), .first = &t.event, .records = 2, .attempt = 3};
 	assert_true(input.fd >= 0);
 	assert_int_equal(fsio_write(input.fd, t.records, strlen(t.records)), 0);
@@ -52,7 +52,7 @@ static int start_argv(char *const *argv)
 
 static void start_script(const char *script)
 {
-	char *argv[] = {"/bin/sh", "-c", (char *)script, t.folder, "a b", "$HOME", NULL};
+	const char *argv[] = {"/bin/sh", "-c", script, t.folder, "a b", "$HOME", NULL};
 	assert_int_equal(start_argv(argv), 0);
 }
 
@@ -148,7 +148,8 @@ static void what_cannot_run_ends_with_127(void **state)
 		{strdup(unit_path(t.folder, "plain")), "Permission denied"},
 	};
 	for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
-		char *argv[] = {(char *)rows[i].program, NULL}, expected[4096];
+		const char *argv[] = {rows[i].program, NULL};
+		char expected[4096];
 		assert_int_equal(start_argv(argv), 0);
 		finish();
 		snprintf(expected, sizeof expected, "exit 127: cannot run %s: %s", rows[i].program, rows[i].why);
@@ -192,7 +193,7 @@ static void gets_exactly_this_environment(void **state)
 	t.event.fields[EVENT_CONNECTION_ID] = UNIT_SPAN("\"$(id)\\n\\u0000=\"");
 	t.event.fields[EVENT_EVENT] = (struct span){NULL, 0};
 	t.event.fields[EVENT_TYPE] = UNIT_SPAN("\"\"");
-	char *argv[] = {"/bin/sh", "-c", "cat /proc/$$/environ | tr '\\0' '\\n' | sort > $0/env", t.folder, NULL};
+	const char *argv[] = {"/bin/sh", "-c", "cat /proc/$$/environ | tr '\\0' '\\n' | sort > $0/env", t.folder, NULL};
 	assert_int_equal(start_argv(argv), 0);
 	finish();
 	unsetenv("HTTP_PROXY");

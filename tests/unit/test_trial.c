@@ -36,11 +36,19 @@ static void append_body(struct buf *out, const char *nonce, const char *member, 
 
 static void sign(const struct combination *c, const char *nonce, char text[128])
 {
-	static const char *const formats[] = {[TRIAL_RAW] = RAW, [TRIAL_COMPACT] = COMPACT, [TRIAL_BODY] = UNSIGNED};
 	uint8_t digest[MAC_SIZE_MAX];
 	char whole[256];
 	struct buf b = {0};
-	snprintf(whole, sizeof whole, formats[c->span], nonce, nonce);
+	switch (c->span) {
+	case TRIAL_RAW:
+		snprintf(whole, sizeof whole, RAW, nonce);
+		break;
+	case TRIAL_COMPACT:
+		snprintf(whole, sizeof whole, COMPACT, nonce);
+		break;
+	default:
+		snprintf(whole, sizeof whole, UNSIGNED, nonce, nonce);
+	}
 	struct span data = unit_span(whole);
 	struct span parts[2] = {data, unit_span(nonce)};
 	if (c->order == TRIAL_NONCE_FIRST) {

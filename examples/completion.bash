@@ -1,0 +1,68 @@
+# Bash completion for hookspool: source it from ~/.bashrc, or put it where bash-completion looks, under the name
+# "hookspool" (/usr/share/bash-completion/completions/hookspool).
+
+_hookspool() {
+	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
+	local command= conf=() words= i
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		-c) conf=(-c "${COMP_WORDS[++i]}") ;;
+		-*) ;;
+		*)
+			command=${COMP_WORDS[i]}
+			break
+			;;
+		esac
+	done
+	COMPREPLY=()
+
+	# Values of options.
+	case $command:$before in
+	:-c) ;&
+	serve:-s)
+		compopt -o filenames 2>/dev/null
+		COMPREPLY=($(compgen -f -- "$word"))
+		return
+		;;
+	sign:--type) words='VIRTUAL NATIVE INITIAL-PARTIAL INITIAL-COMPLETE' ;;
+	sign:--event) words='created updated deleted' ;;
+	sign:--algorithm) words='sha1 sha256 both' ;;
+	sign:--encoding) words='base64 hex' ;;
+	sign:--object | sign:--connection | sign:--nonce | replay:--since) return ;;
+	sign:--endpoint | verify:--endpoint)
+		words=$(hookspool "${conf[@]}" check 2>/dev/null | sed -n 's/^endpoint  *//p')
+		;;
+	replay:--target)
+		words=$(hookspool "${conf[@]}" check 2>/dev/null | sed -n 's/^target  *//p')
+		;;
+	*)
+		case $command in
+		'') words='-c -h -V serve deliver check sign verify status log show replay parked retry drop' ;;
+		serve) words='-s' ;;
+		deliver) words='--once --stay' ;;
+		sign) words='--endpoint --object --type --event --connection --nonce --algorithm --encoding' ;;
+		verify) words='--endpoint --explain' ;;
+		status | parked | show) words='--json' ;;
+		log) words='-f --follow --json' ;;
+		replay) words='--since --target' ;;
+		retry | drop) words='--all' ;;
+		esac
+		[ -z "$command" ] || words="$words --help"
+		# What is parked is what these are about.
+		case $command:$word in
+		show:-* | retry:-* | drop:-*) ;;
+		show:* | retry:* | drop:*)
+			words="$words $(hookspool "${conf[@]}" parked 2>/dev/null | sed -n 's/^\([0-9a-f]\{32\}\) .*/\1/p' | sort -u)"
+			;;
+		sign:[!-]* | sign: | verify:[!-]* | verify:)
+			compopt -o filenames 2>/dev/null
+			COMPREPLY=($(compgen -f -- "$word"))
+			return
+			;;
+		esac
+		;;
+	esac
+	COMPREPLY=($(compgen -W "$words" -- "$word"))
+}
+
+complete -F _hookspool hookspool
