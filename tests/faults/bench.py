@@ -9,9 +9,7 @@ import shutil
 import tempfile
 import typing
 
-
-class Skip(Exception):
-    """This machine cannot do the row; the text says why."""
+import faketime
 
 
 @dataclasses.dataclass
@@ -33,11 +31,6 @@ def rows():
         return add
 
     return found, row
-
-
-def need(program, package):
-    if not shutil.which(program):
-        raise Skip(f"{program} is not installed (package {package})")
 
 
 class Bench:
@@ -70,6 +63,7 @@ class Bench:
     def __exit__(self, *exception):
         try:
             self.end_trials()
+            faketime.clean()
         finally:
             self.ends.__exit__(*exception)
 

@@ -115,7 +115,7 @@ def crowd(bench):
         load.stop()
     for thread in threads:
         thread.join(60)
-    bench.notes.append(f"{seconds:.0f} s, {ledger.statuses[200]} requests answered 200 for {len(ledger.accepted)} events")
+    bench.notes.append(f"{seconds:.0f} s, {ledger.statuses[200]} answers 200 for {len(ledger.accepted)} events")
     c.trial.kill_all()
     c.trial.settle()
     c.trial.end()

@@ -90,8 +90,8 @@ def remove_state(bench, site, which):
 
 @row("state-lost", "state.db deleted, in whole or in part")
 def state_lost(bench):
-    """Nothing is lost. What is in the archive is known from there; what was delivered and stands in the journal still may
-    be delivered again, and only that."""
+    """Nothing is lost. What is in the archive is known from there; what was delivered and still stands in the journal
+    may be delivered again, and only that."""
     parts = (("state.db",), ("state.db-wal",), ("state.db-shm",), ("state.db-wal", "state.db-shm"),
              ("state.db", "state.db-wal", "state.db-shm"))
     for which in parts * (1 if bench.short else 40):

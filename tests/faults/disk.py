@@ -3,7 +3,7 @@
 import pathlib
 import shutil
 
-import bench
+import skip
 from bench import rows
 from image import Image, command
 from trial import Trial
@@ -33,12 +33,12 @@ def below_reserve(b, image):
     expect(b, trial, 200, "space enough", child)
     for _ in range(2 if b.short else 20):
         before = journal_size(trial)
-        filler = image.fill(leave=b.chance.randrange(1 << 20, 31 << 20))
+        image.fill(leave=b.chance.randrange(1 << 20, 31 << 20))
         expect(b, trial, 503, "below the reserve", child)
         if journal_size(trial) != before:
             b.problem("written below the reserve")
         b.injections += 1
-        filler.unlink()
+        image.empty()
         expect(b, trial, 200, "space again", child)
     trial.settle()
     trial.end()
@@ -49,7 +49,7 @@ def without_reserve(b, image):
     trial = Trial(b, image.folder, options='reserve = "0"')
     child = trial.receiver()
     for _ in range(2 if b.short else 20):
-        filler = image.fill(leave=b.chance.randrange(0, 1 << 20))
+        image.fill(leave=b.chance.randrange(0, 1 << 20))
         for _ in range(200):
             answers = trial.post_together([trial.good(50000) for _ in range(4)], child)
             if all(answer and answer.status == 503 for answer in answers):
@@ -58,9 +58,9 @@ def without_reserve(b, image):
             b.problem("a full disk takes everything")
         trial.deliver()
         b.injections += 1
-        filler.unlink()
+        image.empty()
         expect(b, trial, 200, "space again", child)
-        trial.settle(later="+2h")
+        trial.settle(later=7200)
     trial.end()
 
 
@@ -68,13 +68,13 @@ def full_target(b, image):
     """The journal has space, the records have none: they wait."""
     trial = Trial(b, records=image.folder)
     for _ in range(2 if b.short else 20):
-        filler = image.fill(leave=b.chance.randrange(0, 100000))
+        image.fill(leave=b.chance.randrange(0, 100000))
         for _ in range(4):
             trial.post_cgi(trial.good(50000))
         trial.deliver()
         b.injections += 1
-        filler.unlink()
-        trial.settle(later="+2h")
+        image.empty()
+        trial.settle(later=7200)
     trial.end()
 
 
@@ -127,7 +127,7 @@ def read_only(b):
             expect(b, trial, 200, "writable again", child)
             child.terminate()
             trial.finish(child, "a receiver")
-            trial.settle(later="+2h")
+            trial.settle(later=7200)
         trial.end()
 
 
@@ -142,7 +142,7 @@ def emergency(b):
         expect(b, trial, 200, "writable", child)
         trigger = pathlib.Path(f"/sys/fs/ext4/{image.device()}/trigger_fs_error")
         if not trigger.exists():
-            raise bench.Skip(f"no {trigger}")
+            raise skip.Skip(f"no {trigger}")
         trigger.write_text("1")
         expect(b, trial, 503, "read-only by an error", child)
         b.injections += 1

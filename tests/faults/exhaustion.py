@@ -6,9 +6,9 @@ import resource
 import shutil
 import signal
 
-import bench
 import scenes
 import shim
+import skip
 import trial as trials
 from bench import rows
 from sites import PROGRAM
@@ -17,8 +17,8 @@ from trial import Trial
 ROWS, row = rows()
 
 
-# libConfuse and libfcgi assert that memory is there, and abort(3) where it is not. What started the program has to start
-# it again; nothing that was acknowledged depends on it.
+# libConfuse and libfcgi assert that memory is there, and abort(3) where it is not. What started the program has to
+# start it again; nothing that was acknowledged depends on it.
 ASSERTED = signal.SIGABRT
 
 
@@ -35,7 +35,7 @@ def limit(what, most):
     return apply
 
 
-def recover(b, trial, what, later=None):
+def recover(b, trial, what, later=0):
     """Without the limit, all is as it was."""
     answer, _ = trial.post_cgi(trial.good())
     if not answer or answer.status != 200:
@@ -64,7 +64,7 @@ def run_out(b, what, limits, name, allowed=()):
         text = f"{name} limit {most}"
         trial.post_cgi(trial.good())
         run_all(b, trial, limit(what, most), text, allowed)
-        recover(b, trial, text, later="+2h")
+        recover(b, trial, text, later=7200)
     trial.end()
 
 
@@ -98,7 +98,7 @@ def allocations(b):
     reached = b.folder / "reached"
     for scene in (scenes.FirstRequest(), scenes.Request(), scenes.LargeRequest(), scenes.Receiver(),
                   scenes.FirstDeliverer(), scenes.Deliverer(), scenes.Scripts()):
-        scene.later = "+2h"
+        scene.later = 7200
         for suffix in ("", "+"):
             sweep_allocations(b, scene, suffix, env, reached)
 
@@ -135,7 +135,7 @@ NOBODY = 64993  # a user without processes: root has no limit
 @row("processes", "no processes or threads left (RLIMIT_NPROC)")
 def processes(b):
     if os.geteuid() != 0:
-        raise bench.Skip("not root: no other user can be had")
+        raise skip.Skip("not root: no other user can be had")
     program = b.folder / "hookspool"
     shutil.copy(PROGRAM, program)
     program.chmod(0o755)
@@ -156,7 +156,7 @@ def processes(b):
             text = f"{most} processes"
             run_all(b, trial, limited, text)
             trial.kill_all()
-            recover(b, trial, text, later="+2h")
+            recover(b, trial, text, later=7200)
             give_away(trial.site.folder)
         trial.end()
 

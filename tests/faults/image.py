@@ -5,7 +5,7 @@ import os
 import struct
 import subprocess
 
-import bench
+import skip
 
 SHUTDOWN = 0x8004587d  # EXT4_IOC_SHUTDOWN and XFS_IOC_GOINGDOWN: _IOR('X', 125, __u32)
 NO_LOG_FLUSH = 2
@@ -23,9 +23,9 @@ class Image:
     """Made, and mounted at self.folder; unmounted when the bench ends."""
 
     def __init__(self, b, kind, megabytes=None, options=()):
-        bench.need(f"mkfs.{kind}", {"ext4": "e2fsprogs", "xfs": "xfsprogs"}[kind])
+        skip.need(f"mkfs.{kind}", {"ext4": "e2fsprogs", "xfs": "xfsprogs"}[kind])
         if not b.can_mount():
-            raise bench.Skip("not root: no file system can be mounted")
+            raise skip.Skip("not root: no file system can be mounted")
         self.kind = kind
         self.file = b.folder / f"{kind}-{id(self):x}.img"
         self.folder = self.file.with_suffix("")
@@ -36,7 +36,7 @@ class Image:
         try:
             self.mount()
         except OSError as failure:
-            raise bench.Skip(f"no loop mounts here: {failure}")
+            raise skip.Skip(f"no loop mounts here: {failure}")
         b.ends.callback(self.close)
 
     def device(self):
@@ -77,16 +77,19 @@ class Image:
         return status.f_bavail * status.f_frsize
 
     def fill(self, leave):
-        """Takes space until only `leave` bytes are free. Their file, to be removed."""
-        path = self.folder / "filler"
-        with open(path, "ab") as file:
+        """Takes space until only `leave` bytes are free."""
+        with open(self.folder / "filler", "ab") as file:
             while (surplus := self.free() - leave) > 0:
                 try:
                     os.posix_fallocate(file.fileno(), file.tell(), max(4096, surplus // 2))
                 except OSError:
                     break
                 file.seek(0, os.SEEK_END)
-        return path
+
+    def empty(self):
+        """Gives it back. XFS does that by and by, unless it is told to sync."""
+        (self.folder / "filler").unlink()
+        self.sync()
 
     def close(self):
         if self.folder.is_mount():

@@ -14,9 +14,9 @@ from trial import Trial
 ROWS, row = rows()
 
 # What makes a difference to the disk. Between two of them a power cut finds the same.
-CALLS = {"openat", "creat", "mkdir", "mkdirat", "mknodat", "write", "writev", "pwrite64", "pwritev", "fsync", "fdatasync",
-         "sync_file_range", "ftruncate", "fallocate", "rename", "renameat", "renameat2", "link", "linkat", "unlink",
-         "unlinkat", "fchmod", "fchmodat", "close", "sendto", "sendmsg", "exit_group"}
+CALLS = {"openat", "creat", "mkdir", "mkdirat", "mknodat", "write", "writev", "pwrite64", "pwritev", "fsync",
+         "fdatasync", "sync_file_range", "ftruncate", "fallocate", "rename", "renameat", "renameat2", "link", "linkat",
+         "unlink", "unlinkat", "fchmod", "fchmodat", "close", "sendto", "sendmsg", "exit_group"}
 
 
 class SyncedScene:
@@ -35,8 +35,8 @@ class SyncedScene:
 
 def cut_everywhere(b, kind):
     image = Image(b, kind)
-    for scene in (scenes.FirstRequest(), scenes.Request(), scenes.Receiver(), scenes.FirstDeliverer(), scenes.Deliverer(),
-                  scenes.LargeSegment(), scenes.Scripts()):
+    for scene in (scenes.FirstRequest(), scenes.Request(), scenes.Receiver(), scenes.FirstDeliverer(),
+                  scenes.Deliverer(), scenes.LargeSegment(), scenes.Scripts()):
         Sweep(b, SyncedScene(scene, image), place=image.folder, between=image.cut).run(CALLS, most=5)
 
 

@@ -69,7 +69,7 @@ def errors(bench):
     for scene in (scenes.FirstRequest(), scenes.Request(), scenes.Receiver(), scenes.FirstDeliverer(),
                   scenes.Deliverer(), scenes.LargeSegment(), scenes.Scripts()):
         if isinstance(scene, scenes.Deliverer):
-            scene.later = "+2h"  # what failed is tried again later
+            scene.later = 7200  # what failed is tried again later
         for error in sorted({error for some in ERRORS.values() for error in some}):
             calls = {call for call, some in ERRORS.items() if error in some}
             Sweep(bench, scene, f"error={error}").run(calls, most=2)

@@ -18,7 +18,7 @@ class Scene:
     options = {}
     fresh = False
     follow = True
-    later = None
+    later = 0
 
     def begin(self, trial):
         """Once for each spool."""
@@ -169,14 +169,11 @@ class LargeSegment(Deliverer):
 class Expiry(Deliverer):
     name = "deliverer, nothing is kept"
     options = {"options": 'keep = "0"\nremember = "1s"'}
-    later = "+1d"
+    later = 86400
 
     def prepare(self, trial):
         for _ in range(2):
             trial.post_cgi(trial.good())
-
-    def run(self, trial, prefix, env=None):
-        trial.deliver(prefix, later="+1d", env=env)
 
 
 class Damaged(Deliverer):
@@ -223,7 +220,7 @@ class Scripts(Deliverer):
     name = "deliverer of a script"
     options = {"targets": script_target("keep", "@/kept", batch=2)}
     follow = False
-    later = "+2h"
+    later = 7200
 
     def settle(self, trial):
         well = super().settle(trial)

@@ -67,7 +67,7 @@ def script_leaks(bench):
         good = post_bad(trial, "good", number)
         bench.injections += len(bad)
         wait_for(lambda: is_in(trial.site.folder / "misbehaved", good), "the good event arrives")
-        wait_for(lambda: len(trial.site.audit(what="delivery", target="bad", result="parked")) >= (number + 1) * len(WAYS),
+        wait_for(lambda: len(trial.site.audit(target="bad", result="parked")) >= (number + 1) * len(WAYS),
                  "the bad ones have failed")
         counted.append(len(list(pathlib.Path(f"/proc/{child.pid}/fd").iterdir())))
     children = pathlib.Path(f"/proc/{child.pid}/task/{child.pid}/children")

@@ -3,7 +3,7 @@
 import pathlib
 import subprocess
 
-import bench
+import skip
 from sites import PROGRAM
 
 SOURCE = pathlib.Path(__file__).parent / "fixtures" / "shim.c"
@@ -11,9 +11,9 @@ SOURCE = pathlib.Path(__file__).parent / "fixtures" / "shim.c"
 
 def build(b):
     """The library. Skips where the program would not load it."""
-    bench.need("cc", "gcc")
+    skip.need("cc", "gcc")
     if b"ld-linux" not in PROGRAM.read_bytes()[:4096]:
-        raise bench.Skip("the program is static: nothing can be preloaded")
+        raise skip.Skip("the program is static: nothing can be preloaded")
     library = b.folder / "shim.so"
     if not library.exists():
         subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, SOURCE], check=True)

@@ -3,18 +3,18 @@
 import collections
 import re
 
-import bench
+import skip
 
 
 def inject(log, call, what, when, follow=True):
     """A prefix for a command: at the `when`-th `call` of a thread, `what` happens (strace(1), Tampering)."""
-    bench.need("strace", "strace")
+    skip.need("strace", "strace")
     return ["strace", "-q", *(["-f"] if follow else []), "-o", log, "-e", f"trace={call}",
             "-e", f"inject={call}:{what}:when={when}"]
 
 
 def record(log, follow=True):
-    bench.need("strace", "strace")
+    skip.need("strace", "strace")
     return ["strace", "-q", *(["-f"] if follow else []), "-o", log]
 
 

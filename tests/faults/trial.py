@@ -11,6 +11,7 @@ import subprocess
 import time
 
 import fastcgi
+import faketime
 import sign
 from ledger import Ledger
 from sites import PROGRAM, Answer, Site, variables, wait_for
@@ -47,6 +48,7 @@ class Trial:
         if place or records:
             self.site.records_file = self.move(self.site.records_file)
         self.counted = collections.Counter()
+        self.offset = 0  # seconds that the deliverers' clock is ahead
         self.crashes = collections.Counter()  # by signal
         bench.trials.add(self)
         self.ended = False
@@ -198,18 +200,21 @@ class Trial:
     def wait_for_records(self, count):
         wait_for(lambda: self.site.content.count(b"\n") >= count, "the records are there")
 
-    def start_deliverer(self, *arguments, prefix=(), later=None, env=None, **options):
-        faked = ("faketime", "-f", later) if later else ()
+    def start_deliverer(self, *arguments, prefix=(), env=None, **options):
+        env = env or {}
+        if self.offset:
+            faked = faketime.environment(**{"": f"+{self.offset}"})
+            env = {**faked, **env, "LD_PRELOAD": ":".join(filter(None, (faked["LD_PRELOAD"], env.get("LD_PRELOAD"))))}
         with open(self.site.folder / "deliver.log", "ab") as log:
-            child = subprocess.Popen([*map(str, prefix), *faked, PROGRAM, "-c", self.site.conf, "deliver", *arguments],
+            child = subprocess.Popen([*map(str, prefix), PROGRAM, "-c", self.site.conf, "deliver", *arguments],
                                      stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                                     env={**self.site.environment(False), **(env or {})}, **options)
+                                     env={**self.site.environment(False), **env}, **options)
         self.site.children.append(child)
         return child
 
-    def deliver(self, prefix=(), later=None, env=None, **options):
+    def deliver(self, prefix=(), env=None, **options):
         """A deliverer's run; its exit code."""
-        return self.finish(self.start_deliverer("--once", prefix=prefix, later=later, env=env, **options), "a deliverer")
+        return self.finish(self.start_deliverer("--once", prefix=prefix, env=env, **options), "a deliverer")
 
     def kill_all(self):
         """Whatever runs for this site, deliverers that were started by others too."""
@@ -224,9 +229,10 @@ class Trial:
 
     # the reckoning
 
-    def settle(self, later=None):
-        """Drains the journal, undisturbed, and checks."""
-        code = self.deliver(later=later)
+    def settle(self, later=0):
+        """Drains the journal, undisturbed, and checks. `later`: after so many seconds, as deliverers see it."""
+        self.offset += later
+        code = self.deliver()
         if code:
             log = (self.site.folder / "deliver.log").read_text().splitlines()[-3:]
             self.bench.problem(f"a deliverer that nobody disturbed ended with {code}: {log}")
