@@ -373,7 +373,8 @@ static int report(const struct replay *r)
 	uint64_t made = 0, events = r->events.count;
 	for (size_t i = 0; i < r->deed.conf->target_count; i++)
 		made += r->targets[i].made;
-	uint64_t waiting = r->count - made - r->retried;
+	/* What was parked may be for a target that does not match any more, and so is not among the orders. */
+	uint64_t waiting = r->count > made + r->retried ? r->count - made - r->retried : 0;
 	printf("%llu %s: %llu %s", (unsigned long long)events, plural(events, "event", "events"),
 	       (unsigned long long)made, plural(made, "delivery", "deliveries"));
 	if (r->retried > 0)

@@ -3,6 +3,7 @@
 #include "deliver/state.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <sys/wait.h>
 
@@ -110,11 +111,13 @@ static void making_is_all_or_nothing(void **state)
 	pid_t child = fork();
 	if (child == 0) {
 		struct state *unfinished = state_open(&t.spool, STATE_DELIVER, &fresh);
-		_exit(unfinished != NULL && fresh && state_seen_add(unfinished, id) == 0 ? 0 : 1);
+		if (unfinished != NULL && fresh && state_seen_add(unfinished, id) == 0)
+			kill(getpid(), SIGKILL);
+		_exit(1);
 	}
 	int status;
 	assert_int_equal(waitpid(child, &status, 0), child);
-	assert_int_equal(status, 0);
+	assert_true(WIFSIGNALED(status));
 	open_state();
 	assert_true(t.fresh);
 	assert_int_equal(state_seen(t.state, id), 0);
@@ -582,6 +585,192 @@ static void it_gets_small_again(void **state)
 	assert_true(st.st_size < 200000);
 }
 
+/* What commands ask and change. */
+
+struct rows {
+	char text[512]; /* "TARGET OFFSET/COUNT WHY;", parked ones in brackets */
+	struct state_row last;
+};
+
+static int note_row(void *arg, const struct state_row *row)
+{
+	struct rows *r = arg;
+	size_t n = strlen(r->text);
+	bool parked = row->parked_at != 0;
+	r->last = *row;
+	snprintf(r->text + n, sizeof r->text - n, "%s%s %d/%d%s%s%s;", parked ? "[" : "",
+		 row->target == NULL ? "-" : row->target, (int)row->delivery.offset, (int)row->count,
+		 row->why == NULL ? "" : " ", row->why == NULL ? "" : row->why, parked ? "]" : "");
+	return 0;
+}
+
+static int note_goal(void *arg, const struct state_goal *goal)
+{
+	char *text = arg;
+	sprintf(text + strlen(text), "%s %d %d %d %s;", goal->target, (int)goal->done, (int)goal->failed,
+		(int)goal->parked, goal->error == NULL ? "-" : goal->error);
+	return 0;
+}
+
+static void park(int64_t target, int64_t lane, const char *why)
+{
+	struct state_delivery head;
+	assert_int_equal(state_lane_head(t.state, target, lane, &head, 1), 1);
+	head.attempts = 3;
+	head.first_at = 1000;
+	assert_int_equal(state_delivery_park(t.state, &head, why), 0);
+	assert_int_equal(state_lane_settle(t.state, target, lane, state_ready(t.state)), 0);
+}
+
+static const char *backlog(struct rows *r)
+{
+	*r = (struct rows){0};
+	assert_int_equal(state_backlog(t.state, note_row, r), 0);
+	return r->text;
+}
+
+static const char *parked(struct rows *r)
+{
+	*r = (struct rows){0};
+	assert_int_equal(state_rows(t.state, NULL, note_row, r), 0);
+	return r->text;
+}
+
+static void deliveries_as_they_stand(void **state)
+{
+	(void)state;
+	struct rows r;
+	int64_t crm, file;
+	char goals[256] = "";
+	assert_int_equal(state_target(t.state, "crm", &crm), 0);
+	assert_int_equal(state_target(t.state, "file", &file), 0);
+	assert_string_equal(backlog(&r), "");
+	for (uint64_t offset = 1; offset <= 3; offset++)
+		add_delivery(crm, 7, "a.jsonl", offset);
+	add_delivery(crm, 8, "a.jsonl", 4);
+	add_delivery(file, 7, "b.jsonl", 1);
+	assert_string_equal(backlog(&r), "crm 1/3;crm 4/1;file 1/1;");
+	assert_string_equal(parked(&r), "");
+	park(crm, 7, "exit 100");
+	park(crm, 8, "gone");
+	assert_string_equal(backlog(&r), "crm 2/2;file 1/1;[crm 1/1 exit 100];[crm 4/1 gone];");
+	assert_string_equal(parked(&r), "[crm 1/1 exit 100];[crm 4/1 gone];");
+	assert_string_equal(r.last.delivery.segment, "a.jsonl");
+	assert_int_equal(r.last.delivery.attempts, 3);
+	assert_int_equal(r.last.lane, 8);
+
+	/* One event's, and all. */
+	r = (struct rows){0};
+	assert_int_equal(state_rows(t.state, (const uint8_t[STATE_ID_SIZE]){[3] = 1}, note_row, &r), 0);
+	assert_string_equal(r.text, "[crm 1/1 exit 100];file 1/1;");
+	assert_true(r.last.next_at < 0);
+	r = (struct rows){0};
+	assert_int_equal(state_all_rows(t.state, note_row, &r), 0);
+	assert_int_equal(r.last.target_id, file);
+	assert_int_equal(r.last.delivery.event[3], 1);
+
+	assert_int_equal(state_target_add(t.state, crm, &(struct state_tally){.done = 2, .failed = 1, .error = "no"}),
+			 0);
+	assert_int_equal(state_goals(t.state, note_goal, goals), 0);
+	assert_string_equal(goals, "crm 2 1 0 no;file 0 0 0 -;");
+}
+
+static void parked_ones_are_tried_again_or_dropped(void **state)
+{
+	(void)state;
+	struct rows r;
+	struct state_delivery head;
+	int64_t crm;
+	assert_int_equal(state_target(t.state, "crm", &crm), 0);
+	add_delivery(crm, 7, "a.jsonl", 1);
+	add_delivery(crm, 8, "a.jsonl", 2);
+	park(crm, 7, "exit 100");
+	assert_int_equal(state_lane_is_waiting(t.state, crm, 7), 0);
+	parked(&r);
+
+	/* As if never tried; and once. */
+	assert_int_equal(state_delivery_retry(t.state, &r.last), 1);
+	assert_int_equal(state_delivery_retry(t.state, &r.last), 0);
+	assert_int_equal(state_lane_is_waiting(t.state, crm, 7), 1);
+	assert_int_equal(state_lane_head(t.state, crm, 7, &head, 1), 1);
+	assert_int_equal(head.attempts, 0);
+	assert_int_equal(head.first_at, 0);
+	assert_string_equal(backlog(&r), "crm 1/1 exit 100;crm 2/1;");
+
+	/* What is not parked is not dropped. */
+	assert_int_equal(state_delivery_drop(t.state, &r.last), 0);
+	park(crm, 7, "exit 100");
+	parked(&r);
+	assert_int_equal(state_is_pinned(t.state, "a.jsonl"), 1);
+	assert_int_equal(state_delivery_drop(t.state, &r.last), 1);
+	assert_int_equal(state_delivery_drop(t.state, &r.last), 0);
+	assert_string_equal(backlog(&r), "crm 2/1;");
+}
+
+/* A retry makes a lane due that waited for the attempt of another. */
+static void a_retry_does_not_wait(void **state)
+{
+	(void)state;
+	struct rows r;
+	struct state_lane lane;
+	int64_t crm;
+	assert_int_equal(state_target(t.state, "crm", &crm), 0);
+	add_delivery(crm, 7, "a.jsonl", 1);
+	add_delivery(crm, 7, "a.jsonl", 2);
+	park(crm, 7, "exit 100");
+	assert_int_equal(state_lane_settle(t.state, crm, 7, DAYS(3)), 0);
+	parked(&r);
+	assert_int_equal(state_delivery_retry(t.state, &r.last), 1);
+	assert_int_equal(state_lanes(t.state, crm, &lane, 1), 1);
+	assert_true(lane.next_at < 0);
+}
+
+static void segments_that_a_replay_names(void **state)
+{
+	(void)state;
+	int64_t known, id;
+	assert_int_equal(state_cursor_put(t.state, "a.jsonl", 100, &known), 0);
+	assert_int_equal(state_segment(t.state, "a.jsonl", 7, &id), 0);
+	assert_int_equal(id, known);
+	assert_int_equal(query("SELECT cursor FROM segment WHERE name = 'a.jsonl'"), 100);
+	assert_int_equal(state_segment(t.state, "archived.jsonl", 7, &id), 0);
+	assert_int_not_equal(id, known);
+	assert_int_equal(query("SELECT cursor FROM segment WHERE name = 'archived.jsonl'"), 7);
+}
+
+static int count_refusal(void *arg, const struct state_refusal *refusal)
+{
+	*(uint64_t *)arg = *(uint64_t *)arg * 10 + refusal->count;
+	return 0;
+}
+
+static void refusals_and_how_far_the_trail_was_read(void **state)
+{
+	(void)state;
+	uint64_t offset = 1, counts = 0;
+	const struct state_refusal refusal = {UNIT_SPAN("/webhook"), UNIT_SPAN("c1"), UNIT_SPAN("wrong"), 401, 2, 5};
+	assert_int_equal(state_trail_is_begun(t.state), 0);
+	assert_int_equal(state_trail(t.state, UINT64_MAX, &offset), 0);
+	assert_int_equal(state_trail_put(t.state, UINT64_MAX, 17), 0);
+	assert_int_equal(state_trail_put(t.state, UINT64_MAX, 18), 0);
+	assert_int_equal(state_trail(t.state, UINT64_MAX, &offset), 1);
+	assert_int_equal(offset, 18);
+	assert_int_equal(state_trail_is_begun(t.state), 1);
+	/* Files that are long gone are forgotten. */
+	for (uint64_t mark = 1; mark < 20; mark++)
+		assert_int_equal(state_trail_put(t.state, mark, mark), 0);
+	assert_int_equal(state_trail(t.state, UINT64_MAX, &offset), 0);
+	assert_int_equal(state_trail(t.state, 18, &offset), 1);
+	assert_true(query("SELECT count(*) FROM trail") <= 10);
+
+	assert_int_equal(state_refusal_add(t.state, &refusal), 0);
+	assert_int_equal(state_connection_put(t.state, UNIT_SPAN("/webhook"), UNIT_SPAN("c1"), 1, 1), 0);
+	assert_int_equal(state_refusal_add(t.state, &refusal), 0);
+	assert_int_equal(state_refusal_add(t.state, &refusal), 0);
+	assert_int_equal(state_refusals(t.state, count_refusal, &counts), 0);
+	assert_int_equal(counts, 24);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -604,6 +793,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(counts, setup, teardown),
 		cmocka_unit_test_setup_teardown(connections_and_syncs, setup, teardown),
 		cmocka_unit_test_setup_teardown(it_gets_small_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(deliveries_as_they_stand, setup, teardown),
+		cmocka_unit_test_setup_teardown(parked_ones_are_tried_again_or_dropped, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_retry_does_not_wait, setup, teardown),
+		cmocka_unit_test_setup_teardown(segments_that_a_replay_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(refusals_and_how_far_the_trail_was_read, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
