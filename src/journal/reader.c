@@ -161,7 +161,7 @@ static int list_segments(struct reader *reader)
 		reader->sources[i]->there = false;
 	struct dirent *entry;
 	int result = 0;
-	while (errno = 0, result == 0 && (entry = readdir(dir)) != NULL) {
+	while (result == 0 && (errno = 0, entry = readdir(dir)) != NULL) {
 		if (!is_segment_name(entry->d_name))
 			continue;
 		struct source *source = reader_source(reader, entry->d_name);
@@ -338,6 +338,16 @@ static int find_line(struct source *source, bool *whole)
 	}
 }
 
+/* What a torn write leaves is less than a line. A whole one with something else in its newline's place was written
+ * whole, may have been acknowledged, and has been damaged since. */
+static enum reader_found judge_tail(const struct source *source)
+{
+	struct event event;
+	return source->head_len > 0 && event_decode(head_start(source), source->head_len - 1, &event) != EVENT_DAMAGED
+		       ? READER_DAMAGED
+		       : READER_TORN;
+}
+
 /* Loads the line at the cursor. READER_NONE: there is none in this round. */
 static enum reader_found source_load(struct reader *reader, struct source *source)
 {
@@ -350,7 +360,7 @@ static enum reader_found source_load(struct reader *reader, struct source *sourc
 		return READER_NONE;
 	source->key = source->stamp;
 	if (!whole) {
-		source->head = READER_TORN;
+		source->head = judge_tail(source);
 		return source->head;
 	}
 	switch (event_decode(head_start(source), source->head_len, &source->event)) {

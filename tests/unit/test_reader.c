@@ -259,6 +259,27 @@ static void newer_versions(void **state)
 	buf_fini(&line);
 }
 
+/* A segment's last newline can rot too: its line was written whole, and must not pass for a torn one. */
+static void a_last_newline_that_rotted(void **state)
+{
+	(void)state;
+	char name[64];
+	name_segment(name, 1, 0);
+	put(name, "1a 2a");
+	int fd = open(segment_path(name), O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "\v", 1, (off_t)size_of(name) - 1), 1);
+	close(fd);
+	look();
+	assert_string_equal(take(ALL), "1a DAMAGED NONE");
+	/* A write that was torn just before its newline leaves no byte too many. */
+	name_segment(name, 2, 1);
+	put(name, "3a 4a");
+	assert_int_equal(truncate(segment_path(name), (off_t)size_of(name) - 1), 0);
+	finish(false);
+	look();
+	assert_string_equal(take(ALL), "3a TORN NONE");
+}
+
 /* Where a line stands: what a cursor and a delivery row are made of. */
 static void positions(void **state)
 {
@@ -844,6 +865,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(order, setup, teardown),
 		cmocka_unit_test_setup_teardown(newer_versions, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_last_newline_that_rotted, setup, teardown),
 		cmocka_unit_test_setup_teardown(positions, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_tail_under_a_lock_is_waited_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_comes_later_is_for_the_next_round, setup, teardown),
