@@ -88,49 +88,6 @@ def remove_state(bench, site, which):
             path.unlink()
 
 
-@row("state-lost", "state.db deleted, in whole or in part")
-def state_lost(bench):
-    """Nothing is lost. What is in the archive is known from there; what was delivered and still stands in the journal
-    may be delivered again, and only that."""
-    parts = (("state.db",), ("state.db-wal",), ("state.db-shm",), ("state.db-wal", "state.db-shm"),
-             ("state.db", "state.db-wal", "state.db-shm"))
-    for which in parts * (1 if bench.short else 40):
-        trial = Trial(bench)
-        for _ in range(3):
-            trial.post_cgi(trial.good())
-        trial.settle()
-        killed = bench.chance.random() < 0.5
-        if killed:  # it leaves a log, and perhaps a segment that is not put away
-            trial.post_cgi(trial.good())
-            child = trial.start_deliverer("--stay")
-            trial.wait_for_records(4)
-            child.kill()
-            child.wait()
-        exposed = len(journal(trial.site))
-        for _ in range(2):
-            trial.post_cgi(trial.good())
-            trial.post_cgi(trial.again())
-        for name in which:
-            trial.site.spool.joinpath(name).unlink(missing_ok=True)
-        bench.injections += 1
-        trial.settle()
-        trial.post_cgi(trial.again())
-        trial.settle()
-        again = trial.counted["twice"]
-        if again <= exposed:
-            trial.counted["twice"] = 0
-            bench.again += again
-        if any(trial.counted.values()):
-            bench.problem(f"without {which}: {dict(trial.counted)}, {exposed} could be")
-        trial.end()
-    if bench.again:
-        bench.notes.append(f"{bench.again} that stood in the journal were delivered again, as the manual says")
-
-
-def journal(site):
-    return b"".join(path.read_bytes() for path in site.spool.glob("journal/*.jsonl")).splitlines()
-
-
 WAYS = {
     "cut short": lambda chance, data: data[:chance.randrange(len(data))],
     "empty": lambda chance, data: b"",
@@ -150,22 +107,82 @@ def flip(data, position, bit):
     return over(data, position, bytes([data[position] ^ 1 << bit]))
 
 
-@row("state-damaged", "state.db damaged: cut short, overwritten in part, bits flipped")
-def state_damaged(bench):
-    """Nothing is lost, and the deliverer goes on."""
-    for way, damage in list(WAYS.items()) * (2 if bench.short else 60):
-        trial = Trial(bench)
-        for _ in range(6):
-            trial.post_cgi(trial.good())
-        trial.settle()
-        for _ in range(2):
-            trial.post_cgi(trial.good())
-        path = trial.site.spool / "state.db"
-        path.write_bytes(damage(bench.chance, path.read_bytes()))
-        bench.injections += 1
-        trial.deliver()
+def with_history(bench):
+    """A trial whose state has been used; half of the time its deliverer died and left a log. And how many lines stand
+    in the journal though they may have been delivered."""
+    trial = Trial(bench)
+    for _ in range(3):
+        trial.post_cgi(trial.good())
+    trial.settle()
+    if bench.chance.random() < 0.5:
+        trial.post_cgi(trial.good())
+        child = trial.start_deliverer("--stay")
+        trial.wait_for_records(4)
+        child.kill()
+        child.wait()
+    exposed = len(journal(trial.site))
+    for _ in range(2):
         trial.post_cgi(trial.good())
         trial.post_cgi(trial.again())
-        if not trial.settle():
-            bench.problem(f"{way}: {dict(trial.counted)}")
-        trial.end()
+    return trial, exposed
+
+
+def judge(bench, trial, exposed, what):
+    """Nothing is lost. What is in the archive is known from there; what was delivered and still stands in the journal
+    may be delivered again, and only that."""
+    bench.injections += 1
+    trial.settle()
+    trial.post_cgi(trial.again())
+    trial.settle()
+    again = trial.counted["twice"]
+    if again <= exposed:
+        trial.counted["twice"] = 0
+        bench.again += again
+    if any(trial.counted.values()):
+        bench.problem(f"{what}: {dict(trial.counted)}, {exposed} could be delivered again")
+    trial.end()
+
+
+def note_again(bench):
+    if bench.again:
+        bench.notes.append(f"{bench.again} that stood in the journal were delivered again, as the manual says")
+
+
+@row("state-lost", "state.db deleted")
+def state_lost(bench):
+    for which in (("",), ("-shm",), ("", "-wal", "-shm")) * (2 if bench.short else 60):
+        trial, exposed = with_history(bench)
+        for end in which:
+            trial.site.spool.joinpath(f"state.db{end}").unlink(missing_ok=True)
+        judge(bench, trial, exposed, f"without state.db and its {which}")
+    note_again(bench)
+
+
+@row("log-lost", "the log of state.db deleted or damaged, as a killed deliverer left it")
+def log_lost(bench):
+    for way, damage in (("deleted", None), *WAYS.items()) * (2 if bench.short else 30):
+        trial, exposed = with_history(bench)
+        log = trial.site.spool / "state.db-wal"
+        if log.exists() and damage and log.stat().st_size:
+            log.write_bytes(damage(bench.chance, log.read_bytes()))
+        else:
+            log.unlink(missing_ok=True)
+        judge(bench, trial, exposed, f"a log that is {way}")
+    note_again(bench)
+
+
+def journal(site):
+    return b"".join(path.read_bytes() for path in site.spool.glob("journal/*.jsonl")).splitlines()
+
+
+@row("state-damaged", "state.db damaged: cut short, overwritten in part, bits flipped")
+def state_damaged(bench):
+    """The deliverer goes on, whatever it finds. It may find it late, when it has written to files already."""
+    for way, damage in list(WAYS.items()) * (2 if bench.short else 60):
+        trial, exposed = with_history(bench)
+        path = trial.site.spool / "state.db"
+        path.write_bytes(damage(bench.chance, path.read_bytes()))
+        trial.deliver()
+        trial.post_cgi(trial.good())
+        judge(bench, trial, exposed + 2, f"a state.db with {way}")
+    note_again(bench)

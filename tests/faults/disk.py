@@ -46,11 +46,12 @@ def below_reserve(b, image):
 
 def without_reserve(b, image):
     """Writes fail in the middle; the deliverer meets the same disk."""
-    trial = Trial(b, image.folder, options='reserve = "0"')
-    child = trial.receiver()
     for _ in range(2 if b.short else 20):
+        trial = Trial(b, image.folder, options='reserve = "0"')
+        child = trial.receiver()
+        trial.connect(child, 10).close()
         image.fill(leave=b.chance.randrange(0, 1 << 20))
-        for _ in range(200):
+        for _ in range(400):
             answers = trial.post_together([trial.good(50000) for _ in range(4)], child)
             if all(answer and answer.status == 503 for answer in answers):
                 break
@@ -59,15 +60,15 @@ def without_reserve(b, image):
         trial.deliver()
         b.injections += 1
         image.empty()
-        expect(b, trial, 200, "space again", child)
+        expect(b, trial, 200, "space again, no reserve", child)
         trial.settle(later=7200)
-    trial.end()
+        trial.end()
 
 
 def full_target(b, image):
     """The journal has space, the records have none: they wait."""
-    trial = Trial(b, records=image.folder)
     for _ in range(2 if b.short else 20):
+        trial = Trial(b, records=image.folder)
         image.fill(leave=b.chance.randrange(0, 100000))
         for _ in range(4):
             trial.post_cgi(trial.good(50000))
@@ -75,7 +76,7 @@ def full_target(b, image):
         b.injections += 1
         image.empty()
         trial.settle(later=7200)
-    trial.end()
+        trial.end()
 
 
 def no_inodes(b, image):

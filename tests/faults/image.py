@@ -6,6 +6,7 @@ import struct
 import subprocess
 
 import skip
+from sites import wait_for
 
 SHUTDOWN = 0x8004587d  # EXT4_IOC_SHUTDOWN and XFS_IOC_GOINGDOWN: _IOR('X', 125, __u32)
 NO_LOG_FLUSH = 2
@@ -32,7 +33,8 @@ class Image:
         self.folder.mkdir()
         with open(self.file, "wb") as file:
             file.truncate((megabytes or MEGABYTES[kind]) << 20)
-        command(f"mkfs.{kind}", "-q", *options, self.file)
+        # Nothing that root alone may use: full is full.
+        command(f"mkfs.{kind}", "-q", *(("-m", "0") if kind == "ext4" else ()), *options, self.file)
         try:
             self.mount()
         except OSError as failure:
@@ -78,18 +80,21 @@ class Image:
 
     def fill(self, leave):
         """Takes space until only `leave` bytes are free."""
+        step = 64 << 20
         with open(self.folder / "filler", "ab") as file:
-            while (surplus := self.free() - leave) > 0:
+            while (surplus := self.free() - leave) > 0 and step >= 4096:
                 try:
-                    os.posix_fallocate(file.fileno(), file.tell(), max(4096, surplus // 2))
-                except OSError:
-                    break
-                file.seek(0, os.SEEK_END)
+                    os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), max(4096, min(step, surplus // 2)))
+                except OSError:  # less than it says
+                    step //= 2
 
     def empty(self):
-        """Gives it back. XFS does that by and by, unless it is told to sync."""
-        (self.folder / "filler").unlink()
+        """Gives it back. File systems do that by and by."""
+        filler = self.folder / "filler"
+        wanted = self.free() + filler.stat().st_size // 2
+        filler.unlink()
         self.sync()
+        wait_for(lambda: self.free() >= wanted, "space is free again")
 
     def close(self):
         if self.folder.is_mount():
