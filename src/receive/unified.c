@@ -190,18 +190,20 @@ static enum scheme_verdict read_claim(struct claim *claim, const char *body, siz
 }
 
 /* Decodes a signature: hex or base64, whichever has the right length. Escapes are decoded first ("\/" in base64). */
-static bool decode_signature(struct span token, size_t size, uint8_t *digest)
+static enum scheme_verdict decode_signature(struct span token, size_t size, uint8_t *digest)
 {
 	struct buf decoded = {0};
 	bool right = false;
-	if (token.len > 6 * SIGNATURE_MAX + 2 || json_decode_string(token, &decoded, NULL) < 0)
-		return false;
+	if (token.len > 6 * SIGNATURE_MAX + 2)
+		return SCHEME_BAD_FORM;
+	if (json_decode_string(token, &decoded, NULL) < 0)
+		return SCHEME_NO_MEMORY;
 	if (decoded.len == 2 * size)
 		right = text_unhex(decoded.data, decoded.len, digest, size) == (ssize_t)size;
 	else if (decoded.len > 0 && decoded.len < 2 * size)
 		right = text_unbase64(decoded.data, decoded.len, digest, size) == (ssize_t)size;
 	buf_fini(&decoded);
-	return right;
+	return right ? SCHEME_ACCEPTED : SCHEME_BAD_FORM;
 }
 
 static enum scheme_verdict read_signatures(struct claim *claim)
@@ -214,7 +216,11 @@ static enum scheme_verdict read_signatures(struct claim *claim)
 			continue;
 		there |= signatures[i].flag;
 		claim->signed_by[i] = true;
-		well_formed &= decode_signature(value->raw, mac_size(signatures[i].algorithm), claim->claimed[i]);
+		enum scheme_verdict verdict =
+			decode_signature(value->raw, mac_size(signatures[i].algorithm), claim->claimed[i]);
+		if (verdict == SCHEME_NO_MEMORY)
+			return verdict;
+		well_formed &= verdict == SCHEME_ACCEPTED;
 	}
 	if ((there & claim->endpoint->algorithms) == 0) {
 		*claim->reason = there == 0 ? "signature missing" : "signature of a required algorithm missing";
