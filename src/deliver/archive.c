@@ -274,8 +274,8 @@ int archive_put_away(struct deliverer *d)
 		reader_finished(d->reader, remove_folded, &pass);
 	if (pass.gone.count > 0)
 		result = record_pass(&pass, fold_name) < 0 ? -1 : (int)pass.gone.count;
-	else if (state_commit(d->state) < 0)
-		result = -1;
+	else
+		state_rollback(d->state);
 	if (pass.error != 0) {
 		errno = pass.error;
 		result = -1;

@@ -52,16 +52,16 @@ def test_a_script_gets_the_records_and_nothing_that_it_should_not(make_site, tmp
 
 
 def test_a_script_has_no_signal_ignored_or_blocked(make_site, tmp_path):
+    # The masks are grep's own: a shell blocks signals for a moment while it starts a command.
     out = tmp_path / "signals"
     site = make_site(targets=f"""target "signals" {{
-    run = {{"/bin/sh", "-c", "grep -E '^Sig(Ign|Blk)' /proc/$$/status > $0", "{out}"}}
+    run = {{"/bin/sh", "-c", "grep -E '^Sig(Ign|Blk)' /proc/self/status > $0", "{out}"}}
 }}
 """, deliver="auto")
     site.serve()
     assert site.post_fastcgi(sign.body()).status == 200
     wait_for(lambda: out.exists() and out.read_text().count("\n") == 2, "the script ran")
-    internal = 1 << 31 | 1 << 32  # the C library's own two, which posix_spawn leaves ignored
-    assert [int(mask, 16) & ~internal for mask in re.findall(r"\t(\w+)", out.read_text())] == [0, 0]
+    assert re.findall(r"\t(\w+)", out.read_text()) == ["0" * 16] * 2
 
 
 def test_an_event_without_records_reaches_the_script(make_site, tmp_path):
