@@ -420,14 +420,14 @@ static void watch(struct server *server, const sigset_t *signals)
 {
 	const struct timespec second = {.tv_sec = 1};
 	for (;;) {
+		if (server->options->tick != NULL)
+			server->options->tick(server->options->arg);
+		watch_connections(server);
 		int number = sigtimedwait(signals, NULL, &second);
 		if (number == SIGCHLD)
 			reap_children(server->options);
 		else if (number > 0)
 			return;
-		if (server->options->tick != NULL)
-			server->options->tick(server->options->arg);
-		watch_connections(server);
 	}
 }
 
@@ -487,9 +487,13 @@ static int server_open(struct server *server, const struct conf *conf)
 	pthread_condattr_destroy(&attributes);
 	server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	server->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	/* A socket with a timeout has its accept ended by every signal (signal(7)), others take SA_RESTART into
+	 * account. */
+	const struct timeval hour = {.tv_sec = 3600};
 	/* An event without a connection is the stop. */
 	struct epoll_event stop = {.events = EPOLLIN, .data.ptr = NULL};
 	if (server->epoll_fd < 0 || server->stop_fd < 0 || fcgi_init() < 0 ||
+	    setsockopt(server->options->listen_fd, SOL_SOCKET, SO_RCVTIMEO, &hour, sizeof hour) < 0 ||
 	    epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, server->stop_fd, &stop) < 0) {
 		log_warn("cannot begin to serve");
 		return EX_OSERR;
@@ -554,8 +558,8 @@ int server_run(const struct conf *conf, const struct server_options *options)
 	limit_memory();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is a full disk: 503 */
-	/* Without SA_RESTART: it is there to end a system call. */
-	sigaction(STOP_SIGNAL, &(struct sigaction){.sa_handler = on_stop_signal}, NULL);
+	/* It ends the wait in accept4, see server_open, and no read of a request. */
+	sigaction(STOP_SIGNAL, &(struct sigaction){.sa_handler = on_stop_signal, .sa_flags = SA_RESTART}, NULL);
 	sigemptyset(&signals);
 	for (size_t i = 0; i < sizeof handled / sizeof handled[0]; i++)
 		sigaddset(&signals, handled[i]);
