@@ -1,5 +1,6 @@
 """Many processes on one spool."""
 
+import contextlib
 import itertools
 import os
 import pathlib
@@ -81,9 +82,10 @@ class Crowd:
     def kill_someone(self):
         chance = self.bench.chance
         if chance.random() < 0.3:
-            pid = self.trial.site.deliverer()
+            pid = self.trial.deliverer()
             if pid:
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
                 self.bench.injections += 1
             return
         number = chance.randrange(RECEIVERS)

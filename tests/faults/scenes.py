@@ -78,7 +78,7 @@ class WakingRequest(Request):
     follow = False
 
     def settle(self, trial):
-        trial.site.end_deliverer()
+        trial.end_deliverer()
         return trial.settle()
 
 
@@ -124,12 +124,12 @@ class Served(Receiver):
         self.ask_to_end(child)
         end = time.monotonic() + PATIENCE
         while child.poll() is None and time.monotonic() < end:
-            trial.site.end_deliverer()
+            trial.end_deliverer()
             time.sleep(0.01)
         trial.finish(child, "a receiver")
 
     def settle(self, trial):
-        trial.site.end_deliverer()
+        trial.end_deliverer()
         return trial.settle()
 
 

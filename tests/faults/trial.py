@@ -14,7 +14,7 @@ import fastcgi
 import faketime
 import sign
 from ledger import Ledger
-from sites import PROGRAM, Answer, Site, variables, wait_for
+from sites import PROGRAM, Answer, Site, is_alive, variables, wait_for
 
 PATIENCE = 30  # seconds, until something counts as stuck
 
@@ -215,6 +215,22 @@ class Trial:
     def deliver(self, prefix=(), env=None, **options):
         """A deliverer's run; its exit code."""
         return self.finish(self.start_deliverer("--once", prefix=prefix, env=env, **options), "a deliverer")
+
+    def deliverer(self):
+        """The deliverer's process id or None. While one looks, processes end."""
+        while True:
+            try:
+                return self.site.deliverer()
+            except FileNotFoundError:
+                continue
+
+    def end_deliverer(self):
+        while pid := self.deliverer():
+            try:
+                os.kill(pid, signal.SIGTERM)
+            except ProcessLookupError:
+                pass
+            wait_for(lambda: not is_alive(pid), "a deliverer ends")
 
     def kill_all(self):
         """Whatever runs for this site, deliverers that were started by others too."""
