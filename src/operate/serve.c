@@ -28,7 +28,7 @@
 #define RESTART_FIRST CLOCK_SECOND
 #define RESTART_MAX   (60 * CLOCK_SECOND)
 #define RAN_WELL      (60 * CLOCK_SECOND) /* a deliverer that lived this long is started again at once */
-#define PART_AFTER_MS 2000                /* how long to wait for the deliverer's end */
+#define PART_AFTER_MS 1500                /* how long to wait for the deliverer's end, after the server's */
 #define TAKEN_MS      1000                /* how long to wait for a socket's name */
 
 /* The deliverer that `serve` watches. */

@@ -32,7 +32,7 @@
 #define SILENCE_MAX     (15 * CLOCK_SECOND)  /* a new connection that says nothing */
 #define SLOW_AFTER      (CLOCK_SECOND / 20)  /* a request that takes longer to read waits for its sender */
 #define REQUEST_MAX     (120 * CLOCK_SECOND) /* from a request's first byte to the last of its body */
-#define DRAIN_MAX       (3 * CLOCK_SECOND)   /* the same, once the server is stopping */
+#define DRAIN_MAX       (2 * CLOCK_SECOND)   /* the same, once the server is stopping */
 #define STOP_SIGNAL     SIGUSR2
 #define BATCH_MAX       256                 /* jobs in one commit */
 #define SPARE_MAX       64                  /* jobs kept for later */
