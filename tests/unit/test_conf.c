@@ -360,6 +360,7 @@ static void test_example(void **state)
 	assert_int_equal(example->keep, least->keep);
 	assert_int_equal(example->remember, least->remember);
 	assert_int_equal(example->audit_max, least->audit_max);
+	assert_int_equal(example->late_after, least->late_after);
 	assert_int_equal(example->endpoints->max_body, least->endpoints->max_body);
 	assert_int_equal(example->endpoints->algorithms, least->endpoints->algorithms);
 	assert_int_equal(example->endpoints->connection_count, 0);
