@@ -27,7 +27,9 @@ struct owner {
 };
 
 /* Stands in each section as the value of its first option. That one has no name, so no file can set it: libConfuse
- * reads its preset where the section begins, and hands its callbacks no other place to leave something at. */
+ * reads its preset where the section begins, and hands its callbacks no other place to leave something at.
+ * libConfuse ends the process if a preset cannot be read: where memory runs out, this value and those of the settings
+ * are NULL instead, and what takes them out says so. */
 struct beginning {
 	unsigned line;
 	struct problems problems;
@@ -38,9 +40,8 @@ static int note_beginning(cfg_t *section, cfg_opt_t *opt, const char *value, voi
 	(void)opt;
 	(void)value;
 	struct beginning *b = calloc(1, sizeof *b);
-	if (b == NULL)
-		return -1;
-	b->line = (unsigned)section->line;
+	if (b != NULL)
+		b->line = (unsigned)section->line;
 	*(struct beginning **)result = b;
 	return 0;
 }
@@ -57,17 +58,23 @@ static struct beginning *beginning(cfg_t *section)
 	return cfg_opt_getnptr(cfg_getnopt(section, 0), 0);
 }
 
+static unsigned first_line(cfg_t *section)
+{
+	struct beginning *b = beginning(section);
+	return b == NULL || b->line == 0 ? 1 : b->line;
+}
+
 /* Keeps a value as text, with its line. libConfuse lets the last of several assignments win; here they are counted in a
  * field of the option that has no meaning for this type. A preset is the first of them. */
 static int note_setting(cfg_t *section, cfg_opt_t *opt, const char *value, void *result)
 {
 	size_t size = strlen(value) + 1;
 	struct setting *s = malloc(sizeof *s + size);
+	*(struct setting **)result = s;
 	if (s == NULL)
-		return -1;
+		return 0;
 	s->line = (unsigned)section->line;
 	memcpy(s->text, value, size);
-	*(struct setting **)result = s;
 	long allowed = opt->def.parsed == NULL ? 1 : 2;
 	if (opt->nvalues == 1 && ++opt->def.number > allowed)
 		cfg_error(section, "option '%s' is set again", opt->name);
@@ -146,7 +153,10 @@ static struct given gather(struct reading *r, cfg_opt_t *opt, unsigned line)
 	if (given.settings == NULL)
 		given.count = 0;
 	for (unsigned i = 0; i < given.count; i++)
-		given.settings[i] = cfg_opt_getnptr(opt, i);
+		if ((given.settings[i] = cfg_opt_getnptr(opt, i)) == NULL) {
+			r->arena->failed = true;
+			given.count = 0;
+		}
 	return given;
 }
 
@@ -154,7 +164,11 @@ static struct given gather(struct reading *r, cfg_opt_t *opt, unsigned line)
 static void take_section(struct reading *r, cfg_t *section, const struct option *options, bool whole, void *object)
 {
 	struct beginning *b = beginning(section);
-	unsigned line = b->line == 0 ? 1 : b->line, index = 1;
+	unsigned line = first_line(section), index = 1;
+	if (b == NULL) {
+		r->arena->failed = true;
+		return;
+	}
 	problems_move(r->problems, &b->problems);
 	for (; options->name != NULL; options++, index++) {
 		struct given given = gather(r, cfg_getnopt(section, index), line);
@@ -189,7 +203,7 @@ static void take_endpoint(struct reading *r, cfg_t *section, bool whole, struct 
 	struct conf_endpoint *e = &conf->endpoints[conf->endpoint_count++];
 	const char *title = cfg_title(section);
 	size_t n = strlen(title);
-	e->line = beginning(section)->line;
+	e->line = first_line(section);
 	take_section(r, section, options_endpoint, whole, e);
 	while (n > 1 && title[n - 1] == '/')
 		n--;
@@ -217,7 +231,7 @@ static void take_target(struct reading *r, cfg_t *section, bool whole, struct co
 	struct conf_target *t = &conf->targets[conf->target_count++];
 	const char *title = cfg_title(section);
 	size_t before = r->problems->count + r->problems->more;
-	t->line = beginning(section)->line;
+	t->line = first_line(section);
 	t->name = arena_copy(r->arena, title, strlen(title));
 	take_section(r, section, options_target, whole, t);
 	if (title[0] == '\0' ||
