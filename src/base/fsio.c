@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -145,12 +146,27 @@ void fsio_close_from(int lowest)
 	closefrom(lowest);
 }
 
+/* For a kernel without getrandom, before 3.17. */
+static ssize_t read_urandom(void *bytes, size_t n)
+{
+	int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	ssize_t got = read(fd, bytes, n);
+	close(fd);
+	return got;
+}
+
 void fsio_random(void *bytes, size_t n)
 {
 	size_t done = 0;
 	while (done < n) {
 		ssize_t got = getrandom((char *)bytes + done, n - done, 0);
+		if (got < 0 && errno == ENOSYS)
+			got = read_urandom((char *)bytes + done, n - done);
 		if (got > 0)
 			done += (size_t)got;
+		else if (errno != EINTR)
+			abort();
 	}
 }

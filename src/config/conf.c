@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/program.h"
 #include "config/arena.h"
 #include "config/guarded.h"
 #include "config/options.h"
@@ -343,10 +344,10 @@ void conf_free(struct conf *conf)
 static int beside_program(char path[PATH_MAX])
 {
 	static const char name[] = "hookspool.conf";
-	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - sizeof name);
-	while (n > 0 && path[n - 1] != '/')
-		n--;
-	if (n <= 0)
+	if (program_path(path) < 0)
+		return -1;
+	size_t n = (size_t)(strrchr(path, '/') + 1 - path);
+	if (n + sizeof name > PATH_MAX)
 		return -1;
 	memcpy(path + n, name, sizeof name);
 	return 0;

@@ -71,7 +71,7 @@ struct conf {
 };
 
 /* Where to look: `given` (-c) if not NULL, else $HOOKSPOOL_CONF, $REDIRECT_HOOKSPOOL_CONF (mod_rewrite renames it),
- * hookspool.conf beside the program (/proc/self/exe), SYSCONFDIR/hookspool/hookspool.conf. The first that is named or
+ * hookspool.conf beside the program, SYSCONFDIR/hookspool/hookspool.conf. The first that is named or
  * exists. The caller frees. NULL: none; then a message that lists where it looked was given to log_warnx. */
 char *conf_find(const char *given);
 

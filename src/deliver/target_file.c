@@ -14,7 +14,8 @@
 #include "base/clock.h"
 #include "base/fsio.h"
 
-#define FOLDER_FLAGS (O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+/* A folder to pass through needs no permission to read it: /home often gives none. */
+#define FOLDER_FLAGS (O_PATH | O_DIRECTORY | O_CLOEXEC)
 
 static int grow(struct outfiles *files)
 {
@@ -97,12 +98,38 @@ static void close_keeping_errno(int fd)
 	errno = saved;
 }
 
+/* One in which something is made must be synced, so it must be readable. */
+static int open_to_sync(int folder)
+{
+	return openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int make_folder(int above, const char *name, mode_t mode)
+{
+	int fd = open_to_sync(above);
+	if (fd < 0)
+		return -1;
+	int made = fsio_make_folder(fd, name, mode);
+	close_keeping_errno(fd);
+	return made;
+}
+
+static int sync_folder(int folder)
+{
+	int fd = open_to_sync(folder);
+	if (fd < 0)
+		return -1;
+	int result = fsio_sync(fd);
+	close_keeping_errno(fd);
+	return result;
+}
+
 /* Opens the folder `name` in `above`, which is closed; makes it where it is missing. */
 static int enter_folder(int above, const char *name, bool follow, mode_t mode)
 {
 	int fd = openat(above, name, FOLDER_FLAGS | (follow ? 0 : O_NOFOLLOW));
 	if (fd < 0 && errno == ENOENT)
-		fd = fsio_make_folder(above, name, mode);
+		fd = make_folder(above, name, mode);
 	close_keeping_errno(above);
 	return fd;
 }
@@ -142,7 +169,7 @@ static int open_file(int folder, const char *name, mode_t mode, struct stat *st)
 	int fd = openat(folder, name, made ? flags | O_CREAT | O_EXCL : flags, 0600);
 	if (fd < 0)
 		return -1;
-	if (made && (fchmod(fd, mode) < 0 || fsio_sync(fd) < 0 || fsio_sync(folder) < 0))
+	if (made && (fchmod(fd, mode) < 0 || fsio_sync(fd) < 0 || sync_folder(folder) < 0))
 		goto fail;
 	if (fstat(fd, st) < 0)
 		goto fail;
@@ -166,16 +193,22 @@ static int identify(int fd, struct state_file *file)
 	return 0;
 }
 
-/* Two targets, or one with a symbolic link in its fixed part, can name the same file in different ways. */
-static int find_path(int fd, struct buf *path)
+/* The one path of an open file: two targets, or one with a symbolic link in its fixed part, can name it in different
+ * ways. ESTALE if the name has become another file's since it was opened. */
+static int find_path(const struct stat *opened, struct span name, struct buf *path)
 {
-	char link[32], target[PATH_MAX];
-	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-	ssize_t n = readlink(link, target, sizeof target);
-	if (n < 0)
-		return -1;
+	char resolved[PATH_MAX];
+	struct stat st;
 	path->len = 0;
-	return buf_append(path, target, (size_t)n) < 0 || buf_cstr(path) == NULL ? -1 : 0;
+	if (buf_append(path, name.ptr, name.len) < 0 || buf_cstr(path) == NULL ||
+	    realpath(path->data, resolved) == NULL || lstat(resolved, &st) < 0)
+		return -1;
+	if (st.st_dev != opened->st_dev || st.st_ino != opened->st_ino) {
+		errno = ESTALE;
+		return -1;
+	}
+	path->len = 0;
+	return buf_str(path, resolved) < 0 || buf_cstr(path) == NULL ? -1 : 0;
 }
 
 static int outfile_open(struct outfile *file, struct span path)
@@ -192,7 +225,7 @@ static int outfile_open(struct outfile *file, struct span path)
 	close_keeping_errno(folder);
 	if (file->fd < 0)
 		return -1;
-	return identify(file->fd, &file->state) < 0 || find_path(file->fd, &file->path) < 0 ? -1 : 0;
+	return identify(file->fd, &file->state) < 0 || find_path(&st, path, &file->path) < 0 ? -1 : 0;
 }
 
 static struct span outfile_path(const struct outfile *file)

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/program.h"
 #include "gateway/fcgi.h"
 #include "operate/command.h"
 #include "operate/inherit.h"
@@ -38,7 +39,7 @@ struct supervisor {
 	int64_t started_at, start_at, pause;
 };
 
-static void run_deliverer(const struct conf *conf, pid_t parent)
+static void run_deliverer(const struct conf *conf, const char *program, pid_t parent)
 {
 	sigset_t none;
 	sigemptyset(&none);
@@ -46,7 +47,7 @@ static void run_deliverer(const struct conf *conf, pid_t parent)
 	/* It ends in order when this process is killed. The parent may be gone before that is asked for. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() == parent)
-		execl("/proc/self/exe", "hookspool", "-c", conf->path, "deliver", "--stay", (char *)NULL);
+		execl(program, "hookspool", "-c", conf->path, "deliver", "--stay", (char *)NULL);
 	_exit(EX_OSERR);
 }
 
@@ -56,9 +57,11 @@ static void supervisor_tick(void *arg)
 	int64_t now = clock_monotonic();
 	if (s->child != 0 || now < s->start_at)
 		return;
-	pid_t self = getpid(), child = fork();
+	char path[PATH_MAX];
+	const char *program = program_again(path);
+	pid_t self = getpid(), child = program == NULL ? -1 : fork();
 	if (child == 0)
-		run_deliverer(s->conf, self);
+		run_deliverer(s->conf, program, self);
 	if (child < 0)
 		log_warn("cannot start the deliverer");
 	else

@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "base/log.h"
+#include "base/program.h"
 
 static void set_up(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes)
 {
@@ -30,15 +31,20 @@ void wake_deliverer(const char *conf_path)
 	const char *env[] = {"PATH=/usr/local/bin:/usr/bin:/bin", NULL};
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attributes;
+	char path[PATH_MAX];
 	pid_t pid;
+	const char *program = program_again(path);
+	if (program == NULL) {
+		log_warn("cannot start a deliverer");
+		return;
+	}
 	int error = posix_spawn_file_actions_init(&actions);
 	if (error != 0)
 		goto end;
 	error = posix_spawnattr_init(&attributes);
 	if (error == 0) {
 		set_up(&actions, &attributes);
-		error = posix_spawn(&pid, "/proc/self/exe", &actions, &attributes, (char *const *)argv,
-				    (char *const *)env);
+		error = posix_spawn(&pid, program, &actions, &attributes, (char *const *)argv, (char *const *)env);
 		posix_spawnattr_destroy(&attributes);
 	}
 	posix_spawn_file_actions_destroy(&actions);
