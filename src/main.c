@@ -4,12 +4,15 @@
  *
  *     gateway/   a request in, an answer out         fcgi (libfcgi), cgi, request (body, answer)
  *     receive/   one request to one outcome          receive; scheme and unified (who sent it); mac (nettle's HMACs)
+ *                the page                            view (what was written for it is sent)
  *                many requests                       server (acceptors, committer), single (CGI)
  *                made durable                        store (a batch's commit), wake (starts a deliverer)
  *     journal/   where it waits                      event (a line), segment (written), reader, history, spool
  *                what became of it                   audit (written), trail (read)
+ *                between page and deliverer          snapshot (what is shown), errand (what is asked for)
  *     deliver/   to the user's files and scripts     deliver (the loop), state (SQLite), target_file, target_run, retry
- *                what was refused                    tally
+ *                what was refused, and when          tally, traffic
+ *                what the page asked for             errands
  *
  * Beside the way: operate/ has the commands, one file each; config/ the configuration; base/ what all of them use, such
  * as json, the scanner over signed bytes. doc/journal.md has every state of the spool on disk. Each folder uses only

@@ -125,12 +125,14 @@ static size_t declare(const struct option *options, cfg_opt_t *opts)
 static cfg_t *parse(struct buf *text, bool *cut)
 {
 	const cfg_flag_t section = CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES;
-	cfg_opt_t root[OPTIONS_MAX + 4], endpoint[OPTIONS_MAX + 2], target[OPTIONS_MAX + 2];
+	cfg_opt_t root[OPTIONS_MAX + 5], endpoint[OPTIONS_MAX + 2], target[OPTIONS_MAX + 2], status[OPTIONS_MAX + 2];
 	size_t n = declare(options_conf, root);
 	declare(options_endpoint, endpoint);
 	declare(options_target, target);
+	declare(options_status, status);
 	root[n++] = (cfg_opt_t)CFG_SEC("endpoint", endpoint, section);
 	root[n++] = (cfg_opt_t)CFG_SEC("target", target, section);
+	root[n++] = (cfg_opt_t)CFG_SEC("status", status, section);
 	root[n] = (cfg_opt_t)CFG_END();
 	cfg_t *cfg = cfg_init(root, CFGF_KEYSTRVAL);
 	FILE *file = fmemopen(text->data, text->len, "r");
@@ -199,21 +201,28 @@ static const char *path_fault(const char *path)
 	return NULL;
 }
 
+/* The section's title as a path, without a '/' at its end; NULL: no memory. */
+static const char *take_path(struct reading *r, cfg_t *section)
+{
+	const char *title = cfg_title(section);
+	size_t n = strlen(title);
+	while (n > 1 && title[n - 1] == '/')
+		n--;
+	const char *path = arena_copy(r->arena, title, n), *fault = path == NULL ? NULL : path_fault(path);
+	if (fault != NULL)
+		problems_add(r->problems, first_line(section), "%s \"%s\" %s", cfg_name(section), title, fault);
+	return path;
+}
+
 static void take_endpoint(struct reading *r, cfg_t *section, bool whole, struct conf *conf)
 {
 	struct conf_endpoint *e = &conf->endpoints[conf->endpoint_count++];
 	const char *title = cfg_title(section);
-	size_t n = strlen(title);
 	e->line = first_line(section);
 	take_section(r, section, options_endpoint, whole, e);
-	while (n > 1 && title[n - 1] == '/')
-		n--;
-	e->path = arena_copy(r->arena, title, n);
+	e->path = take_path(r, section);
 	if (e->path == NULL)
 		return;
-	const char *fault = path_fault(e->path);
-	if (fault != NULL)
-		problems_add(r->problems, e->line, "endpoint \"%s\" %s", title, fault);
 	for (const struct conf_endpoint *other = conf->endpoints; other < e; other++)
 		if (other->path != NULL && strcmp(other->path, e->path) == 0)
 			problems_add(r->problems, e->line,
@@ -247,10 +256,31 @@ static void take_target(struct reading *r, cfg_t *section, bool whole, struct co
 		problems_add(r->problems, t->line, "target \"%s\" has neither file nor run; add one of them", title);
 }
 
+/* What is below the page's path is the page's. */
+static void take_status(struct reading *r, cfg_t *section, bool whole, struct conf *conf)
+{
+	conf->status_line = first_line(section);
+	take_section(r, section, options_status, whole, conf);
+	conf->status_path = take_path(r, section);
+	if (conf->status_path == NULL)
+		return;
+	size_t n = strlen(conf->status_path);
+	n -= n == 1; /* "/" */
+	for (size_t i = 0; i < conf->endpoint_count; i++) {
+		const struct conf_endpoint *e = &conf->endpoints[i];
+		if (e->path != NULL && strncmp(e->path, conf->status_path, n) == 0 &&
+		    (e->path[n] == '/' || e->path[n] == '\0'))
+			problems_add(r->problems, conf->status_line,
+				     "status \"%s\" has the endpoint of line %u below it; give it a path of its own",
+				     cfg_title(section), e->line);
+	}
+}
+
 /* Takes everything in, and looks at what concerns more than one option. */
 static void take_file(struct reading *r, cfg_t *cfg, bool cut, struct conf *conf)
 {
 	unsigned endpoints = cfg_size(cfg, "endpoint"), targets = cfg_size(cfg, "target");
+	unsigned pages = cfg_size(cfg, "status");
 	conf->endpoints = arena_alloc(r->arena, endpoints * sizeof *conf->endpoints);
 	conf->targets = arena_alloc(r->arena, targets * sizeof *conf->targets);
 	if (conf->endpoints == NULL || conf->targets == NULL)
@@ -261,6 +291,11 @@ static void take_file(struct reading *r, cfg_t *cfg, bool cut, struct conf *conf
 		take_endpoint(r, cfg_getnsec(cfg, "endpoint", i), !cut || i + 1 < endpoints, conf);
 	for (unsigned i = 0; i < targets; i++)
 		take_target(r, cfg_getnsec(cfg, "target", i), !cut || i + 1 < targets, conf);
+	if (pages > 0)
+		take_status(r, cfg_getnsec(cfg, "status", 0), !cut || pages > 1, conf);
+	if (pages > 1)
+		problems_add(r->problems, first_line(cfg_getnsec(cfg, "status", 1)),
+			     "there is a status section already, in line %u; remove one", conf->status_line);
 	if (endpoints == 0 && !cut)
 		problems_add(r->problems, 1, "there is no endpoint; add endpoint \"/webhook\" { ... }");
 	if (cut && !problems_any(r->problems))

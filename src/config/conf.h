@@ -67,6 +67,11 @@ struct conf {
 	size_t endpoint_count;
 	struct conf_target *targets;
 	size_t target_count;
+	const char *status_path; /* the page's, like an endpoint's; NULL: there is none */
+	const char *token_file;  /* absolute; with status_path */
+	struct span *tokens;     /* as an endpoint's secrets */
+	size_t token_count;
+	unsigned status_line;
 	void *owner; /* internal: everything above lives here */
 };
 

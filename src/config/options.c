@@ -14,6 +14,8 @@
 #include "config/secrets.h"
 #include "config/template.h"
 
+#define TOKEN_MIN 16 /* bytes */
+
 static const char *copy(struct reading *r, const char *text)
 {
 	return arena_copy(r->arena, text, strlen(text));
@@ -161,6 +163,24 @@ static void take_secret_file(struct reading *r, const struct option *option, con
 		problems_add(r->problems, s->line, "%s %s %s", option->name, endpoint->secret_file, why);
 }
 
+static void take_token_file(struct reading *r, const struct option *option, const struct given *given, void *object)
+{
+	struct conf *conf = object;
+	const struct setting *s = given->settings[0];
+	char why[GUARDED_WHY_SIZE];
+	conf->token_file = pathname_resolve(r->arena, r->folder, s->text);
+	if (conf->token_file == NULL || !r->with_secrets)
+		return;
+	if (secrets_read(conf->token_file, r->arena, &conf->tokens, &conf->token_count, why) < 0)
+		problems_add(r->problems, s->line, "%s %s %s", option->name, conf->token_file, why);
+	for (size_t i = 0; i < conf->token_count; i++)
+		if (conf->tokens[i].len < TOKEN_MIN)
+			problems_add(r->problems, s->line,
+				     "%s %s has a token that could be guessed; make one of at least %d characters: "
+				     "openssl rand -hex 16",
+				     option->name, conf->token_file, TOKEN_MIN);
+}
+
 static void take_algorithms(struct reading *r, const struct option *option, const struct given *given, void *object)
 {
 	static const struct {
@@ -293,5 +313,10 @@ const struct option options_target[] = {
 	{"batch", take_count, AT(conf_target, batch), .preset = "1", BETWEEN(1, 1000)},
 	{"workers", take_count, AT(conf_target, workers), .preset = "1", BETWEEN(1, 64)},
 	{"retry_for", take_duration, AT(conf_target, retry_for), .preset = "3d", BETWEEN(0, YEAR)},
+	{0},
+};
+
+const struct option options_status[] = {
+	{"token_file", take_token_file, .example = "add token_file = \"/etc/hookspool/status.token\""},
 	{0},
 };

@@ -42,8 +42,8 @@ struct option {
 	bool is_list;
 };
 
-/* For struct conf, conf_endpoint and conf_target. */
-extern const struct option options_conf[], options_endpoint[], options_target[];
+/* For struct conf, conf_endpoint and conf_target; options_status is for struct conf too. */
+extern const struct option options_conf[], options_endpoint[], options_target[], options_status[];
 #define OPTIONS_MAX 9 /* in one table */
 
 #endif

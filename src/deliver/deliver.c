@@ -16,10 +16,12 @@
 #include "base/log.h"
 #include "deliver/archive.h"
 #include "deliver/deliverer.h"
+#include "deliver/errands.h"
 #include "deliver/lanes.h"
 #include "deliver/round.h"
 #include "deliver/tally.h"
 #include "deliver/target_file.h"
+#include "journal/errand.h"
 
 /* Microseconds. */
 #define LOCK_PAUSE     (CLOCK_SECOND / 20) /* between tries at the lock */
@@ -31,16 +33,22 @@
 #define TIDY_EVERY     (600 * CLOCK_SECOND)
 #define TALLY_EVERY    (2 * CLOCK_SECOND)
 #define PUT_AWAY_EVERY CLOCK_SECOND
+#define REPORT_EVERY   (5 * CLOCK_SECOND)
+#define REPORT_SOON    (CLOCK_SECOND / 4)
 #define FILES_UNUSED   (INT64_C(2) * 86400 * CLOCK_SECOND)
 
-#define PUT_AWAY_SHARE 20 /* of the time it may take one part in so many */
-#define TIDY_ROWS      20000
-#define STATES_MAX     3 /* how often a state.db may prove damaged before it is a fault of ours */
+/* Of the time each may take one part in so many. */
+#define PUT_AWAY_SHARE 20
+#define REPORT_SHARE   50
+
+#define TIDY_ROWS  20000
+#define STATES_MAX 3 /* how often a state.db may prove damaged before it is a fault of ours */
 
 /* What outlives a damaged state.db. */
 struct post {
 	const struct conf *conf;
 	enum deliver_until until;
+	const struct deliver_watcher *watcher;
 	struct spool spool;
 	int lock, trigger, signals; /* -1 while closed */
 	bool stopping;
@@ -54,9 +62,11 @@ struct session {
 	struct lanes *lanes;
 	struct pollfd *fds;
 	int64_t once_age; /* DELIVER_ONCE: what becomes due later is left */
-	int64_t look_at, put_away_at, tidy_at, tally_at, idle_since, paused_until, stop_at;
-	bool more; /* something was taken in or tried: there may be more to do at once */
-	bool told; /* running scripts were told to end */
+	int64_t look_at, put_away_at, tidy_at, tally_at, report_at, idle_since, paused_until, stop_at;
+	uint64_t told; /* state_changes when the last report was made */
+	bool asked;    /* for another report, or there was none yet */
+	bool more;     /* something was taken in or tried: there may be more to do at once */
+	bool ending;   /* running scripts were told to end */
 };
 
 enum outcome {
@@ -75,6 +85,28 @@ static enum outcome failed(struct session *s, const char *what)
 	s->paused_until = clock_monotonic() + FAILURE_PAUSE;
 	s->more = false;
 	return s->post->until == DELIVER_ONCE || s->post->stopping ? BROKEN : GO_ON;
+}
+
+/* Reports */
+
+static bool reports(const struct session *s)
+{
+	return s->post->conf->status_path != NULL && s->post->watcher != NULL && s->post->watcher->report != NULL;
+}
+
+static bool has_news(const struct session *s)
+{
+	return reports(s) && (s->asked || state_changes(s->d.state) != s->told);
+}
+
+static void report(struct session *s)
+{
+	int64_t begun = clock_monotonic();
+	s->asked = false;
+	s->told = state_changes(s->d.state);
+	s->post->watcher->report(s->post->watcher->arg, &s->d.spool, s->d.state);
+	int64_t now = clock_monotonic(), pause = (now - begun) * REPORT_SHARE;
+	s->report_at = now + (pause > REPORT_EVERY ? pause : REPORT_EVERY);
 }
 
 /* Opening and closing */
@@ -111,11 +143,14 @@ static int make_state(struct session *s)
 static int session_open(struct session *s, struct post *post)
 {
 	bool fresh;
-	*s = (struct session){.post = post, .d = {.conf = post->conf, .spool = post->spool}, .more = true};
+	*s = (struct session){
+		.post = post, .d = {.conf = post->conf, .spool = post->spool}, .asked = true, .more = true};
 	audit_init(&s->d.audit, &s->d.spool, post->conf->audit_max);
 	s->d.state = state_open(&s->d.spool, STATE_DELIVER, &fresh);
 	if (s->d.state == NULL || (fresh && make_state(s) < 0) || archive_recover(&s->d) < 0 ||
 	    outfiles_recover(s->d.state) < 0 || open_targets(&s->d) < 0)
+		return -1;
+	if (reports(s) && errand_prepare(&s->d.spool) < 0)
 		return -1;
 	s->d.reader = reader_new(&s->d.spool);
 	s->round = round_new();
@@ -179,6 +214,8 @@ static int64_t next_turn(struct session *s, int64_t now)
 	if (s->more)
 		return now;
 	at = earlier(at, s->look_at);
+	if (has_news(s))
+		at = earlier(at, s->report_at);
 	if (s->post->until == DELIVER_IDLE)
 		at = earlier(at, s->idle_since + IDLE_FOR);
 	if (lanes_next(s->lanes, &s->d, &next_age) == 1) {
@@ -199,11 +236,23 @@ static void wait_for_turn(struct session *s)
 	/* Rounded up: waking too early would be a turn for nothing. */
 	poll(s->fds, n, left <= 0 ? 0 : (int)earlier((left + 999) / 1000, 60000));
 	take_signals(s->post);
-	if (take_trigger(s->post))
+	if (take_trigger(s->post)) {
 		s->look_at = 0;
+		s->asked = true;
+	}
 }
 
 /* Work */
+
+static void show_progress(const struct session *s)
+{
+	uint64_t done, left;
+	const struct deliver_watcher *watcher = s->post->watcher;
+	if (watcher == NULL || watcher->progress == NULL)
+		return;
+	reader_progress(s->d.reader, &done, &left);
+	watcher->progress(watcher->arg, done, done + left);
+}
 
 static enum outcome take_in(struct session *s)
 {
@@ -214,11 +263,23 @@ static enum outcome take_in(struct session *s)
 	case ROUND_TAKEN:
 		s->more = true;
 		s->idle_since = clock_monotonic();
+		show_progress(s);
 		return GO_ON;
 	case ROUND_FAILED:
 		break;
 	}
 	return failed(s, "cannot take in events");
+}
+
+static enum outcome run_errands(struct session *s)
+{
+	int count = reports(s) ? errands_run(&s->d) : 0;
+	if (count > 0) {
+		s->more = true;
+		/* Who asked looks again soon, and what fails or works at once should be told then. */
+		s->report_at = earlier(s->report_at, clock_monotonic() + REPORT_SOON);
+	}
+	return count < 0 ? failed(s, "cannot do what was asked for on the page") : GO_ON;
 }
 
 static enum outcome try_lanes(struct session *s)
@@ -249,7 +310,8 @@ static int tidy_state(struct session *s)
 	if (state_begin(state) < 0)
 		return -1;
 	if (state_seen_settle(state, true) < 0 || state_seen_sweep(state, TIDY_ROWS, s->d.conf->remember) < 0 ||
-	    state_files_sweep(state, FILES_UNUSED) < 0 || state_keep_age(state) < 0 || state_commit(state) < 0) {
+	    state_files_sweep(state, FILES_UNUSED) < 0 || state_traffic_sweep(state) < 0 || state_keep_age(state) < 0 ||
+	    state_commit(state) < 0) {
 		state_rollback(state);
 		return -1;
 	}
@@ -308,6 +370,8 @@ static enum outcome finish(struct session *s)
 {
 	close_fd(&s->post->trigger);
 	enum outcome outcome = take_in(s);
+	if (outcome == GO_ON)
+		outcome = run_errands(s);
 	if (outcome != GO_ON)
 		return outcome;
 	if (s->more) {
@@ -332,9 +396,9 @@ static enum outcome stop(struct session *s, int64_t now)
 		return ENDED;
 	if (s->stop_at == 0)
 		s->stop_at = now + STOP_AFTER;
-	if (now >= s->stop_at && !s->told) {
+	if (now >= s->stop_at && !s->ending) {
 		lanes_stop(s->lanes, now);
-		s->told = true;
+		s->ending = true;
 		s->stop_at = INT64_MAX;
 	}
 	return GO_ON;
@@ -348,14 +412,19 @@ static enum outcome work(struct session *s)
 	s->more = false;
 	if (look)
 		outcome = take_in(s);
+	if (outcome == GO_ON && look)
+		outcome = run_errands(s);
 	if (outcome == GO_ON && now >= s->paused_until)
 		outcome = try_lanes(s);
 	if (outcome == GO_ON && now >= s->put_away_at)
 		outcome = put_away(s);
 	if (outcome == GO_ON && now >= s->tidy_at)
 		outcome = tidy(s);
-	if (outcome == GO_ON && now >= s->tally_at)
+	bool report_due = now >= s->report_at && has_news(s);
+	if (outcome == GO_ON && (now >= s->tally_at || report_due))
 		outcome = tally(s);
+	if (outcome == GO_ON && report_due)
+		report(s);
 	if (outcome == GO_ON && clock_monotonic() >= s->paused_until && is_over(s))
 		outcome = finish(s);
 	return outcome;
@@ -390,6 +459,8 @@ static enum outcome session_run(struct post *post)
 		if (outcome == GO_ON)
 			wait_for_turn(&s);
 	}
+	if (outcome == ENDED && has_news(&s))
+		report(&s);
 	session_close(&s);
 	return outcome;
 }
@@ -477,9 +548,9 @@ static int run(struct post *post)
 	return result;
 }
 
-int deliver(const struct conf *conf, enum deliver_until until)
+int deliver(const struct conf *conf, enum deliver_until until, const struct deliver_watcher *watcher)
 {
-	struct post post = {.conf = conf, .until = until, .lock = -1, .trigger = -1, .signals = -1};
+	struct post post = {.conf = conf, .until = until, .watcher = watcher, .lock = -1, .trigger = -1, .signals = -1};
 	int result = EX_IOERR;
 	if (spool_open(&post.spool, conf, SPOOL_DELIVER) < 0) {
 		log_warn("%s: cannot be opened", conf->spool);

@@ -4,6 +4,8 @@
 #define HOOKSPOOL_DELIVER_H
 
 #include "config/conf.h"
+#include "deliver/state.h"
+#include "journal/spool.h"
 
 enum deliver_until {
 	DELIVER_ONCE, /* everything that can be delivered now has been tried once */
@@ -11,8 +13,18 @@ enum deliver_until {
 	DELIVER_STOP, /* SIGTERM */
 };
 
-/* An exit code (sysexits): 0; 75 if another deliverer holds the spool and is awake (0 unless DELIVER_STOP: the work is
- * being done); 70, 74 on failures that end it. */
-int deliver(const struct conf *conf, enum deliver_until until);
+/* Who watches a deliverer. Each may be NULL. */
+struct deliver_watcher {
+	/* With a status section: something has happened, or somebody asks how it is. Called every few seconds at most,
+	 * for no more than a small part of the time, and at the end. */
+	void (*report)(void *arg, const struct spool *spool, struct state *state);
+	/* How far the journal is read: bytes since the beginning, and with them those that are still to be read. */
+	void (*progress)(void *arg, uint64_t done, uint64_t total);
+	void *arg;
+};
+
+/* watcher may be NULL. An exit code (sysexits): 0; 75 if another deliverer holds the spool and is awake (0 unless
+ * DELIVER_STOP: the work is being done); 70, 74 on failures that end it. */
+int deliver(const struct conf *conf, enum deliver_until until, const struct deliver_watcher *watcher);
 
 #endif

@@ -67,6 +67,11 @@ int progress_note(struct progress *progress, const struct event *event)
 	struct buf *key = &progress->key;
 	struct span type = event->fields[EVENT_TYPE];
 	bool complete = type.ptr != NULL && json_string_is(type, "INITIAL-COMPLETE");
+	struct state_traffic *quarter = traffic_at(&progress->traffic, event->received_at);
+	if (quarter == NULL)
+		return -1;
+	quarter->events++;
+	quarter->records += event->count;
 	key->len = 0;
 	if (buf_append(key, event->endpoint.ptr, event->endpoint.len) < 0 || buf_char(key, '\0') < 0 ||
 	    add_part(progress, event, EVENT_CONNECTION_ID) < 0)
@@ -123,11 +128,12 @@ int progress_put(const struct progress *progress, struct state *state)
 		if (result < 0)
 			return -1;
 	}
-	return 0;
+	return traffic_put(&progress->traffic, state);
 }
 
 void progress_clear(struct progress *progress)
 {
+	traffic_clear(&progress->traffic);
 	names_clear(&progress->names);
 }
 
@@ -135,6 +141,7 @@ void progress_fini(struct progress *progress)
 {
 	names_fini(&progress->names);
 	free(progress->list);
+	traffic_fini(&progress->traffic);
 	buf_fini(&progress->key);
 	*progress = (struct progress){0};
 }

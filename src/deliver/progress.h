@@ -1,9 +1,12 @@
-/* What a round tells about connections: their last events, and how far their initial syncs are. */
+/* What a round tells about connections: their last events, and how far their initial syncs are; and when its events
+ * came.
+ */
 #ifndef HOOKSPOOL_PROGRESS_H
 #define HOOKSPOOL_PROGRESS_H
 
 #include "deliver/names.h"
 #include "deliver/state.h"
+#include "deliver/traffic.h"
 
 struct progress_item;
 
@@ -13,6 +16,7 @@ struct progress {
 	struct progress_item *list;
 	size_t cap;
 	struct buf key;
+	struct traffic traffic;
 };
 
 /* Takes a new event into account. 0, or -1 with errno ENOMEM. */

@@ -17,7 +17,7 @@
 #include "base/fsio.h"
 
 #define DATABASE       "state.db"
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 #define BUSY_MS       10000
 #define GAP_BELIEVED  (INT64_C(60) * 86400 * CLOCK_SECOND)
@@ -26,6 +26,7 @@
 #define VACUUM_PAGES  "512"
 #define CHECKPOINT_AT "4096"
 #define YOUNG_MAX     (INT64_C(128) << 10)
+#define TRAFFIC_KEPT  (INT64_C(2) * 86400 * CLOCK_SECOND)
 #define TRAILS_KEPT   8 /* files of the audit trail that are remembered; there are two at a time */
 
 /* The database is made with these, outside of a transaction; auto_vacuum before the first table. */
@@ -37,6 +38,12 @@ static const char settings[] = "PRAGMA synchronous=FULL;"
 			       "PRAGMA cache_size=-32768;"
 			       "PRAGMA temp_store=MEMORY;"
 			       "PRAGMA foreign_keys=OFF;";
+
+/* Since version 2. */
+#define SCHEMA_TRAFFIC                                                                                                 \
+	"CREATE TABLE traffic (at INTEGER PRIMARY KEY, events INTEGER NOT NULL, records INTEGER NOT NULL,"             \
+	" refused INTEGER NOT NULL, done INTEGER NOT NULL, failed INTEGER NOT NULL);"                                  \
+	"PRAGMA user_version=2;"
 
 static const char schema[] =
 	"CREATE TABLE age (one INTEGER PRIMARY KEY CHECK (one = 1), age INTEGER NOT NULL, at INTEGER NOT NULL);"
@@ -67,8 +74,9 @@ static const char schema[] =
 	" complete INTEGER NOT NULL, PRIMARY KEY (endpoint, connection, object_type)) WITHOUT ROWID;"
 	"CREATE TABLE refusal (endpoint TEXT, connection TEXT, reason TEXT, status INTEGER NOT NULL,"
 	" count INTEGER NOT NULL, last_at INTEGER NOT NULL, PRIMARY KEY (endpoint, connection, reason)) WITHOUT ROWID;"
-	"CREATE TABLE trail (id INTEGER PRIMARY KEY, mark INTEGER NOT NULL UNIQUE, offset INTEGER NOT NULL);"
-	"PRAGMA user_version=1;";
+	"CREATE TABLE trail (id INTEGER PRIMARY KEY, mark INTEGER NOT NULL UNIQUE, offset INTEGER NOT "
+	"NULL);" SCHEMA_TRAFFIC;
+static const char schema_from_1[] = "BEGIN IMMEDIATE;" SCHEMA_TRAFFIC "COMMIT;";
 
 enum sql {
 	BEGIN,
@@ -122,6 +130,9 @@ enum sql {
 	TRAIL_PUT,
 	TRAIL_SWEEP,
 	TRAIL_ANY,
+	TRAFFIC_ADD,
+	TRAFFIC_SWEEP,
+	TRAFFIC,
 	COUNT_GET,
 	GOALS,
 	CONTACTS,
@@ -216,6 +227,12 @@ static const char *const sql_texts[STATEMENTS] = {
 		      " ON CONFLICT (mark) DO UPDATE SET offset = excluded.offset",
 	[TRAIL_SWEEP] = "DELETE FROM trail WHERE id <= (SELECT max(id) FROM trail) - ?",
 	[TRAIL_ANY] = "SELECT 1 FROM trail LIMIT 1",
+	[TRAFFIC_ADD] = "INSERT INTO traffic VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (at) DO UPDATE SET"
+			" events = events + excluded.events, records = records + excluded.records,"
+			" refused = refused + excluded.refused, done = done + excluded.done,"
+			" failed = failed + excluded.failed",
+	[TRAFFIC_SWEEP] = "DELETE FROM traffic WHERE at < ?",
+	[TRAFFIC] = "SELECT at, events, records, refused, done, failed FROM traffic WHERE at >= ? ORDER BY at",
 	[COUNT_GET] = "SELECT value FROM count WHERE name = ?",
 	[GOALS] = "SELECT id, name, done, failed, parked, done_at, error, error_at FROM target",
 	[CONTACTS] = "SELECT endpoint, connection, events, last_at FROM connection",
@@ -230,7 +247,7 @@ static const char *const sql_texts[STATEMENTS] = {
 				" JOIN delivery ON delivery.id = first" ROW_JOINS,
 	[ROWS_OF] = ROW_COLUMNS ", 1 FROM delivery" ROW_JOINS " WHERE event = ? ORDER BY delivery.id",
 	[ROWS_PARKED] = ROW_COLUMNS ", 1 FROM delivery INDEXED BY delivery_parked" ROW_JOINS
-				    " WHERE parked_at IS NOT NULL ORDER BY parked_at, delivery.id",
+				    " WHERE parked_at IS NOT NULL ORDER BY parked_at, delivery.id LIMIT ?",
 	[ROWS_ALL] = "SELECT id, event, target, parked_at FROM delivery",
 	[ROW_RETRY] = "UPDATE delivery SET parked_at = NULL, attempts = 0, first_age = 0"
 		      " WHERE id = ? AND parked_at IS NOT NULL",
@@ -451,11 +468,14 @@ static int open_database(struct state *state, const char *path, enum state_use u
 	}
 	if (*fresh)
 		return make_tables(state);
-	if (version != SCHEMA_VERSION) {
+	if (version > SCHEMA_VERSION) {
 		errno = EPROTONOSUPPORT;
 		return -1;
 	}
-	return execute(state, settings) < 0 ? -1 : read_age(state);
+	if (execute(state, settings) < 0 ||
+	    (version < SCHEMA_VERSION && use == STATE_DELIVER && execute(state, schema_from_1) < 0))
+		return -1;
+	return read_age(state);
 }
 
 struct state *state_open(const struct spool *spool, enum state_use use, bool *fresh)
@@ -718,6 +738,9 @@ int state_target_add(struct state *state, int64_t target, const struct state_tal
 	if (run(state, bind(state, TARGET_DONE, "iiiii", target, (int64_t)tally->done, (int64_t)tally->failed,
 			    (int64_t)tally->parked, now)) < 0)
 		return -1;
+	struct state_traffic traffic = {.at = now, .done = tally->done, .failed = tally->failed};
+	if (state_traffic_add(state, &traffic) < 0)
+		return -1;
 	return tally->error == NULL ? 0 : run(state, bind(state, TARGET_ERROR, "isi", target, tally->error, now));
 }
 
@@ -874,6 +897,24 @@ int state_trail_is_begun(struct state *state)
 	return ask(state, bind(state, TRAIL_ANY, ""));
 }
 
+int state_traffic_add(struct state *state, const struct state_traffic *t)
+{
+	if (t->events + t->records + t->refused + t->done + t->failed == 0)
+		return 0;
+	return run(state, bind(state, TRAFFIC_ADD, "iiiiii", t->at - t->at % STATE_QUARTER, (int64_t)t->events,
+			       (int64_t)t->records, (int64_t)t->refused, (int64_t)t->done, (int64_t)t->failed));
+}
+
+int state_traffic_sweep(struct state *state)
+{
+	return run(state, bind(state, TRAFFIC_SWEEP, "i", clock_now() - TRAFFIC_KEPT));
+}
+
+uint64_t state_changes(const struct state *state)
+{
+	return (uint64_t)sqlite3_total_changes64(state->db);
+}
+
 int state_count(struct state *state, enum state_count count, uint64_t *n)
 {
 	int64_t value = 0;
@@ -1003,6 +1044,29 @@ int state_refusals(struct state *state, state_each_refusal *each, void *arg)
 	return walk(state, bind(state, REFUSALS, ""), take_refusal, &(struct refusals_walk){each, arg});
 }
 
+struct traffic_walk {
+	state_each_traffic *each;
+	void *arg;
+};
+
+static int take_traffic(sqlite3_stmt *row, void *arg)
+{
+	const struct traffic_walk *w = arg;
+	return w->each(w->arg, &(struct state_traffic){
+				       .at = sqlite3_column_int64(row, 0),
+				       .events = (uint64_t)sqlite3_column_int64(row, 1),
+				       .records = (uint64_t)sqlite3_column_int64(row, 2),
+				       .refused = (uint64_t)sqlite3_column_int64(row, 3),
+				       .done = (uint64_t)sqlite3_column_int64(row, 4),
+				       .failed = (uint64_t)sqlite3_column_int64(row, 5),
+			       });
+}
+
+int state_traffic(struct state *state, int64_t since, state_each_traffic *each, void *arg)
+{
+	return walk(state, bind(state, TRAFFIC, "i", since), take_traffic, &(struct traffic_walk){each, arg});
+}
+
 struct rows_walk {
 	state_each_row *each;
 	void *arg;
@@ -1029,10 +1093,14 @@ int state_backlog(struct state *state, state_each_row *each, void *arg)
 	return walk(state, bind(state, BACKLOG, ""), take_row, &(struct rows_walk){each, arg});
 }
 
-int state_rows(struct state *state, const uint8_t *event, state_each_row *each, void *arg)
+int state_rows(struct state *state, const uint8_t event[STATE_ID_SIZE], state_each_row *each, void *arg)
 {
-	sqlite3_stmt *statement = event == NULL ? bind(state, ROWS_PARKED, "") : bind(state, ROWS_OF, "b", event);
-	return walk(state, statement, take_row, &(struct rows_walk){each, arg});
+	return walk(state, bind(state, ROWS_OF, "b", event), take_row, &(struct rows_walk){each, arg});
+}
+
+int state_parked(struct state *state, int max, state_each_row *each, void *arg)
+{
+	return walk(state, bind(state, ROWS_PARKED, "i", (int64_t)max), take_row, &(struct rows_walk){each, arg});
 }
 
 static int take_short_row(sqlite3_stmt *statement, void *arg)

@@ -167,6 +167,20 @@ int state_trail_put(struct state *state, uint64_t mark, uint64_t offset);
 /* Whether any file was. */
 int state_trail_is_begun(struct state *state);
 
+/* What happened within a quarter of an hour; `at` is any moment of it, us since 1970. Two days of them are kept. */
+#define STATE_QUARTER (INT64_C(900) * 1000000)
+struct state_traffic {
+	int64_t at; /* from state_traffic: its beginning */
+	uint64_t events, records, refused;
+	uint64_t done, failed; /* deliveries, attempts; state_target_add counts them here too */
+};
+int state_traffic_add(struct state *state, const struct state_traffic *traffic);
+/* Forgets what is older than that. */
+int state_traffic_sweep(struct state *state);
+
+/* A number that grows with whatever is written through this `state`. */
+uint64_t state_changes(const struct state *state);
+
 /* For the operator's commands. */
 
 /* 0 where nothing was counted. */
@@ -193,6 +207,9 @@ typedef int state_each_sync(void *arg, const struct state_sync *sync);
 int state_syncs(struct state *state, state_each_sync *each, void *arg);
 typedef int state_each_refusal(void *arg, const struct state_refusal *refusal);
 int state_refusals(struct state *state, state_each_refusal *each, void *arg);
+/* Quarters since then in which something happened, the first one first. */
+typedef int state_each_traffic(void *arg, const struct state_traffic *traffic);
+int state_traffic(struct state *state, int64_t since, state_each_traffic *each, void *arg);
 
 /* A delivery as it stands. */
 struct state_row {
@@ -207,8 +224,10 @@ typedef int state_each_row(void *arg, const struct state_row *row);
 /* The oldest delivery of each lane of each target, and how many there are behind it: pending ones and parked ones each.
  */
 int state_backlog(struct state *state, state_each_row *each, void *arg);
-/* All deliveries of the event; NULL: all that are parked, the oldest first. */
-int state_rows(struct state *state, const uint8_t *event, state_each_row *each, void *arg);
+/* All deliveries of the event. */
+int state_rows(struct state *state, const uint8_t event[STATE_ID_SIZE], state_each_row *each, void *arg);
+/* Up to max deliveries that are parked (-1: all), the oldest first. */
+int state_parked(struct state *state, int max, state_each_row *each, void *arg);
 /* All deliveries, for `row` of which only target_id, parked_at, delivery.id and delivery.event are filled in. */
 int state_all_rows(struct state *state, state_each_row *each, void *arg);
 

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "deliver/names.h"
+#include "deliver/traffic.h"
 #include "journal/trail.h"
 
 #define FOLD_BYTES (4u << 20) /* of a file at a time */
@@ -32,6 +33,7 @@ struct tally {
 	struct count *counts;
 	size_t cap;
 	struct buf key, plain;
+	struct traffic traffic;
 	struct {
 		bool there;
 		uint64_t mark, from, to;
@@ -44,6 +46,7 @@ static void tally_fini(struct tally *tally)
 	int saved = errno;
 	names_fini(&tally->names);
 	free(tally->counts);
+	traffic_fini(&tally->traffic);
 	buf_fini(&tally->key);
 	buf_fini(&tally->plain);
 	errno = saved;
@@ -107,8 +110,14 @@ static int take_line(struct tally *tally, struct span raw)
 		return -1;
 	count->count++;
 	count->status = (unsigned)trail_number(&line, TRAIL_STATUS);
-	if (clock_parse_text(raw.ptr + AT_TIME, &at) == 0 && at > count->last_at)
+	if (clock_parse_text(raw.ptr + AT_TIME, &at) < 0)
+		return 0;
+	if (at > count->last_at)
 		count->last_at = at;
+	struct state_traffic *quarter = traffic_at(&tally->traffic, at);
+	if (quarter == NULL)
+		return -1;
+	quarter->refused++;
 	return 0;
 }
 
@@ -183,7 +192,7 @@ static int put_tally(const struct tally *tally, struct state *state)
 	for (size_t i = 0; i < 2; i++)
 		if (tally->files[i].there && state_trail_put(state, tally->files[i].mark, tally->files[i].to) < 0)
 			return -1;
-	return 0;
+	return traffic_put(&tally->traffic, state);
 }
 
 static bool is_news(const struct tally *tally)

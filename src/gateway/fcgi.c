@@ -76,6 +76,7 @@ int fcgi_begin(struct fcgi_request *fcgi, int fd)
 		.content_length = FCGX_GetParam("CONTENT_LENGTH", envp),
 		.remote_addr = FCGX_GetParam("REMOTE_ADDR", envp),
 		.document_root = FCGX_GetParam("DOCUMENT_ROOT", envp),
+		.authorization = FCGX_GetParam("HTTP_AUTHORIZATION", envp),
 		.read = fcgi_read,
 		.send = fcgi_send,
 	};

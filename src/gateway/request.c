@@ -12,6 +12,8 @@ static const struct {
 	const char *text;
 } statuses[] = {
 	{200, "OK"},
+	{202, "Accepted"},
+	{308, "Permanent Redirect"},
 	{400, "Bad Request"},
 	{401, "Unauthorized"},
 	{403, "Forbidden"},
@@ -23,7 +25,7 @@ static const struct {
 	{503, "Service Unavailable"},
 };
 
-static const char *status_text(int status)
+const char *request_status_text(int status)
 {
 	for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
 		if (statuses[i].status == status)
@@ -44,7 +46,7 @@ int request_answer(struct request *request, const struct answer *answer)
 		snprintf(extra, sizeof extra, "Retry-After: %u\r\n", answer->retry_after);
 	int n = snprintf(response, sizeof response,
 			 "Status: %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n%s",
-			 answer->status, status_text(answer->status), length, extra, body);
+			 answer->status, request_status_text(answer->status), length, extra, body);
 	return request->send(request, response, (size_t)n);
 }
 

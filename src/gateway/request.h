@@ -16,6 +16,7 @@ struct request {
 	const char *content_length;
 	const char *remote_addr;
 	const char *document_root;
+	const char *authorization; /* the header of this name; many servers keep it from CGI programs */
 
 	/* Reads up to n bytes of the body. 0: its end. -1: it was cut short, or the peer is gone. */
 	ssize_t (*read)(struct request *request, void *bytes, size_t n);
@@ -30,6 +31,9 @@ struct answer {
 	uint32_t records;     /* 200 */
 	unsigned retry_after; /* 503: seconds */
 };
+
+/* The reason phrase of a status that this program answers with. */
+const char *request_status_text(int status);
 
 /* Formats and sends. */
 int request_answer(struct request *request, const struct answer *answer);

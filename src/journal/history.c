@@ -149,7 +149,7 @@ static struct span find_connection(const char *from, const char *end)
 
 static int glance(struct search *search, const char *line, size_t n)
 {
-	struct history_glance glance = {0};
+	struct history_glance glance = {.length = n};
 	if (n < LINE_MIN + sizeof LINE_NEXT || memcmp(line, LINE_HEAD, LINE_TIME) != 0 ||
 	    memcmp(line + LINE_MIN, LINE_NEXT, sizeof LINE_NEXT - 1) != 0 ||
 	    clock_parse_text(line + LINE_TIME, &glance.received_at) < 0)

@@ -35,6 +35,7 @@ int history_search(const struct spool *spool, const struct history_query *query,
  * Only the line's first fields are read, for there may be millions. 0, what `each` returned, or -1 with errno. */
 struct history_glance {
 	int64_t received_at;
+	size_t length; /* of the line, without its newline */
 	struct span endpoint;
 	struct span connection; /* a JSON string token, or absent */
 };

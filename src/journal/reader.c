@@ -42,6 +42,7 @@ struct reader {
 	size_t count, cap;
 	size_t from;          /* all before it are stuck in this round */
 	struct source *given; /* its head was returned by the last reader_next */
+	uint64_t bytes_given;
 };
 
 struct reader *reader_new(const struct spool *spool)
@@ -239,6 +240,7 @@ static void reader_advance(struct reader *reader)
 	reader->given = NULL;
 	if (source == NULL)
 		return;
+	reader->bytes_given += source->head_next - source->cursor;
 	source->cursor = source->head_next;
 	source->head = READER_NONE;
 	if (source->cursor < source->second)
@@ -246,6 +248,17 @@ static void reader_advance(struct reader *reader)
 	source->stuck = true;
 	if (source->sealed)
 		source_close(source);
+}
+
+void reader_progress(const struct reader *reader, uint64_t *given, uint64_t *left)
+{
+	*given = reader->bytes_given;
+	*left = 0;
+	for (size_t i = 0; i < reader->count; i++) {
+		const struct source *source = reader->sources[i];
+		if (source->second > source->cursor)
+			*left += source->second - source->cursor;
+	}
 }
 
 int reader_look(struct reader *reader)

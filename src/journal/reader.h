@@ -46,6 +46,10 @@ struct reader_line {
 /* A line that was given counts as taken, also where the round is left in its middle: reader_resume takes it back. */
 enum reader_found reader_next(struct reader *reader, struct reader_line *line);
 
+/* For a progress bar: bytes that were given since it was made, and those that stood there at the last look and were
+ * not. */
+void reader_progress(const struct reader *reader, uint64_t *given, uint64_t *left);
+
 /* Reads one line again: `length` without its newline, from journal/, else archive/. The line is appended to out.
  * 0, or -1 with errno (ENOENT, EBADMSG: it is not what it was). */
 int reader_fetch(const struct spool *spool, const char *segment, uint64_t offset, uint64_t length, struct buf *out,

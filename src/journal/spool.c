@@ -45,18 +45,21 @@ static int make_root(const struct spool *spool)
 	return result;
 }
 
+int spool_folder(const struct spool *spool, const char *name)
+{
+	int fd = fsio_make_folder(spool->fd, name, spool->folder_mode);
+	struct stat st;
+	/* A folder of another owner has its group already; only its maker may give it away. */
+	if (fd >= 0 && spool->has_group && fstat(fd, &st) == 0 && st.st_gid != spool->group &&
+	    fchown(fd, (uid_t)-1, spool->group) < 0)
+		close_fd(&fd);
+	return fd;
+}
+
 static int open_folder(const struct spool *spool, const char *name, bool make)
 {
-	if (make) {
-		int fd = fsio_make_folder(spool->fd, name, spool->folder_mode);
-		struct stat st;
-		/* A folder of another owner has its group already; only its maker may give it away. */
-		if (fd >= 0 && spool->has_group && fstat(fd, &st) == 0 && st.st_gid != spool->group &&
-		    fchown(fd, (uid_t)-1, spool->group) < 0)
-			close_fd(&fd);
-		return fd;
-	}
-	return openat(spool->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return make ? spool_folder(spool, name)
+		    : openat(spool->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
 static int make_trigger(const struct spool *spool)

@@ -42,6 +42,9 @@ void spool_close(struct spool *spool);
 /* Whether path still is the folder that is open: false when it was moved away, removed or mounted over. */
 bool spool_is_there(const struct spool *spool);
 
+/* A folder of the spool, made where missing: its descriptor, which the caller closes, or -1 with errno. */
+int spool_folder(const struct spool *spool, const char *name);
+
 /* Gives a file that this process made the spool's mode and group, whatever the umask. */
 int spool_own(const struct spool *spool, int fd);
 

@@ -156,6 +156,71 @@ int trail_next(struct trail *trail, struct span *raw)
 	}
 }
 
+/* Appends the file's last bytes, whole lines only. 0, or -1 with errno. */
+static int read_end(const struct spool *spool, enum trail_file which, struct buf *out)
+{
+	struct trail trail;
+	struct stat st;
+	int result = trail_open(&trail, spool, which);
+	if (result <= 0)
+		return result;
+	result = fstat(trail.fd, &st);
+	if (result == 0)
+		result = buf_reserve(out, CHUNK);
+	if (result == 0) {
+		off_t from = st.st_size > CHUNK ? st.st_size - CHUNK : 0;
+		ssize_t n = fsio_read_at(trail.fd, out->data, CHUNK, from);
+		const char *first = n > 0 && from > 0 ? memchr(out->data, '\n', (size_t)n) : NULL;
+		size_t cut = first == NULL ? 0 : (size_t)(first + 1 - out->data);
+		if (n > 0) {
+			out->len = (size_t)n - cut;
+			memmove(out->data, out->data + cut, out->len);
+		}
+		result = n < 0 ? -1 : 0;
+	}
+	int saved = errno;
+	trail_close(&trail);
+	errno = saved;
+	return result;
+}
+
+/* The lines from the last one back. How many were taken, or -1. */
+static int walk_back(const struct buf *lines, unsigned max, trail_each *each, void *arg)
+{
+	unsigned taken = 0;
+	const char *end = lines->len == 0 ? NULL : memrchr(lines->data, '\n', lines->len);
+	while (end != NULL && taken < max) {
+		const char *before = memrchr(lines->data, '\n', (size_t)(end - lines->data));
+		const char *start = before == NULL ? lines->data : before + 1;
+		struct trail_line line;
+		int result = trail_parse((struct span){start, (size_t)(end - start)}, &line) ? each(arg, &line) : 0;
+		if (result < 0)
+			return -1;
+		taken += (unsigned)result;
+		end = before;
+	}
+	return (int)taken;
+}
+
+int trail_latest(const struct spool *spool, unsigned max, trail_each *each, void *arg)
+{
+	static const enum trail_file files[] = {TRAIL_NEW, TRAIL_OLD};
+	struct buf lines = {0};
+	int result = 0;
+	for (size_t i = 0; i < 2 && result >= 0 && max > 0; i++) {
+		lines.len = 0;
+		result = read_end(spool, files[i], &lines);
+		if (result == 0)
+			result = walk_back(&lines, max, each, arg);
+		if (result > 0)
+			max -= (unsigned)result;
+	}
+	int saved = errno;
+	buf_fini(&lines);
+	errno = saved;
+	return result < 0 ? -1 : 0;
+}
+
 bool trail_is_over(const struct trail *trail, const struct spool *spool)
 {
 	struct stat named, ours;

@@ -64,6 +64,11 @@ void trail_close(struct trail *trail);
 /* The next whole line, without its newline, valid until the next call. 1; 0: there is none now; -1 with errno. */
 int trail_next(struct trail *trail, struct span *raw);
 
+/* The newest lines of both files, the newest first: calls back until `each` has returned 1 (it took the line) max
+ * times, or it returns -1, or much has been looked at; 0 passes a line over. 0, or -1 with errno. */
+typedef int trail_each(void *arg, const struct trail_line *line);
+int trail_latest(const struct spool *spool, unsigned max, trail_each *each, void *arg);
+
 /* Whether audit.jsonl is another file by now: then this one gets no more lines. */
 bool trail_is_over(const struct trail *trail, const struct spool *spool);
 

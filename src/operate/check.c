@@ -129,6 +129,15 @@ static void print_endpoint(const struct conf_endpoint *e)
 		print_duration("expect", e->expect);
 }
 
+static void print_status(const struct conf *conf)
+{
+	putchar('\n');
+	begin("", "status");
+	printf("%s/\n", strcmp(conf->status_path, "/") == 0 ? "" : conf->status_path);
+	begin("  ", "tokens");
+	printf("%zu in %s\n", conf->token_count, conf->token_file);
+}
+
 /* An event such as comes often. */
 static int append_example(void *arg, const char *name, struct buf *out)
 {
@@ -220,6 +229,8 @@ static void print_conf(const struct conf *conf)
 		print_endpoint(&conf->endpoints[i]);
 	for (size_t i = 0; i < conf->target_count; i++)
 		print_target(conf, &conf->targets[i]);
+	if (conf->status_path != NULL)
+		print_status(conf);
 	if (conf->target_count == 0)
 		log_warnx("%s has no target: what is received will be delivered nowhere", conf->path);
 }

@@ -5,7 +5,39 @@
 #include <getopt.h>
 #include <sysexits.h>
 
+#include "base/clock.h"
+#include "base/log.h"
+#include "operate/bar.h"
 #include "operate/command.h"
+#include "operate/report.h"
+
+#define WARN_EVERY (60 * CLOCK_SECOND)
+
+struct watch {
+	const struct conf *conf;
+	struct bar bar;
+	int64_t warned_at; /* us, monotonic; 0: never */
+};
+
+static void report(void *arg, const struct spool *spool, struct state *state)
+{
+	struct watch *watch = arg;
+	int64_t now = clock_monotonic();
+	if (report_write(watch->conf, spool, state) == 0 ||
+	    (watch->warned_at != 0 && now - watch->warned_at < WARN_EVERY))
+		return;
+	watch->warned_at = now;
+	log_warn("%s/status: cannot be written; the page stays as it is", watch->conf->spool);
+}
+
+static void show_progress(void *arg, uint64_t done, uint64_t total)
+{
+	struct watch *watch = arg;
+	if (done < total)
+		bar_step(&watch->bar, done, total);
+	else
+		bar_end(&watch->bar);
+}
 
 int command_deliver(const char *conf_path, int argc, char **argv)
 {
@@ -32,7 +64,10 @@ int command_deliver(const char *conf_path, int argc, char **argv)
 	struct conf *conf = command_conf(conf_path, false);
 	if (conf == NULL)
 		return EX_CONFIG;
-	int result = deliver(conf, until);
+	struct watch watch = {.conf = conf};
+	bar_begin(&watch.bar, "delivering", true);
+	int result = deliver(conf, until, &(struct deliver_watcher){report, show_progress, &watch});
+	bar_end(&watch.bar);
 	conf_free(conf);
 	return result;
 }

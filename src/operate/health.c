@@ -34,3 +34,15 @@ enum health health_judge(const struct health_facts *f, const char **why)
 	*why = NULL;
 	return HEALTH_OK;
 }
+
+int64_t health_turns_at(const struct health_facts *f)
+{
+	/* A silence of which no beginning is known was told from the start. */
+	const int64_t moments[] = {f->oldest_at == 0 ? 0 : f->oldest_at + f->late_after + 1,
+				   f->expect == 0 || f->last_at == 0 ? 0 : f->last_at + f->expect + 1};
+	int64_t first = 0;
+	for (size_t i = 0; i < sizeof moments / sizeof moments[0]; i++)
+		if (moments[i] > f->now && (first == 0 || moments[i] < first))
+			first = moments[i];
+	return first;
+}

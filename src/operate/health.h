@@ -29,4 +29,7 @@ struct health_facts {
 /* *why is a literal; NULL if all is well. */
 enum health health_judge(const struct health_facts *facts, const char **why);
 
+/* The moment after `now` at which the judgement becomes worse if nothing happens until then; 0: it does not. */
+int64_t health_turns_at(const struct health_facts *facts);
+
 #endif

@@ -16,7 +16,8 @@
 #include "journal/history.h"
 #include "journal/reader.h"
 
-#define TRIES 5 /* at a moment in which no segment is put away */
+#define TRIES    5           /* at a moment in which no segment is put away */
+#define NEAR_MAX (32u << 20) /* bytes of what was not taken in */
 
 /* What reading needs beside what it fills. */
 struct reading {
@@ -29,6 +30,7 @@ struct reading {
 	struct names cursors;
 	struct buf offsets; /* uint64_t each: of the cursors */
 	struct buf line, text;
+	uint64_t looked_max, looked; /* bytes of events that were not taken in */
 };
 
 static const char *copy(struct overview *o, struct span text)
@@ -350,7 +352,9 @@ static int add_unread(void *arg, const struct history_glance *line)
 		keep_latest(&e->last_at, line->received_at);
 		keep_earliest(&e->unread_at, line->received_at);
 	}
-	return 0;
+	r->looked += line->length;
+	r->o->unread_more = r->looked > r->looked_max;
+	return r->o->unread_more ? 1 : 0;
 }
 
 /* Whether a segment went away after the state was read: then it has been taken in since, by how much is not known. */
@@ -406,10 +410,16 @@ static struct health_facts facts_of(const struct reading *r, const struct overvi
 	};
 }
 
-static void worsen(struct overview *o, enum health health)
+/* The judgement of one of them, which may be the worst of all. */
+static enum health weigh(struct overview *o, const struct health_facts *facts, const char **why)
 {
+	enum health health = health_judge(facts, why);
+	int64_t turns_at = health_turns_at(facts);
 	if (health > o->health)
 		o->health = health;
+	if (turns_at != 0)
+		keep_earliest(&o->turns_at, turns_at);
+	return health;
 }
 
 /* A connection that is listed and was never heard of is there all the same. */
@@ -439,8 +449,7 @@ static int judge(struct reading *r)
 		return -1;
 	for (struct overview_target *t = o->targets; t != NULL; t = t->next) {
 		struct health_facts facts = facts_of(r, &t->backlog);
-		t->health = health_judge(&facts, &t->why);
-		worsen(o, t->health);
+		t->health = weigh(o, &facts, &t->why);
 	}
 	for (struct overview_connection *c = o->connections; c != NULL; c = c->next) {
 		struct health_facts facts = facts_of(r, &c->backlog);
@@ -448,8 +457,7 @@ static int judge(struct reading *r)
 			keep_earliest(&facts.oldest_at, c->unread_at);
 		facts.last_at = c->last_at;
 		facts.expect = expected_of(r, c);
-		c->health = health_judge(&facts, &c->why);
-		worsen(o, c->health);
+		c->health = weigh(o, &facts, &c->why);
 	}
 	for (struct overview_endpoint *e = o->endpoints; e != NULL; e = e->next) {
 		struct overview_backlog unread = {.oldest_at = e->unread_at};
@@ -457,8 +465,7 @@ static int judge(struct reading *r)
 		facts.last_at = e->last_at;
 		facts.expect = e->conf->expect;
 		facts.fault_at = e->fault_at;
-		e->health = health_judge(&facts, &e->why);
-		worsen(o, e->health);
+		e->health = weigh(o, &facts, &e->why);
 	}
 	return 0;
 }
@@ -473,6 +480,7 @@ static int read_once(struct reading *r)
 	names_clear(&r->cursors);
 	names_clear(&r->tokens);
 	r->offsets.len = r->token_rows.len = 0;
+	r->looked = 0;
 	if (add_conf(r) < 0)
 		return -1;
 	r->o->deliverer = spool_locked_by(&r->spool);
@@ -486,9 +494,9 @@ static int read_once(struct reading *r)
 	return result < 0 ? -1 : is_torn(r);
 }
 
-int overview_read(struct overview *o, const struct conf *conf)
+int overview_read(struct overview *o, const struct conf *conf, enum overview_reach reach)
 {
-	struct reading r = {.o = o, .conf = conf};
+	struct reading r = {.o = o, .conf = conf, .looked_max = reach == OVERVIEW_NEAR ? NEAR_MAX : UINT64_MAX};
 	int result = spool_open(&r.spool, conf, SPOOL_LOOK);
 	if (result < 0 && errno == ENOENT) {
 		*o = (struct overview){.now = clock_now()};

@@ -74,10 +74,12 @@ struct overview {
 	struct arena arena;
 	int64_t now;
 	enum health health; /* the worst of all */
+	int64_t turns_at;   /* when one of them becomes worse if nothing happens; 0: never */
 	int64_t deliverer;  /* its process; 0: none runs; -1: unknown */
 	uint64_t counts[STATE_COUNTS];
 	uint64_t unread;   /* events in the journal that the deliverer has not taken in yet */
 	int64_t unread_at; /* when the oldest of them was received */
+	bool unread_more;  /* there are more of them than was looked at */
 	uint64_t refused;
 	struct overview_backlog backlog;
 	struct overview_refusal *refusals;
@@ -87,9 +89,15 @@ struct overview {
 	struct overview_sync *syncs;
 };
 
+enum overview_reach {
+	OVERVIEW_ALL,
+	OVERVIEW_NEAR, /* only the first of the events that were not taken in, if they are so many that it would take
+			  long */
+};
+
 /* Fills a zeroed overview; without a spool, or a deliverer that has ever run, it has only what the configuration says.
  * 0, or -1 with errno: as state_open has it, or the spool's. Free with overview_fini in any case. */
-int overview_read(struct overview *o, const struct conf *conf);
+int overview_read(struct overview *o, const struct conf *conf, enum overview_reach reach);
 void overview_fini(struct overview *o);
 
 #endif

@@ -101,7 +101,7 @@ static int print_parked(struct deed *deed, bool json)
 	if (json)
 		writer_open(&l.w, NULL, '[');
 	if (deed->state != NULL)
-		result = state_rows(deed->state, NULL, list_parked, &l);
+		result = state_parked(deed->state, -1, list_parked, &l);
 	if (json)
 		writer_close(&l.w, ']');
 	if (result < 0)
@@ -180,7 +180,8 @@ static int change_all(struct deed *deed, const struct verb *verb, const uint8_t 
 {
 	if (state_begin(deed->state) < 0)
 		return -1;
-	if (state_rows(deed->state, id, choose, chosen) < 0)
+	if ((id != NULL ? state_rows(deed->state, id, choose, chosen) : state_parked(deed->state, -1, choose, chosen)) <
+	    0)
 		goto fail;
 	for (size_t i = 0; i < chosen->count; i++) {
 		const struct chosen_row *row = &chosen->list[i];

@@ -221,7 +221,7 @@ static int add_parked(void *arg, const struct state_row *row)
 /* What was parked is not made a second time: it is pending again. */
 static int retry_parked(struct replay *r)
 {
-	if (state_rows(r->deed.state, NULL, add_parked, r) < 0)
+	if (state_parked(r->deed.state, -1, add_parked, r) < 0)
 		return -1;
 	for (size_t at = 0; at < r->parked.len; at += sizeof(struct state_row)) {
 		struct state_row row;

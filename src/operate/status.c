@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "operate/command.h"
 #include "operate/overview.h"
+#include "operate/summary.h"
 #include "operate/table.h"
 #include "operate/writer.h"
 
@@ -18,139 +19,10 @@ static const enum tint health_tints[] = {
 	[HEALTH_FAILING] = TINT_BAD,
 };
 
-/* For programs */
-
-/* Reason to count, of one connection or endpoint, or of all (NULL). */
-static void write_refusals(struct writer *w, const struct overview *o, const char *endpoint, const char *connection)
-{
-	writer_open(w, "rejected", '{');
-	for (const struct overview_refusal *r = o->refusals; r != NULL; r = r->next) {
-		uint64_t count = 0;
-		bool told = false;
-		for (const struct overview_refusal *other = o->refusals; other != NULL; other = other->next) {
-			if (strcmp(other->reason, r->reason) != 0 ||
-			    (endpoint != NULL && strcmp(other->endpoint, endpoint) != 0) ||
-			    (connection != NULL && strcmp(other->connection, connection) != 0))
-				continue;
-			/* The first of several tells the sum. */
-			told |= count == 0 && other != r;
-			count += other->count;
-		}
-		if (!told && count > 0)
-			writer_number(w, r->reason, count);
-	}
-	writer_close(w, '}');
-}
-
-static void write_health(struct writer *w, enum health health, const char *why)
-{
-	writer_string(w, "state", health_names[health]);
-	writer_string(w, "why", why);
-}
-
-static void write_backlog(struct writer *w, const struct overview_backlog *b)
-{
-	writer_number(w, "pending", b->pending);
-	writer_number(w, "parked", b->parked);
-	writer_time(w, "oldest", b->oldest_at);
-}
-
-static void write_targets(struct writer *w, const struct overview *o)
-{
-	writer_open(w, "targets", '[');
-	for (const struct overview_target *t = o->targets; t != NULL; t = t->next) {
-		writer_open(w, NULL, '{');
-		writer_string(w, "name", t->name);
-		writer_string(w, "kind", t->conf == NULL ? NULL : t->conf->file != NULL ? "file" : "run");
-		write_health(w, t->health, t->why);
-		writer_number(w, "done", t->done);
-		writer_number(w, "failed", t->failed);
-		write_backlog(w, &t->backlog);
-		writer_time(w, "last_done", t->done_at);
-		writer_string(w, "last_error", t->error);
-		writer_time(w, "last_error_at", t->error_at);
-		writer_close(w, '}');
-	}
-	writer_close(w, ']');
-}
-
-static void write_endpoints(struct writer *w, const struct overview *o)
-{
-	writer_open(w, "endpoints", '[');
-	for (const struct overview_endpoint *e = o->endpoints; e != NULL; e = e->next) {
-		writer_open(w, NULL, '{');
-		writer_string(w, "path", e->conf->path);
-		write_health(w, e->health, e->why);
-		writer_number(w, "events", e->events);
-		writer_number(w, "unread", e->unread);
-		writer_time(w, "last", e->last_at);
-		write_refusals(w, o, e->conf->path, NULL);
-		writer_time(w, "last_rejected", e->refused_at);
-		writer_close(w, '}');
-	}
-	writer_close(w, ']');
-}
-
-static void write_connections(struct writer *w, const struct overview *o)
-{
-	writer_open(w, "connections", '[');
-	for (const struct overview_connection *c = o->connections; c != NULL; c = c->next) {
-		writer_open(w, NULL, '{');
-		writer_string(w, "endpoint", c->endpoint);
-		writer_string(w, "connection", c->connection);
-		write_health(w, c->health, c->why);
-		writer_number(w, "events", c->events);
-		writer_number(w, "unread", c->unread);
-		writer_time(w, "last", c->last_at);
-		write_backlog(w, &c->backlog);
-		write_refusals(w, o, c->endpoint, c->connection);
-		writer_time(w, "last_rejected", c->refused_at);
-		writer_close(w, '}');
-	}
-	writer_close(w, ']');
-}
-
-static void write_syncs(struct writer *w, const struct overview *o)
-{
-	writer_open(w, "syncs", '[');
-	for (const struct overview_sync *s = o->syncs; s != NULL; s = s->next) {
-		writer_open(w, NULL, '{');
-		writer_string(w, "endpoint", s->endpoint);
-		writer_string(w, "connection", s->connection);
-		writer_string(w, "object_type", s->object_type);
-		writer_number(w, "pages", s->pages);
-		writer_number(w, "records", s->records);
-		writer_time(w, "begun", s->begun_at);
-		writer_time(w, "last", s->last_at);
-		writer_bool(w, "complete", s->complete);
-		writer_close(w, '}');
-	}
-	writer_close(w, ']');
-}
-
 static int print_json(const struct overview *o, const struct conf *conf)
 {
 	struct writer w = {0};
-	writer_open(&w, NULL, '{');
-	writer_string(&w, "state", health_names[o->health]);
-	writer_time(&w, "at", o->now);
-	writer_string(&w, "spool", conf->spool);
-	writer_bool(&w, "deliverer", o->deliverer != 0);
-	writer_number(&w, "accepted", o->counts[STATE_EVENTS] + o->unread);
-	writer_number(&w, "records", o->counts[STATE_RECORDS]);
-	writer_number(&w, "duplicates", o->counts[STATE_DUPLICATES]);
-	write_refusals(&w, o, NULL, NULL);
-	writer_number(&w, "rejected_uncounted", o->counts[STATE_UNTOLD]);
-	writer_number(&w, "unread", o->unread);
-	writer_time(&w, "oldest_unread", o->unread_at);
-	write_backlog(&w, &o->backlog);
-	writer_number(&w, "damaged", o->counts[STATE_DAMAGED]);
-	writer_number(&w, "torn", o->counts[STATE_TORN]);
-	write_endpoints(&w, o);
-	write_targets(&w, o);
-	write_connections(&w, o);
-	write_syncs(&w, o);
-	writer_close(&w, '}');
+	summary_write(&w, o, conf);
 	return writer_print(&w);
 }
 
@@ -367,7 +239,7 @@ static int status(const struct conf *conf, bool json)
 	static const int codes[] = {[HEALTH_OK] = 0, [HEALTH_LATE] = 1, [HEALTH_FAILING] = 2};
 	struct overview o = {0};
 	int result = EX_IOERR;
-	if (overview_read(&o, conf) < 0) {
+	if (overview_read(&o, conf, OVERVIEW_ALL) < 0) {
 		result = command_failed(conf);
 	} else if ((json ? print_json(&o, conf) : print_text(&o, conf)) == 0) {
 		result = codes[o.health];

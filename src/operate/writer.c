@@ -80,12 +80,18 @@ void writer_raw(struct writer *w, const char *key, struct span value)
 		w->failed = true;
 }
 
+int writer_end(struct writer *w)
+{
+	if (!w->failed && buf_char(&w->out, '\n') == 0)
+		return 0;
+	errno = ENOMEM;
+	return -1;
+}
+
 int writer_print(struct writer *w)
 {
-	int result = -1;
-	if (w->failed || buf_char(&w->out, '\n') < 0)
-		errno = ENOMEM;
-	else
+	int result = writer_end(w);
+	if (result == 0)
 		result = fsio_write(STDOUT_FILENO, w->out.data, w->out.len);
 	if (result < 0)
 		log_warn("cannot write the answer");

@@ -35,7 +35,9 @@ void writer_time(struct writer *w, const char *key, int64_t at);
 /* A JSON value as it stands; absent is null. */
 void writer_raw(struct writer *w, const char *key, struct span value);
 
-/* Writes the document and a newline to standard output, and frees it. 0, or -1 after a message. */
+/* Ends the document with a newline; it stands in `out` then. 0, or -1 with errno ENOMEM. */
+int writer_end(struct writer *w);
+/* Ends the document, writes it to standard output, and frees it. 0, or -1 after a message. */
 int writer_print(struct writer *w);
 
 #endif

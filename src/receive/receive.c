@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "receive/scheme.h"
+#include "receive/view.h"
 
 #define RETRY_AFTER     30    /* seconds, in a 503 */
 #define BODY_KEPT_MAX   65536 /* bytes of a buffer that the next request may use */
@@ -145,12 +146,25 @@ static enum outcome verify(const struct conf_endpoint *endpoint, struct receipt 
 	return ACCEPTED;
 }
 
+/* A request for the page. */
+static enum outcome look(struct receive *receive, struct request *request, struct receipt *receipt, const char **reason)
+{
+	enum view view = view_answer(receive->conf, request, &receipt->reply, &receipt->rings);
+	receipt->quiet = view == VIEW_ANSWERED;
+	if (view == VIEW_REFUSED)
+		*reason = "wrong token";
+	return view == VIEW_UNKNOWN ? NOT_FOUND : view == VIEW_FAILED ? FAULT : UNAUTHORIZED;
+}
+
 void receive_request(struct receive *receive, struct request *request, struct receipt *receipt)
 {
 	const struct conf_endpoint *endpoint = route(receive->conf, request->uri);
 	const char *reason = NULL;
 	enum outcome outcome;
-	if (endpoint == NULL) {
+	bool is_view = endpoint == NULL && view_has(receive->conf, request->uri);
+	if (is_view) {
+		outcome = look(receive, request, receipt, &reason);
+	} else if (endpoint == NULL) {
 		outcome = NOT_FOUND;
 	} else if (request->method == NULL || strcmp(request->method, "POST") != 0) {
 		outcome = NOT_POST;
@@ -163,7 +177,7 @@ void receive_request(struct receive *receive, struct request *request, struct re
 		if (outcome == ACCEPTED)
 			outcome = verify(endpoint, receipt, &reason);
 	}
-	receipt->endpoint = endpoint == NULL ? NULL : endpoint->path;
+	receipt->endpoint = is_view ? receive->conf->status_path : endpoint == NULL ? NULL : endpoint->path;
 	if (outcome != ACCEPTED)
 		request_drain(request);
 	receipt->bytes = receipt->body.len;
@@ -173,6 +187,13 @@ void receive_request(struct receive *receive, struct request *request, struct re
 void receipt_refuse(struct receipt *receipt, const char *reason)
 {
 	receipt_end(receipt, NOT_STORED, reason);
+}
+
+int receipt_answer(const struct receipt *receipt, struct request *request)
+{
+	if (receipt->reply.len > 0)
+		return request->send(request, receipt->reply.data, receipt->reply.len);
+	return request_answer(request, &receipt->answer);
 }
 
 /* Whether a token has something raw in it that could move a terminal's cursor: DEL, or U+0080 to U+009F. The other
@@ -243,12 +264,16 @@ void receipt_clear(struct receive *receive, struct receipt *receipt)
 	receipt->held = 0;
 	receipt->event = (struct event){0};
 	receipt->body.len = 0;
+	receipt->quiet = receipt->rings = false;
+	buf_fini(&receipt->reply);
 	if (receipt->body.cap > BODY_KEPT_MAX)
 		buf_fini(&receipt->body);
+	buf_fini(&receipt->reply);
 }
 
 void receipt_fini(struct receipt *receipt)
 {
 	event_line_fini(&receipt->line);
 	buf_fini(&receipt->body);
+	buf_fini(&receipt->reply);
 }

@@ -18,7 +18,7 @@ struct receive {
 };
 
 /* What became of a request. When `durable` is wanted (accepted), line must be committed before `answer` may be sent;
- * otherwise answer is final. */
+ * otherwise answer is final. A request for the page has a `reply` in its place. */
 struct receipt {
 	struct buf body;
 	size_t bytes;  /* that the body had */
@@ -29,6 +29,9 @@ struct receipt {
 	struct answer answer;
 	const char *reason; /* for the audit */
 	const char *endpoint;
+	struct buf reply; /* a complete CGI response; empty: `answer` is what is sent */
+	bool quiet;       /* the audit says nothing of it, and it waits for nothing that is committed */
+	bool rings;       /* the deliverer should be woken */
 };
 
 /* Fills a receipt, zeroed or cleared. */
@@ -36,6 +39,9 @@ void receive_request(struct receive *receive, struct request *request, struct re
 
 /* Turns an accepted receipt into a refusal: it could not be stored. */
 void receipt_refuse(struct receipt *receipt, const char *reason);
+
+/* Answers the request. 0, or -1 if the peer is gone. */
+int receipt_answer(const struct receipt *receipt, struct request *request);
 
 /* Appends the audit line. */
 int receipt_audit(const struct receipt *receipt, const struct request *request, struct buf *out);

@@ -82,6 +82,7 @@ struct server {
 	pthread_cond_t queued;
 	struct job *first, **last; /* the commit queue */
 	bool closing;              /* no more jobs will come */
+	bool rings;                /* the deliverer is to be woken, though nothing was committed */
 	struct connections idle, reading;
 	struct job *spare; /* jobs to be used again */
 	unsigned spare_count;
@@ -223,8 +224,49 @@ static void crew_begin(struct server *server, struct crew *crew, unsigned first,
 	pthread_mutex_unlock(&server->lock);
 }
 
+/* Sends the answer. The connection if it stays open, else -1. */
+static int job_answer(struct job *job)
+{
+	receipt_answer(&job->receipt, fcgi_request(job->fcgi));
+	return fcgi_finish(job->fcgi);
+}
+
+/* Afterwards; fd is what job_answer returned. */
+static void job_end(struct server *server, struct job *job, int fd)
+{
+	receipt_clear(&server->receive, &job->receipt);
+	if (fd >= 0)
+		connection_rest(server, job->connection);
+	else
+		free(job->connection);
+	pthread_mutex_lock(&server->lock);
+	job = job_put(server, job);
+	pthread_mutex_unlock(&server->lock);
+	job_free(job);
+}
+
+/* Reads a request. False: the connection has ended. */
+static bool job_read(struct server *server, struct job *job, struct connection *c)
+{
+	if (fcgi_begin(job->fcgi, c->fd) < 0)
+		return false;
+	job->connection = c;
+	job->next = NULL;
+	receive_request(&server->receive, fcgi_request(job->fcgi), &job->receipt);
+	return true;
+}
+
+/* Called with the lock held. Whether the committer has to be told. */
+static bool queue_put(struct server *server, struct job *job)
+{
+	bool was_empty = server->first == NULL;
+	*server->last = job;
+	server->last = &job->next;
+	return was_empty;
+}
+
 /* Reads one request of a connection that has something to say, and hands it to the committer, which owns the job from
- * then on. The connection is in no list. */
+ * then on; or answers it, if nothing of it is to be committed. The connection is in no list. */
 static void crew_serve(struct crew *crew, struct connection *c)
 {
 	struct server *server = crew->server;
@@ -239,25 +281,24 @@ static void crew_serve(struct crew *crew, struct connection *c)
 	pthread_mutex_unlock(&server->lock);
 	if (job == NULL)
 		job = job_new();
-	bool begun = job != NULL && fcgi_begin(job->fcgi, c->fd) == 0;
-	if (begun) {
-		job->connection = c;
-		job->next = NULL;
-		receive_request(&server->receive, fcgi_request(job->fcgi), &job->receipt);
-	}
+	bool begun = job != NULL && job_read(server, job, c);
+	bool waits = begun && !job->receipt.quiet, rings = begun && job->receipt.rings;
+	/* A page is large, and whoever reads it slowly must not hold up the committer. */
+	int fd = begun && !waits ? job_answer(job) : -1;
 	pthread_mutex_lock(&server->lock);
 	crew->free++;
 	list_remove(c);
-	bool was_empty = server->first == NULL;
-	if (begun) {
-		*server->last = job;
-		server->last = &job->next;
-	}
+	bool signals = (waits && queue_put(server, job)) || rings;
+	server->rings |= rings;
 	pthread_mutex_unlock(&server->lock);
-	if (begun && was_empty)
+	if (signals)
 		pthread_cond_signal(&server->queued);
-	if (begun)
+	if (waits)
 		return;
+	if (begun) {
+		job_end(server, job, fd);
+		return;
+	}
 	if (job == NULL)
 		close(c->fd);
 	job_free(job);
@@ -310,21 +351,6 @@ static bool connection_wake(struct server *server, int timeout)
 
 /* The committer. */
 
-static void job_answer(struct server *server, struct job *job)
-{
-	request_answer(fcgi_request(job->fcgi), &job->receipt.answer);
-	int fd = fcgi_finish(job->fcgi);
-	receipt_clear(&server->receive, &job->receipt);
-	if (fd >= 0)
-		connection_rest(server, job->connection);
-	else
-		free(job->connection);
-	pthread_mutex_lock(&server->lock);
-	job = job_put(server, job);
-	pthread_mutex_unlock(&server->lock);
-	job_free(job);
-}
-
 /* Commits and answers up to BATCH_MAX jobs; returns what is left of the list. */
 static struct job *batch_run(struct server *server, struct job *jobs)
 {
@@ -342,26 +368,28 @@ static struct job *batch_run(struct server *server, struct job *jobs)
 	buf_fini(&audit);
 	for (job = jobs; job != end; job = jobs) {
 		jobs = job->next;
-		job_answer(server, job);
+		job_end(server, job, job_answer(job));
 	}
 	return end;
 }
 
 /* Waits for jobs and takes all there are. NULL with *closing: there will be none any more; otherwise a second has
- * passed. */
-static struct job *queue_take(struct server *server, bool *closing)
+ * passed, or *rings: the deliverer is to be woken. */
+static struct job *queue_take(struct server *server, bool *closing, bool *rings)
 {
 	struct timespec until;
 	int waited = 0;
 	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec++;
 	pthread_mutex_lock(&server->lock);
-	while (server->first == NULL && !server->closing && waited == 0)
+	while (server->first == NULL && !server->closing && !server->rings && waited == 0)
 		waited = pthread_cond_timedwait(&server->queued, &server->lock, &until);
 	struct job *jobs = server->first;
 	server->first = NULL;
 	server->last = &server->first;
 	*closing = server->closing;
+	*rings = server->rings;
+	server->rings = false;
 	pthread_mutex_unlock(&server->lock);
 	return jobs;
 }
@@ -369,10 +397,10 @@ static struct job *queue_take(struct server *server, bool *closing)
 static void *committer_run(void *arg)
 {
 	struct server *server = arg;
-	bool closing = false, awake = true;
+	bool closing = false, rings = false, awake = true;
 	int64_t last = clock_monotonic();
 	for (;;) {
-		struct job *jobs = queue_take(server, &closing);
+		struct job *jobs = queue_take(server, &closing, &rings);
 		if (jobs == NULL && closing)
 			return NULL;
 		if (jobs != NULL) {
@@ -383,6 +411,8 @@ static void *committer_run(void *arg)
 		}
 		while (jobs != NULL)
 			jobs = batch_run(server, jobs);
+		if (rings)
+			awake = false;
 		if (!awake)
 			awake = store_wake(&server->store);
 	}

@@ -25,7 +25,7 @@ int single_run(const struct conf *conf)
 	bool stored = store_init(&store, conf) == 0;
 	if (stored) {
 		store_commit(&store, batch, 1);
-		if (receipt_audit(&receipt, &cgi.request, &audit) == 0)
+		if (!receipt.quiet && receipt_audit(&receipt, &cgi.request, &audit) == 0)
 			audit_write(&store.audit, audit.data, audit.len);
 		buf_fini(&audit);
 	} else {
@@ -33,12 +33,12 @@ int single_run(const struct conf *conf)
 		if (receipt.accepted)
 			receipt_refuse(&receipt, "spool not there");
 	}
-	int sent = request_answer(&cgi.request, &receipt.answer);
+	int sent = receipt_answer(&receipt, &cgi.request);
 	/* The web server has its answer when the stream ends, whatever is still to be done here. */
 	close(STDOUT_FILENO);
 	if (stored) {
 		store_seal(&store);
-		if (receipt.accepted)
+		if (receipt.accepted || receipt.rings)
 			store_wake(&store);
 		store_fini(&store);
 	}

@@ -189,6 +189,17 @@ static const struct {
 	{TARGET("run = /bin/cat\ntimeout = 0"), {"8 timeout \"0\" is out of range; from 1 ms to 7 d"}},
 	{TARGET("run = /bin/cat\nretry_for = 367d"), {"8 retry_for \"367d\" is out of range"}},
 
+	/* the page */
+	{LEAST "status \"/page/\" {\n}\n", {"6 token_file is not set; add token_file ="}},
+	{LEAST "status \"page\" {\ntoken_file = secret\n}\n", {"6 status \"page\" does not begin with '/'"}},
+	{LEAST "status \"/p\" {\ntoken_file = nothing\n}\n", {"7 /nothing cannot be read: No"}},
+	{LEAST "status \"/p\" {\ntoken_file = short\n}\n", {"7 /short has a token that could be guessed; make one"}},
+	{LEAST "status \"/p\" {\ntoken_file = secret\ncolour = red\n}\n", {"8 'colour'"}},
+	{LEAST "status \"/hook/\" {\ntoken_file = secret\n}\n", {"6 has the endpoint of line 2 below it"}},
+	{LEAST "status \"/\" {\ntoken_file = secret\n}\n", {"6 has the endpoint of line 2 below it"}},
+	{LEAST "status \"/p\" {\ntoken_file = secret\n}\nstatus \"/q\" {\ntoken_file = secret\n}\n",
+	 {"9 there is a status section already, in line 6"}},
+
 	/* several, in the order of the lines */
 	{"endpoint hook {\n\tscheme = magic\n\tmax_body = x\n}\nkeep = x\ntarget \"t\" {\n}\n",
 	 {"1 spool is not set", "1 secret_file is not set", "1 begin with '/'", "2 magic", "3 max_body", "5 keep",
@@ -516,6 +527,29 @@ static void test_without_secrets(void **state)
 	conf_free(conf);
 }
 
+static void test_status(void **state)
+{
+	(void)state;
+	struct messages m = {0};
+	/* Below an endpoint it may be: an endpoint is a whole path. */
+	struct conf *conf = read_good(LEAST "status \"/hook/page/\" {\ntoken_file = secret\n}\n");
+	assert_string_equal(conf->status_path, "/hook/page");
+	assert_int_equal(conf->token_count, 1);
+	assert_true(unit_same(conf->tokens[0], SECRET));
+	assert_string_equal(conf->token_file, unit_path(folder, "secret"));
+	conf_free(conf);
+	conf = read_good(LEAST "status \"/hooks\" {\ntoken_file = secret\n}\n");
+	assert_string_equal(conf->status_path, "/hooks");
+	conf_free(conf);
+	conf = read_good(LEAST);
+	assert_null(conf->status_path);
+	conf_free(conf);
+	conf = conf_read(conf_path, false, note, &m);
+	assert_non_null(conf);
+	assert_null(conf->tokens);
+	conf_free(conf);
+}
+
 static const struct {
 	mode_t mode;
 	const char *message;
@@ -655,6 +689,7 @@ static int set_up(void **state)
 	folder = unit_folder();
 	conf_path = strdup(unit_path(folder, "hookspool.conf"));
 	put("secret", SECRET "\n", strlen(SECRET) + 1, 0600);
+	put("short", SECRET "\ns3cret-of-15-by\n", strlen(SECRET) + 17, 0600);
 	put("two", "s3cret one\ns3cret two\n", 22, 0600);
 	return 0;
 }
@@ -675,7 +710,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_example),           cmocka_unit_test(test_secret_files),
 		cmocka_unit_test(test_secret_of_a_group), cmocka_unit_test(test_without_secrets),
 		cmocka_unit_test(test_relative),          cmocka_unit_test(test_find),
-		cmocka_unit_test(test_file_itself),
+		cmocka_unit_test(test_file_itself),       cmocka_unit_test(test_status),
 	};
 	if (argc > 1 && strcmp(argv[1], "find") == 0) {
 		char *found = conf_find(argc > 2 ? argv[2] : NULL);

@@ -204,7 +204,7 @@ static int64_t query(const char *sql)
 
 static void once(void)
 {
-	int code = deliver(&t.conf, DELIVER_ONCE);
+	int code = deliver(&t.conf, DELIVER_ONCE, NULL);
 	if (code != 0)
 		print_error("%s", t.log.len > 0 ? buf_cstr(&t.log) : "nothing was logged\n");
 	assert_int_equal(code, 0);
@@ -633,9 +633,9 @@ static void a_second_one_yields(void **state)
 	int lock = spool_lock(&spool), trigger = spool_trigger_listen(&spool);
 	assert_true(lock >= 0 && trigger >= 0);
 	int64_t begun = clock_monotonic();
-	assert_int_equal(deliver(&t.conf, DELIVER_ONCE), 0);
-	assert_int_equal(deliver(&t.conf, DELIVER_IDLE), 0);
-	assert_int_equal(deliver(&t.conf, DELIVER_STOP), EX_TEMPFAIL);
+	assert_int_equal(deliver(&t.conf, DELIVER_ONCE, NULL), 0);
+	assert_int_equal(deliver(&t.conf, DELIVER_IDLE, NULL), 0);
+	assert_int_equal(deliver(&t.conf, DELIVER_STOP, NULL), EX_TEMPFAIL);
 	assert_true(clock_monotonic() - begun < SECONDS(5));
 	expect_numbers("out/all.jsonl", "");
 	/* The holder was woken. */
@@ -660,7 +660,7 @@ static void one_that_ends_is_waited_for(void **state)
 	pid_t child = fork();
 	if (child == 0) {
 		close(lock);
-		_exit(deliver(&t.conf, DELIVER_ONCE));
+		_exit(deliver(&t.conf, DELIVER_ONCE, NULL));
 	}
 	usleep(300000);
 	expect_numbers("out/all.jsonl", "");
@@ -692,7 +692,7 @@ static pid_t start(enum deliver_until until)
 {
 	pid_t child = fork();
 	if (child == 0)
-		_exit(deliver(&t.conf, until));
+		_exit(deliver(&t.conf, until, NULL));
 	return child;
 }
 
@@ -826,7 +826,7 @@ static bool deliver_until_crash(unsigned at, bool after, bool half)
 		crash.half = half;
 		crash.calls_of_the_system = fsio_calls;
 		fsio_calls = (struct fsio_calls){crashing_writev, crashing_fdatasync, crashing_fsync};
-		_exit(deliver(&t.conf, DELIVER_ONCE));
+		_exit(deliver(&t.conf, DELIVER_ONCE, NULL));
 	}
 	int status;
 	assert_int_equal(waitpid(child, &status, 0), child);

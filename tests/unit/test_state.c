@@ -163,11 +163,82 @@ static void a_later_version_is_refused(void **state)
 	(void)state;
 	bool fresh;
 	state_close(t.state);
-	query("PRAGMA user_version = 2");
+	query("PRAGMA user_version = 3");
 	assert_null(state_open(&t.spool, STATE_DELIVER, &fresh));
 	assert_int_equal(errno, EPROTONOSUPPORT);
-	query("PRAGMA user_version = 1");
+	query("PRAGMA user_version = 2");
 	open_state();
+}
+
+static int note_traffic(void *arg, const struct state_traffic *q)
+{
+	char *text = arg;
+	size_t n = strlen(text);
+	snprintf(text + n, 256 - n, "%lld:%llu/%llu/%llu/%llu/%llu;", (long long)(q->at / STATE_QUARTER),
+		 (unsigned long long)q->events, (unsigned long long)q->records, (unsigned long long)q->refused,
+		 (unsigned long long)q->done, (unsigned long long)q->failed);
+	return 0;
+}
+
+static const char *traffic_since(int64_t since)
+{
+	static char text[256];
+	text[0] = '\0';
+	assert_int_equal(state_traffic(t.state, since, note_traffic, text), 0);
+	return text;
+}
+
+static void an_earlier_version_is_brought_up(void **state)
+{
+	(void)state;
+	bool fresh;
+	state_close(t.state);
+	query("DROP TABLE traffic");
+	query("PRAGMA user_version = 1");
+	struct state *looker = state_open(&t.spool, STATE_LOOK, &fresh);
+	assert_non_null(looker);
+	state_close(looker);
+	assert_int_equal(query("PRAGMA user_version"), 1);
+	t.state = state_open(&t.spool, STATE_DELIVER, &fresh);
+	assert_non_null(t.state);
+	assert_false(fresh);
+	assert_string_equal(traffic_since(0), "");
+	assert_int_equal(query("PRAGMA user_version"), 2);
+	reopen_state();
+}
+
+static void quarters_of_an_hour(void **state)
+{
+	(void)state;
+	const int64_t day = 96 * STATE_QUARTER, now = clock_now() / STATE_QUARTER, early = now - 3 * 96;
+	static const struct state_traffic adds[] = {
+		{.at = 1, .events = 2, .records = 20},
+		{.at = STATE_QUARTER - 1, .events = 1, .records = 1},
+		{.at = STATE_QUARTER, .refused = 5},
+		{.at = STATE_QUARTER, .done = 1, .failed = 2},
+		{.at = 5 * STATE_QUARTER},
+	};
+	char expected[256];
+	for (size_t i = 0; i < UNIT_COUNT(adds); i++) {
+		struct state_traffic add = adds[i];
+		add.at += early * STATE_QUARTER;
+		assert_int_equal(state_traffic_add(t.state, &add), 0);
+	}
+	snprintf(expected, sizeof expected, "%lld:3/21/0/0/0;%lld:0/0/5/1/2;", (long long)early, (long long)early + 1);
+	assert_string_equal(traffic_since(0), expected);
+	snprintf(expected, sizeof expected, "%lld:0/0/5/1/2;", (long long)early + 1);
+	assert_string_equal(traffic_since((early + 1) * STATE_QUARTER), expected);
+
+	/* A target's counts are among them. */
+	int64_t target;
+	assert_int_equal(state_target(t.state, "crm", &target), 0);
+	uint64_t before = state_changes(t.state);
+	assert_int_equal(state_target_add(t.state, target, &(struct state_tally){.done = 3, .failed = 1}), 0);
+	assert_true(state_changes(t.state) > before);
+	assert_non_null(strstr(traffic_since(clock_now() - day), ":0/0/0/3/1;"));
+
+	assert_int_equal(state_traffic_sweep(t.state), 0);
+	assert_int_equal(query("SELECT count(*) FROM traffic"), 1);
 }
 
 static const struct {
@@ -632,7 +703,7 @@ static const char *backlog(struct rows *r)
 static const char *parked(struct rows *r)
 {
 	*r = (struct rows){0};
-	assert_int_equal(state_rows(t.state, NULL, note_row, r), 0);
+	assert_int_equal(state_parked(t.state, -1, note_row, r), 0);
 	return r->text;
 }
 
@@ -655,6 +726,10 @@ static void deliveries_as_they_stand(void **state)
 	park(crm, 8, "gone");
 	assert_string_equal(backlog(&r), "crm 2/2;file 1/1;[crm 1/1 exit 100];[crm 4/1 gone];");
 	assert_string_equal(parked(&r), "[crm 1/1 exit 100];[crm 4/1 gone];");
+	r = (struct rows){0};
+	assert_int_equal(state_parked(t.state, 1, note_row, &r), 0);
+	assert_string_equal(r.text, "[crm 1/1 exit 100];");
+	parked(&r);
 	assert_string_equal(r.last.delivery.segment, "a.jsonl");
 	assert_int_equal(r.last.delivery.attempts, 3);
 	assert_int_equal(r.last.lane, 8);
@@ -779,6 +854,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_old_log_is_not_taken_for_a_new_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(commands_look, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_later_version_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_earlier_version_is_brought_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(quarters_of_an_hour, setup, teardown),
 		cmocka_unit_test_setup_teardown(damage_is_noticed_and_set_aside, setup, teardown),
 		cmocka_unit_test_setup_teardown(identities, setup, teardown),
 		cmocka_unit_test_setup_teardown(identities_settle, setup, teardown),

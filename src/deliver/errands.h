@@ -1,0 +1,11 @@
+/* Carrying out what the page asks for (doc/journal.md, The page). */
+#ifndef HOOKSPOOL_ERRANDS_H
+#define HOOKSPOOL_ERRANDS_H
+
+#include "deliver/deliverer.h"
+
+/* Carries out the errands that are there: parked deliveries become pending, in transactions of its own, and the audit
+ * trail tells it. How many errands there were, or -1 with errno. */
+int errands_run(struct deliverer *d);
+
+#endif

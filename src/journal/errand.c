@@ -1,0 +1,96 @@
+#include "config.h"
+
+#include "journal/errand.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FOLDER       "errands"
+#define ALL          "all"
+#define TARGET_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+
+static void close_quietly(int fd)
+{
+	int saved = errno;
+	if (fd >= 0)
+		close(fd);
+	errno = saved;
+}
+
+bool errand_parse(struct errand *errand, const char *name)
+{
+	const size_t digits = EVENT_ID_SIZE - 1;
+	size_t n = strlen(name);
+	if (n >= sizeof errand->name)
+		return false;
+	memcpy(errand->name, name, n + 1);
+	errand->all = strcmp(name, ALL) == 0;
+	errand->event[0] = '\0';
+	errand->target = NULL;
+	if (errand->all)
+		return true;
+	if (strspn(name, "0123456789abcdef") != digits || name[digits] != '.' || name[digits + 1] == '\0' ||
+	    name[digits + 1 + strspn(name + digits + 1, TARGET_CHARS)] != '\0')
+		return false;
+	memcpy(errand->event, name, digits);
+	errand->event[digits] = '\0';
+	errand->target = errand->name + digits + 1;
+	return true;
+}
+
+int errand_leave(const char *spool, const struct errand *errand)
+{
+	char path[PATH_MAX];
+	if (snprintf(path, sizeof path, "%s/" FOLDER, spool) >= (int)sizeof path) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	int folder = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (folder < 0)
+		return -1;
+	int fd = openat(folder, errand->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int result = fd >= 0 || errno == EEXIST ? 0 : -1;
+	close_quietly(fd);
+	close_quietly(folder);
+	return result;
+}
+
+int errand_prepare(const struct spool *spool)
+{
+	int folder = spool_folder(spool, FOLDER);
+	if (folder < 0)
+		return -1;
+	close(folder);
+	return 0;
+}
+
+int errand_list(const struct spool *spool, struct errand *errands, int max)
+{
+	int fd = openat(spool->fd, FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	if (dir == NULL) {
+		close_quietly(fd);
+		return -1;
+	}
+	struct dirent *entry;
+	int n = 0;
+	while (n < max && (errno = 0, entry = readdir(dir)) != NULL)
+		n += errand_parse(&errands[n], entry->d_name);
+	int result = n < max && errno != 0 ? -1 : n, saved = errno;
+	closedir(dir);
+	errno = saved;
+	return result;
+}
+
+int errand_done(const struct spool *spool, const struct errand *errand)
+{
+	int folder = openat(spool->fd, FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int result = folder < 0 ? -1 : unlinkat(folder, errand->name, 0);
+	close_quietly(folder);
+	return result;
+}

@@ -1,0 +1,666 @@
+#include "config.h"
+
+#include "operate/page.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/text.h"
+#include "journal/reader.h"
+#include "journal/snapshot.h"
+#include "journal/trail.h"
+
+#define QUARTERS   96 /* a day of them */
+#define PARKED_MAX 50 /* rows of each list; the numbers above them count all */
+#define RECENT_MAX 20
+#define ROWS_MAX   200
+#define CHART_STEP 6 /* in the chart's own units: of a bar and the gap behind it */
+#define CHART_BAR  5
+#define CHART_HIGH 72
+
+/* Small parts */
+
+static void heading(struct html *h, const char *id, const char *text)
+{
+	html_markup(h, "<section aria-labelledby=\"");
+	html_markup(h, id);
+	html_markup(h, "\"><h2 id=\"");
+	html_markup(h, id);
+	html_markup(h, "\">");
+	html_markup(h, text);
+	html_markup(h, "</h2>\n");
+}
+
+/* Columns are "name" or ">name" for numbers; "" has no name to be seen. */
+static void begin_table(struct html *h, const char *label, const char *const *columns)
+{
+	html_markup(h, "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-labelledby=\"");
+	html_markup(h, label);
+	html_markup(h, "\"><table><thead><tr>");
+	for (; *columns != NULL; columns++) {
+		bool is_number = **columns == '>';
+		html_markup(h, **columns == '\0' ? "<td>"
+			       : is_number       ? "<th scope=\"col\" class=\"n\">"
+						 : "<th scope=\"col\">");
+		html_markup(h, *columns + is_number);
+		html_markup(h, **columns == '\0' ? "</td>" : "</th>");
+	}
+	html_markup(h, "</tr></thead><tbody>\n");
+}
+
+static void end_table(struct html *h)
+{
+	html_markup(h, "</tbody></table></div>\n");
+}
+
+static void cell_text(struct html *h, const char *text)
+{
+	html_markup(h, "<td>");
+	html_string(h, *text == '\0' ? "\u2013" : text);
+	html_markup(h, "</td>");
+}
+
+static void cell_head(struct html *h, const char *text)
+{
+	html_markup(h, "<th scope=\"row\">");
+	html_string(h, *text == '\0' ? "\u2013" : text);
+	html_markup(h, "</th>");
+}
+
+static void cell_count(struct html *h, uint64_t n, const char *kind)
+{
+	html_markup(h, "<td class=\"n");
+	html_markup(h, n > 0 ? kind : "");
+	html_markup(h, "\">");
+	html_count(h, n);
+	html_markup(h, "</td>");
+}
+
+static void cell_ago(struct html *h, int64_t at, int64_t now)
+{
+	html_markup(h, "<td>");
+	html_ago(h, at, now);
+	html_markup(h, "</td>");
+}
+
+static void badge(struct html *h, enum health health, const char *why)
+{
+	html_markup(h, "<span class=\"state ");
+	html_markup(h, health_names[health]);
+	html_markup(h, "\">");
+	html_markup(h, health_names[health]);
+	html_markup(h, "</span>");
+	if (why == NULL)
+		return;
+	html_markup(h, " ");
+	html_string(h, why);
+}
+
+static void cell_health(struct html *h, enum health health, const char *why)
+{
+	html_markup(h, "<td>");
+	badge(h, health, why);
+	html_markup(h, "</td>");
+}
+
+static void more(struct html *h, uint64_t n)
+{
+	if (n == 0)
+		return;
+	html_markup(h, "<p class=\"more\">and ");
+	html_count(h, n);
+	html_markup(h, " more</p>\n");
+}
+
+/* A sender's token, or a dash. */
+static void cell_token(struct html *h, struct span token)
+{
+	struct buf text = {0};
+	if (token.ptr != NULL && token.ptr[0] == '"' && json_decode_string(token, &text, NULL) < 0)
+		h->failed = true;
+	html_markup(h, "<td>");
+	if (text.len == 0)
+		html_markup(h, "\u2013");
+	else
+		html_text(h, (struct span){text.data, text.len});
+	html_markup(h, "</td>");
+	buf_fini(&text);
+}
+
+/* The beginning of an identity, which is enough for people; the whole of it is there to be copied. */
+static void cell_id(struct html *h, const char *id)
+{
+	if (*id == '\0') {
+		cell_text(h, id);
+		return;
+	}
+	html_markup(h, "<td class=\"id\" title=\"");
+	html_string(h, id);
+	html_markup(h, "\"><code>");
+	html_string(h, id);
+	html_markup(h, "</code></td>");
+}
+
+/* Numbers */
+
+static void tile(struct html *h, const char *name, uint64_t n, const char *kind)
+{
+	html_markup(h, "<li class=\"tile");
+	html_markup(h, n > 0 ? kind : "");
+	html_markup(h, "\"><span>");
+	html_markup(h, name);
+	html_markup(h, "</span> <b>");
+	html_count(h, n);
+	html_markup(h, "</b></li>\n");
+}
+
+static void write_tiles(struct html *h, const struct overview *o)
+{
+	html_markup(h, "<ul class=\"tiles\">\n");
+	tile(h, "accepted", o->counts[STATE_EVENTS] + o->unread, "");
+	tile(h, "duplicates", o->counts[STATE_DUPLICATES], "");
+	tile(h, "rejected", o->refused, "");
+	tile(h, o->unread_more ? "unread, at least" : "unread", o->unread, "");
+	tile(h, "pending", o->backlog.pending, " warn");
+	tile(h, "parked", o->backlog.parked, " bad");
+	if (o->counts[STATE_DAMAGED] > 0)
+		tile(h, "damaged lines", o->counts[STATE_DAMAGED], " bad");
+	if (o->counts[STATE_UNTOLD] > 0)
+		tile(h, "times uncounted", o->counts[STATE_UNTOLD], " warn");
+	html_markup(h, "</ul>\n");
+}
+
+/* Charts */
+
+struct day {
+	int64_t first; /* where the first quarter begins */
+	struct state_traffic quarters[QUARTERS];
+};
+
+static int note_quarter(void *arg, const struct state_traffic *traffic)
+{
+	struct day *day = arg;
+	int64_t i = (traffic->at - day->first) / STATE_QUARTER;
+	if (i >= 0 && i < QUARTERS)
+		day->quarters[i] = *traffic;
+	return 0;
+}
+
+/* What a chart shows of a quarter: one number, and another one on top of it. */
+struct chart {
+	const char *name, *of, *top_name, *kind;
+	size_t offset, top_offset; /* in struct state_traffic; SIZE_MAX: there is none */
+};
+
+static uint64_t number_at(const struct state_traffic *quarter, size_t offset)
+{
+	uint64_t n = 0;
+	if (offset != SIZE_MAX)
+		memcpy(&n, (const char *)quarter + offset, sizeof n);
+	return n;
+}
+
+static void bar(struct html *h, size_t at, uint64_t from, uint64_t to, uint64_t most, const char *kind)
+{
+	int64_t low = (int64_t)((double)from / (double)most * CHART_HIGH + 0.5);
+	int64_t high = (int64_t)((double)to / (double)most * CHART_HIGH + 0.5);
+	/* What is there can be seen. */
+	if (high == low)
+		high = low + 1;
+	html_markup(h, "<rect class=\"");
+	html_markup(h, kind);
+	html_markup(h, "\" x=\"");
+	html_integer(h, (int64_t)at * CHART_STEP);
+	html_markup(h, "\" y=\"");
+	html_integer(h, CHART_HIGH - high);
+	html_markup(h, "\" width=\"");
+	html_integer(h, CHART_BAR);
+	html_markup(h, "\" height=\"");
+	html_integer(h, high - low);
+	html_markup(h, "\"/>");
+}
+
+static void write_quarter(struct html *h, const struct chart *chart, const struct day *day, size_t i, uint64_t most)
+{
+	const struct state_traffic *quarter = &day->quarters[i];
+	uint64_t n = number_at(quarter, chart->offset), top = number_at(quarter, chart->top_offset);
+	char moment[CLOCK_TEXT_SIZE];
+	if (n + top == 0)
+		return;
+	clock_text(quarter->at, moment);
+	html_markup(h, "<g><title>");
+	html_text(h, (struct span){moment + strlen("2026-11-23T"), strlen("09:00")});
+	html_markup(h, " UTC: ");
+	html_count(h, n);
+	html_markup(h, " ");
+	html_markup(h, chart->of);
+	if (top > 0) {
+		html_markup(h, ", ");
+		html_count(h, top);
+		html_markup(h, chart->top_name);
+	}
+	html_markup(h, "</title>");
+	if (n > 0)
+		bar(h, i, 0, n, most, chart->kind);
+	if (top > 0)
+		bar(h, i, n, n + top, most, "bad");
+	html_markup(h, "</g>");
+}
+
+static void write_chart(struct html *h, const struct chart *chart, const struct day *day)
+{
+	uint64_t most = 0, sum = 0;
+	for (size_t i = 0; i < QUARTERS; i++) {
+		uint64_t n = number_at(&day->quarters[i], chart->offset);
+		uint64_t with_top = n + number_at(&day->quarters[i], chart->top_offset);
+		sum += n;
+		most = with_top > most ? with_top : most;
+	}
+	html_markup(h, "<figure><figcaption><b>");
+	html_markup(h, chart->name);
+	html_markup(h, "</b> <span>");
+	html_count(h, sum);
+	html_markup(
+		h,
+		" in 24 h</span></figcaption>\n<svg viewBox=\"0 0 576 73\" preserveAspectRatio=\"none\" role=\"img\" "
+		"aria-label=\"");
+	html_markup(h, chart->name);
+	html_markup(h, ": ");
+	html_count(h, sum);
+	html_markup(h, " in the last 24 hours, at most ");
+	html_count(h, most);
+	html_markup(h, " in a quarter of an hour\">");
+	for (size_t i = 0; i < QUARTERS && most > 0; i++)
+		write_quarter(h, chart, day, i, most);
+	html_markup(
+		h,
+		"<path class=\"axis\" d=\"M0 72.5H576\"/></svg>\n<p class=\"scale\"><span>24 h ago</span><span>most: ");
+	html_count(h, most);
+	html_markup(h, " in 15 min</span><span>now</span></p></figure>\n");
+}
+
+static int write_charts(struct html *h, const struct page *page)
+{
+	static const struct chart charts[] = {
+		{"Events accepted", "events", NULL, "good", offsetof(struct state_traffic, events), SIZE_MAX},
+		{"Deliveries", "done", " attempts failed", "good", offsetof(struct state_traffic, done),
+		 offsetof(struct state_traffic, failed)},
+		{"Requests rejected", "requests", NULL, "warn", offsetof(struct state_traffic, refused), SIZE_MAX},
+	};
+	int64_t now = page->overview->now;
+	struct day day = {.first = now - now % STATE_QUARTER - (QUARTERS - 1) * STATE_QUARTER};
+	if (state_traffic(page->state, day.first, note_quarter, &day) < 0)
+		return -1;
+	html_markup(h, "<section class=\"charts\" aria-label=\"Traffic of the last 24 hours\">\n");
+	for (size_t i = 0; i < sizeof charts / sizeof charts[0]; i++)
+		write_chart(h, &charts[i], &day);
+	html_markup(h, "</section>\n");
+	return 0;
+}
+
+/* Parked deliveries */
+
+struct listing {
+	struct html *h;
+	const struct page *page;
+	struct buf line;
+	unsigned count;
+};
+
+static void button(struct html *h, const char *form, const char *id, const char *target)
+{
+	html_markup(h, "<form method=\"post\" action=\"retry\"><input type=\"hidden\" name=\"form\" value=\"");
+	html_string(h, form);
+	html_markup(h, "\"><input type=\"hidden\" name=\"errand\" value=\"");
+	html_string(h, id);
+	if (target != NULL) {
+		html_markup(h, ".");
+		html_string(h, target);
+	}
+	html_markup(h, target == NULL ? "\"><button>Retry all</button></form>" : "\"><button>Retry</button></form>");
+}
+
+static int list_parked(void *arg, const struct state_row *row)
+{
+	struct listing *l = arg;
+	struct html *h = l->h;
+	struct event event = {0};
+	char id[EVENT_ID_SIZE];
+	text_hex(row->delivery.event, STATE_ID_SIZE, id);
+	l->line.len = 0;
+	/* A line that cannot be read any more is listed without what stood in it. */
+	if (reader_fetch(l->page->spool, row->delivery.segment, row->delivery.offset, row->delivery.length, &l->line,
+			 &event) < 0)
+		event = (struct event){0};
+	html_markup(h, "<tr>");
+	cell_id(h, id);
+	cell_text(h, row->target);
+	cell_token(h, event.fields[EVENT_CONNECTION_ID]);
+	cell_token(h, event.fields[EVENT_OBJECT_TYPE]);
+	cell_count(h, row->delivery.attempts, "");
+	cell_ago(h, row->parked_at, l->page->overview->now);
+	cell_text(h, row->why == NULL ? "" : row->why);
+	html_markup(h, "<td>");
+	button(h, l->page->form, id, row->target);
+	html_markup(h, "</td></tr>\n");
+	l->count++;
+	return 0;
+}
+
+static int write_parked(struct html *h, const struct page *page)
+{
+	static const char *const columns[] = {"event",  "target", "connection", "object type", ">tries",
+					      "parked", "why",    "",           NULL};
+	uint64_t parked = page->overview->backlog.parked;
+	struct listing l = {.h = h, .page = page};
+	if (parked == 0)
+		return 0;
+	heading(h, "parked", "Parked deliveries");
+	html_markup(h, "<div class=\"bar\"><p>These were given up.</p>");
+	button(h, page->form, "all", NULL);
+	html_markup(h, "</div>\n");
+	begin_table(h, "parked", columns);
+	int result = state_parked(page->state, PARKED_MAX, list_parked, &l);
+	end_table(h);
+	more(h, parked > l.count ? parked - l.count : 0);
+	html_markup(h, "</section>\n");
+	buf_fini(&l.line);
+	return result < 0 ? -1 : 0;
+}
+
+/* Connections, targets, endpoints, syncs */
+
+static void write_connection(struct html *h, const struct overview_connection *c, int64_t now)
+{
+	html_markup(h, "<tr>");
+	cell_head(h, c->connection);
+	cell_text(h, c->endpoint);
+	cell_health(h, c->health, c->why);
+	cell_ago(h, c->last_at, now);
+	cell_count(h, c->events + c->unread, "");
+	cell_count(h, c->refused, "");
+	cell_count(h, c->backlog.pending, " warn");
+	cell_count(h, c->backlog.parked, " bad");
+	html_markup(h, "</tr>\n");
+}
+
+/* What needs somebody comes first. */
+static void write_connections(struct html *h, const struct overview *o)
+{
+	static const char *const columns[] = {"connection", "endpoint", "state",   "last event", ">events",
+					      ">rejected",  ">pending", ">parked", NULL};
+	static const enum health order[] = {HEALTH_FAILING, HEALTH_LATE, HEALTH_OK};
+	uint64_t shown = 0, all = 0;
+	heading(h, "connections", "Connections");
+	begin_table(h, "connections", columns);
+	for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
+		for (const struct overview_connection *c = o->connections; c != NULL; c = c->next) {
+			if (c->health != order[i])
+				continue;
+			if (all++ < ROWS_MAX) {
+				write_connection(h, c, o->now);
+				shown++;
+			}
+		}
+	if (all == 0)
+		html_markup(h, "<tr><td colspan=\"8\">No event has come yet.</td></tr>\n");
+	end_table(h);
+	more(h, all - shown);
+	html_markup(h, "</section>\n");
+}
+
+static void write_targets(struct html *h, const struct overview *o)
+{
+	static const char *const columns[] = {"target",   "state",   "last done",  ">done", ">failed",
+					      ">pending", ">parked", "last error", NULL};
+	if (o->targets == NULL)
+		return;
+	heading(h, "targets", "Targets");
+	begin_table(h, "targets", columns);
+	for (const struct overview_target *t = o->targets; t != NULL; t = t->next) {
+		html_markup(h, "<tr>");
+		cell_head(h, t->name);
+		cell_health(h, t->health, t->conf != NULL ? t->why : "not in the configuration any more");
+		cell_ago(h, t->done_at, o->now);
+		cell_count(h, t->done, "");
+		cell_count(h, t->failed, "");
+		cell_count(h, t->backlog.pending, " warn");
+		cell_count(h, t->backlog.parked, " bad");
+		html_markup(h, "<td>");
+		if (t->error != NULL) {
+			html_string(h, t->error);
+			html_markup(h, ", ");
+		}
+		html_ago(h, t->error_at, o->now);
+		html_markup(h, "</td></tr>\n");
+	}
+	end_table(h);
+	html_markup(h, "</section>\n");
+}
+
+static void write_endpoints(struct html *h, const struct overview *o)
+{
+	static const char *const columns[] = {"endpoint", "state", "last event", ">events", ">rejected", NULL};
+	heading(h, "endpoints", "Endpoints");
+	begin_table(h, "endpoints", columns);
+	for (const struct overview_endpoint *e = o->endpoints; e != NULL; e = e->next) {
+		html_markup(h, "<tr>");
+		cell_head(h, e->conf->path);
+		cell_health(h, e->health, e->why);
+		cell_ago(h, e->last_at, o->now);
+		cell_count(h, e->events + e->unread, "");
+		cell_count(h, e->refused, "");
+		html_markup(h, "</tr>\n");
+	}
+	end_table(h);
+	html_markup(h, "</section>\n");
+}
+
+static void write_refusals(struct html *h, const struct overview *o)
+{
+	static const char *const columns[] = {"reason", ">status", "endpoint", "connection", ">requests", "last", NULL};
+	uint64_t all = 0;
+	if (o->refusals == NULL)
+		return;
+	heading(h, "rejected", "Rejected requests");
+	begin_table(h, "rejected", columns);
+	for (const struct overview_refusal *r = o->refusals; r != NULL; r = r->next) {
+		if (all++ >= ROWS_MAX)
+			continue;
+		html_markup(h, "<tr>");
+		cell_head(h, r->reason);
+		cell_count(h, r->status, r->status >= 500 ? " bad" : "");
+		cell_text(h, r->endpoint);
+		cell_text(h, r->connection);
+		cell_count(h, r->count, "");
+		cell_ago(h, r->last_at, o->now);
+		html_markup(h, "</tr>\n");
+	}
+	end_table(h);
+	more(h, all > ROWS_MAX ? all - ROWS_MAX : 0);
+	html_markup(h, "</section>\n");
+}
+
+static void write_syncs(struct html *h, const struct overview *o)
+{
+	static const char *const columns[] = {"object type", "connection", "state",     ">pages",
+					      ">records",    "begun",      "last page", NULL};
+	uint64_t all = 0;
+	if (o->syncs == NULL)
+		return;
+	heading(h, "syncs", "Initial syncs");
+	begin_table(h, "syncs", columns);
+	for (const struct overview_sync *s = o->syncs; s != NULL; s = s->next) {
+		if (all++ >= ROWS_MAX)
+			continue;
+		html_markup(h, "<tr>");
+		cell_head(h, s->object_type);
+		cell_text(h, s->connection);
+		html_markup(h, s->complete ? "<td><span class=\"state ok\">complete</span></td>"
+					   : "<td><span class=\"state late\">not complete</span></td>");
+		cell_count(h, s->pages, "");
+		cell_count(h, s->records, "");
+		cell_ago(h, s->begun_at, o->now);
+		cell_ago(h, s->last_at, o->now);
+		html_markup(h, "</tr>\n");
+	}
+	end_table(h);
+	more(h, all > ROWS_MAX ? all - ROWS_MAX : 0);
+	html_markup(h, "</section>\n");
+}
+
+/* Recent requests */
+
+static bool is_request(const struct trail_line *line)
+{
+	return json_string_is(line->members[TRAIL_WHAT], "request");
+}
+
+static int list_recent(void *arg, const struct trail_line *line)
+{
+	struct listing *l = arg;
+	struct html *h = l->h;
+	struct buf text = {0};
+	int64_t at = 0;
+	uint64_t status = trail_number(line, TRAIL_STATUS);
+	if (!is_request(line))
+		return 0;
+	if (trail_text(line, TRAIL_AT, &text) == 0 && buf_cstr(&text) != NULL)
+		clock_parse_text(text.data, &at);
+	buf_fini(&text);
+	html_markup(h, "<tr>");
+	cell_ago(h, at, l->page->overview->now);
+	html_markup(h, status == 200 ? "<td><span class=\"state ok\">" : "<td><span class=\"state failing\">");
+	html_integer(h, (int64_t)status);
+	html_markup(h, "</span></td>");
+	cell_token(h, line->members[TRAIL_REASON]);
+	cell_token(h, line->members[TRAIL_CONNECTION_ID]);
+	cell_token(h, line->members[TRAIL_OBJECT_TYPE]);
+	cell_count(h, trail_number(line, TRAIL_RECORDS), "");
+	if (trail_text(line, TRAIL_EVENT_ID, &text) < 0 || buf_cstr(&text) == NULL)
+		h->failed = true;
+	else
+		cell_id(h, text.data);
+	buf_fini(&text);
+	html_markup(h, "</tr>\n");
+	l->count++;
+	return 1;
+}
+
+static int write_recent(struct html *h, const struct page *page)
+{
+	static const char *const columns[] = {"received",    "answer",   "reason", "connection",
+					      "object type", ">records", "event",  NULL};
+	struct listing l = {.h = h, .page = page};
+	heading(h, "recent", "Recent requests");
+	begin_table(h, "recent", columns);
+	int result = trail_latest(page->spool, RECENT_MAX, list_recent, &l);
+	if (l.count == 0)
+		html_markup(h, "<tr><td colspan=\"7\">None yet.</td></tr>\n");
+	end_table(h);
+	html_markup(h, "</section>\n");
+	return result;
+}
+
+/* All together */
+
+static void write_head(struct html *h, const struct overview *o)
+{
+	char moment[CLOCK_TEXT_SIZE];
+	clock_text(o->now, moment);
+	html_markup(h, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>");
+	html_markup(h, health_names[o->health]);
+	html_markup(h, " \u2013 hookspool</title>\n"
+		       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
+		       "<meta name=\"color-scheme\" content=\"light dark\">"
+		       "<link rel=\"stylesheet\" href=\"style.css\"></head>\n<body><header><h1>hookspool</h1> ");
+	badge(h, o->health, NULL);
+	html_markup(h, "<p>as of <time datetime=\"");
+	html_string(h, moment);
+	html_markup(h, "\">");
+	html_text(h, (struct span){moment, strlen("2026-11-23")});
+	html_markup(h, " ");
+	html_text(h, (struct span){moment + strlen("2026-11-23T"), strlen("09:00:00")});
+	html_markup(h, " UTC</time></p></header>\n" SNAPSHOT_AGE_MARK "\n<main>\n");
+}
+
+int page_write(struct html *h, const struct page *page)
+{
+	const struct overview *o = page->overview;
+	write_head(h, o);
+	write_tiles(h, o);
+	if (write_charts(h, page) < 0 || write_parked(h, page) < 0)
+		return -1;
+	write_connections(h, o);
+	write_targets(h, o);
+	write_endpoints(h, o);
+	write_refusals(h, o);
+	write_syncs(h, o);
+	if (write_recent(h, page) < 0)
+		return -1;
+	html_markup(h, "</main>\n<footer><p>" PACKAGE_STRING ". For programs: <a href=\"status.json\">status.json</a>, "
+		       "<a href=\"metrics\">metrics</a>, <a href=\"health\">health</a></p></footer>\n</body></html>\n");
+	if (!h->failed)
+		return 0;
+	errno = ENOMEM;
+	return -1;
+}
+
+const char page_style[] =
+	":root { color-scheme: light dark; --ink: #1c2430; --faint: #5d6b7c; --line: #dfe4ea; --ground: #f6f7f9; "
+	"--paper: "
+	"#fff; --good: #2f7d5b; --warn: #a15c00; --bad: #b3261e; --good-bg: #e2f2ea; --warn-bg: #fbeed8; --bad-bg: "
+	"#fae3e1; "
+	"--blue: #3b6ea8; }\n"
+	"@media (prefers-color-scheme: dark) { :root { --ink: #dde3ea; --faint: #93a0b0; --line: #2c3643; --ground: "
+	"#12171e; "
+	"--paper: #1a212a; --good: #6cc79b; --warn: #e2ad5c; --bad: #f08b82; --good-bg: #1b3329; --warn-bg: #3a2d16; "
+	"--bad-bg: #432321; --blue: #6fa3dd; } }\n"
+	"* { box-sizing: border-box; }\n"
+	"body { margin: 0 auto; max-width: 76rem; padding: 1.25rem 1rem 2rem; background: var(--ground); color: "
+	"var(--ink); "
+	"font: 0.9375rem/1.45 system-ui, sans-serif; }\n"
+	"header { display: flex; flex-wrap: wrap; align-items: center; gap: 0.25rem 0.75rem; margin-bottom: 1rem; }\n"
+	"h1 { font-size: 1.375rem; margin: 0; }\n"
+	"header p { margin: 0 0 0 auto; }\n"
+	"header p, footer, .more, .scale, figcaption span, .tile span, .bar p { color: var(--faint); }\n"
+	"h2 { font-size: 1rem; margin: 0 0 0.5rem; }\n"
+	"section, .tiles { margin: 0 0 1.5rem; }\n"
+	".age { margin: 0 0 1rem; padding: 0.5rem 0.75rem; border-radius: 0.5rem; background: var(--warn-bg); }\n"
+	".tiles { list-style: none; padding: 0; display: grid; grid-template-columns: repeat(auto-fit, minmax(8rem, "
+	"1fr)); gap: 0.75rem; }\n"
+	".tile, figure, .scroll { background: var(--paper); border: 1px solid var(--line); border-radius: 0.5rem; }\n"
+	".tile { padding: 0.625rem 0.875rem; }\n"
+	".tile span, figcaption, .scale, th, .more, footer { font-size: 0.8125rem; }\n"
+	".tile b { display: block; font-size: 1.375rem; font-weight: 500; font-variant-numeric: tabular-nums; }\n"
+	".charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: 0.75rem; }\n"
+	"figure { margin: 0; padding: 0.625rem 0.875rem; }\n"
+	"figcaption, .scale { display: flex; justify-content: space-between; gap: 0.5rem; margin: 0; }\n"
+	"svg { display: block; width: 100%; height: 4.5rem; margin: 0.5rem 0 0.25rem; }\n"
+	"rect.good { fill: var(--blue); } rect.warn { fill: var(--warn); } rect.bad { fill: var(--bad); }\n"
+	".axis { stroke: var(--line); }\n"
+	".scroll { overflow-x: auto; }\n"
+	"table { border-collapse: collapse; width: 100%; }\n"
+	"th, td { text-align: left; padding: 0.4rem 0.75rem; white-space: nowrap; }\n"
+	"thead th, thead td { color: var(--faint); font-weight: 500; border-bottom: 1px solid var(--line); }\n"
+	"tbody th { font-size: inherit; font-weight: 600; }\n"
+	"tbody tr + tr > * { border-top: 1px solid var(--line); }\n"
+	".n { text-align: right; font-variant-numeric: tabular-nums; }\n"
+	"td.warn, .tile.warn b { color: var(--warn); } td.bad, .tile.bad b { color: var(--bad); }\n"
+	".id code { display: inline-block; max-width: 9ch; overflow: hidden; text-overflow: ellipsis; vertical-align: "
+	"bottom; "
+	"font: 0.8125rem ui-monospace, monospace; }\n"
+	".state { display: inline-block; padding: 0 0.5rem; border-radius: 1rem; font-size: 0.8125rem; font-weight: "
+	"600; }\n"
+	".state.ok { background: var(--good-bg); color: var(--good); }\n"
+	".state.late { background: var(--warn-bg); color: var(--warn); }\n"
+	".state.failing { background: var(--bad-bg); color: var(--bad); }\n"
+	".bar { display: flex; align-items: center; justify-content: space-between; gap: 1rem; margin: 0 0 0.5rem; }\n"
+	".bar p, .more, footer p, form { margin: 0; }\n"
+	"button { font: inherit; font-size: 0.8125rem; padding: 0.125rem 0.75rem; border: 1px solid var(--line); "
+	"border-radius: 0.375rem; background: var(--ground); color: var(--ink); cursor: pointer; }\n"
+	"button:hover { border-color: var(--faint); }\n"
+	"a { color: var(--blue); }\n"
+	":focus-visible { outline: 2px solid var(--blue); outline-offset: 2px; }\n";
