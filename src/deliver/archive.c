@@ -31,6 +31,7 @@ struct pass {
 	struct deliverer *d;
 	struct names folded, gone;
 	struct buf lines; /* of those that are folded */
+	uint64_t fold_size;
 	bool moved;
 	int error;
 };
@@ -224,12 +225,18 @@ static int open_fold(const struct deliverer *d, char name[SEGMENT_NAME_SIZE])
 }
 
 /* Appends the collected lines to the open fold, synced. */
-static int fold(const struct pass *pass, char name[SEGMENT_NAME_SIZE])
+static int fold(struct pass *pass, char name[SEGMENT_NAME_SIZE])
 {
+	struct stat st;
 	int fd = open_fold(pass->d, name);
 	if (fd < 0)
 		return -1;
-	int result = fsio_write(fd, pass->lines.data, pass->lines.len) < 0 || fsio_datasync(fd) < 0 ? -1 : 0;
+	int result =
+		fsio_write(fd, pass->lines.data, pass->lines.len) < 0 || fsio_datasync(fd) < 0 || fstat(fd, &st) < 0
+			? -1
+			: 0;
+	if (result == 0)
+		pass->fold_size = (uint64_t)st.st_size;
 	int saved = errno;
 	close(fd);
 	errno = saved;
@@ -240,16 +247,17 @@ static int fold(const struct pass *pass, char name[SEGMENT_NAME_SIZE])
 static int record_pass(struct pass *pass, const char *fold_name)
 {
 	struct deliverer *d = pass->d;
+	struct stat st;
 	int result = 0;
 	if ((pass->moved && fsio_sync(d->spool.archive_fd) < 0) || fsio_sync(d->spool.journal_fd) < 0)
 		result = -1;
 	if (result == 0 && fold_name[0] != '\0')
-		result = state_archive_put(d->state, fold_name);
+		result = state_archive_put(d->state, fold_name, pass->fold_size);
 	for (size_t i = 0; i < pass->gone.count && result == 0; i++) {
 		const char *name = names_get(&pass->gone, i).ptr;
 		result = state_cursor_drop(d->state, name);
-		if (result == 0 && pass->moved && faccessat(d->spool.archive_fd, name, F_OK, 0) == 0)
-			result = state_archive_put(d->state, name);
+		if (result == 0 && pass->moved && fstatat(d->spool.archive_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			result = state_archive_put(d->state, name, (uint64_t)st.st_size);
 	}
 	if (result == 0 && state_commit(d->state) == 0)
 		return 0;
@@ -295,7 +303,7 @@ static int prune_one(struct deliverer *d, const char *name)
 	if (pinned < 0)
 		return -1;
 	if (pinned)
-		return state_archive_put(d->state, name);
+		return state_archive_keep(d->state, name);
 	if (unlinkat(d->spool.archive_fd, name, 0) < 0 && errno != ENOENT)
 		return -1;
 	return state_archive_drop(d->state, name);
@@ -328,20 +336,89 @@ static int find_missing(void *arg, const char *segment, uint64_t offset)
 	return add_name(&pass->gone, segment);
 }
 
-/* Names the files of the archive that have no row, and so would be kept for ever. */
+static int remember_line(struct deliverer *d, const char *line, size_t n)
+{
+	struct event event;
+	uint8_t id[STATE_ID_SIZE];
+	if (event_decode(line, n, &event) != EVENT_OK)
+		return 0;
+	text_unhex(event.id, EVENT_ID_SIZE - 1, id, sizeof id);
+	int seen = state_seen(d->state, id);
+	return seen == 0 ? state_seen_add(d->state, id) : seen < 0 ? -1 : 0;
+}
+
+/* The whole lines in the buffer; what is left of it is moved to its front. */
+static int remember_lines(struct deliverer *d, struct buf *b)
+{
+	size_t at = 0;
+	const char *newline;
+	while ((newline = memchr(b->data + at, '\n', b->len - at)) != NULL) {
+		size_t n = (size_t)(newline - b->data) - at;
+		if (remember_line(d, b->data + at, n) < 0)
+			return -1;
+		at += n + 1;
+	}
+	memmove(b->data, b->data + at, b->len - at);
+	b->len -= at;
+	return 0;
+}
+
+/* The identities of a file's lines from an offset on, and its length. */
+static int remember_from(struct deliverer *d, const char *name, uint64_t offset)
+{
+	struct buf b = {0};
+	off_t at = (off_t)offset;
+	ssize_t n = 0;
+	int fd = openat(d->spool.archive_fd, name, READ_FLAGS);
+	int result = fd < 0 ? -1 : 0;
+	while (result == 0) {
+		if (buf_reserve(&b, b.len + (1u << 20)) < 0 ||
+		    (n = fsio_read_at(fd, b.data + b.len, b.cap - b.len, at)) < 0)
+			result = -1;
+		if (result < 0 || n == 0)
+			break;
+		b.len += (size_t)n;
+		at += n;
+		result = remember_lines(d, &b);
+	}
+	if (result == 0 && state_seen_settle(d->state, false) == 0)
+		result = state_archive_put(d->state, name, (uint64_t)at);
+	else
+		result = -1;
+	int saved = errno;
+	if (fd >= 0)
+		close(fd);
+	buf_fini(&b);
+	errno = saved;
+	return result;
+}
+
+static int remember_file(void *arg, const char *name)
+{
+	return remember_from(arg, name, 0);
+}
+
+/* Names the files of the archive that hold more than is recorded. */
 static int find_unknown(void *arg, const char *name)
 {
 	struct pass *pass = arg;
-	int known = state_archive_has(pass->d->state, name);
-	return known == 0 ? add_name(&pass->folded, name) : known < 0 ? -1 : 0;
+	struct stat st;
+	uint64_t length = 0;
+	int known = state_archive_length(pass->d->state, name, &length);
+	if (known < 0 || fstatat(pass->d->spool.archive_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -1;
+	return known && (uint64_t)st.st_size <= length ? 0 : add_name(&pass->folded, name);
 }
 
 static int recover(struct pass *pass)
 {
 	struct deliverer *d = pass->d;
 	int result = 0;
-	for (size_t i = 0; i < pass->folded.count && result == 0; i++)
-		result = state_archive_put(d->state, names_get(&pass->folded, i).ptr);
+	for (size_t i = 0; i < pass->folded.count && result == 0; i++) {
+		const char *name = names_get(&pass->folded, i).ptr;
+		uint64_t length = 0;
+		result = state_archive_length(d->state, name, &length) < 0 ? -1 : remember_from(d, name, length);
+	}
 	for (size_t i = 0; i < pass->gone.count && result == 0; i++) {
 		const char *name = names_get(&pass->gone, i).ptr;
 		int pinned = state_is_pinned(d->state, name);
@@ -369,62 +446,6 @@ int archive_recover(struct deliverer *d)
 	int saved = errno;
 	names_fini(&pass.folded);
 	names_fini(&pass.gone);
-	errno = saved;
-	return result;
-}
-
-static int remember_line(struct deliverer *d, const char *line, size_t n)
-{
-	struct event event;
-	uint8_t id[STATE_ID_SIZE];
-	if (event_decode(line, n, &event) != EVENT_OK)
-		return 0;
-	text_unhex(event.id, EVENT_ID_SIZE - 1, id, sizeof id);
-	return state_seen_add(d->state, id);
-}
-
-/* The whole lines in the buffer; what is left of it is moved to its front. */
-static int remember_lines(struct deliverer *d, struct buf *b)
-{
-	size_t at = 0;
-	const char *newline;
-	while ((newline = memchr(b->data + at, '\n', b->len - at)) != NULL) {
-		size_t n = (size_t)(newline - b->data) - at;
-		if (remember_line(d, b->data + at, n) < 0)
-			return -1;
-		at += n + 1;
-	}
-	memmove(b->data, b->data + at, b->len - at);
-	b->len -= at;
-	return 0;
-}
-
-static int remember_file(void *arg, const char *name)
-{
-	struct deliverer *d = arg;
-	struct buf b = {0};
-	off_t at = 0;
-	ssize_t n = 0;
-	int fd = openat(d->spool.archive_fd, name, READ_FLAGS);
-	int result = fd < 0 ? -1 : 0;
-	while (result == 0) {
-		if (buf_reserve(&b, b.len + (1u << 20)) < 0 ||
-		    (n = fsio_read_at(fd, b.data + b.len, b.cap - b.len, at)) < 0)
-			result = -1;
-		if (result < 0 || n == 0)
-			break;
-		b.len += (size_t)n;
-		at += n;
-		result = remember_lines(d, &b);
-	}
-	if (result == 0 && state_seen_settle(d->state, false) == 0)
-		result = state_archive_put(d->state, name);
-	else
-		result = -1;
-	int saved = errno;
-	if (fd >= 0)
-		close(fd);
-	buf_fini(&b);
 	errno = saved;
 	return result;
 }

@@ -140,6 +140,14 @@ static int make_state(struct session *s)
 	return 0;
 }
 
+static int recognise_state(struct session *s)
+{
+	int known = state_recognise(s->d.state, &s->d.spool);
+	if (known == 0)
+		log_warnx("%s/state.db: a copy; the lengths of files are recorded anew", s->d.conf->spool);
+	return known < 0 ? -1 : 0;
+}
+
 static int session_open(struct session *s, struct post *post)
 {
 	bool fresh;
@@ -147,8 +155,8 @@ static int session_open(struct session *s, struct post *post)
 		.post = post, .d = {.conf = post->conf, .spool = post->spool}, .asked = true, .more = true};
 	audit_init(&s->d.audit, &s->d.spool, post->conf->audit_max);
 	s->d.state = state_open(&s->d.spool, STATE_DELIVER, &fresh);
-	if (s->d.state == NULL || (fresh && make_state(s) < 0) || archive_recover(&s->d) < 0 ||
-	    outfiles_recover(s->d.state) < 0 || open_targets(&s->d) < 0)
+	if (s->d.state == NULL || (fresh && make_state(s) < 0) || recognise_state(s) < 0 ||
+	    archive_recover(&s->d) < 0 || outfiles_recover(&s->d.spool, s->d.state) < 0 || open_targets(&s->d) < 0)
 		return -1;
 	if (reports(s) && errand_prepare(&s->d.spool) < 0)
 		return -1;

@@ -398,7 +398,7 @@ static int append_batch(struct lanes *lanes, struct deliverer *d, struct batch *
 		return -1;
 	if (batch->lane_count == 0)
 		return 0;
-	if (outfiles_flush(&lanes->files, d->state) < 0)
+	if (outfiles_flush(&lanes->files, &d->spool, d->state) < 0)
 		return -1;
 	if (!some_failed(lanes, batch))
 		outfiles_sync(&lanes->files);
@@ -406,7 +406,10 @@ static int append_batch(struct lanes *lanes, struct deliverer *d, struct batch *
 	if (failed)
 		outfiles_undo(&lanes->files, true);
 	if (state_begin(d->state) < 0 || end_transaction(d, record_batch(lanes, d, batch, failed)) < 0) {
-		outfiles_undo(&lanes->files, true);
+		int saved = errno;
+		if (saved == EBADMSG)
+			outfiles_undo(&lanes->files, true);
+		errno = saved;
 		return -1;
 	}
 	return batch->lane_count;

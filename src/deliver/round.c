@@ -324,7 +324,7 @@ static int flush(struct round *round, struct deliverer *d)
 	round->bytes += round->buffered;
 	round->buffered = 0;
 	state_release(d->state);
-	return outfiles_flush(&round->files, d->state);
+	return outfiles_flush(&round->files, &d->spool, d->state);
 }
 
 static bool is_full(const struct round *round)
@@ -483,13 +483,21 @@ static int put_round(struct round *round, struct deliverer *d)
 	return state_keep_age(d->state);
 }
 
+static void undo_files(struct round *round)
+{
+	int saved = errno;
+	outfiles_undo(&round->files, true);
+	errno = saved;
+}
+
+/* What was written is left when this fails, but for a state that is damaged: that one will not be asked again. */
 static int commit_round(struct round *round, struct deliverer *d)
 {
-	if (state_begin(d->state) < 0)
-		return -1;
-	if (put_round(round, d) == 0 && state_commit(d->state) == 0)
+	if (state_begin(d->state) == 0 && put_round(round, d) == 0 && state_commit(d->state) == 0)
 		return 0;
 	state_rollback(d->state);
+	if (errno == EBADMSG)
+		undo_files(round);
 	return -1;
 }
 
@@ -497,7 +505,6 @@ static int commit_round(struct round *round, struct deliverer *d)
 static void put_back(struct round *round, struct deliverer *d)
 {
 	int saved = errno;
-	outfiles_undo(&round->files, true);
 	for (size_t i = 0; i < round->places.count; i++)
 		reader_resume(d->reader, place_name(round, i), place_at(round, i)->from);
 	d->story.len = 0;
@@ -512,7 +519,12 @@ enum round_result round_take(struct round *round, struct deliverer *d)
 	state_release(d->state);
 	if (result == 0 && round->places.count == 0)
 		return ROUND_NOTHING;
-	if (result < 0 || save_damaged(round, d) < 0 || write_files(round, d) < 0 || commit_round(round, d) < 0) {
+	if (result < 0 || save_damaged(round, d) < 0 || write_files(round, d) < 0) {
+		undo_files(round);
+		put_back(round, d);
+		return ROUND_FAILED;
+	}
+	if (commit_round(round, d) < 0) {
 		put_back(round, d);
 		return ROUND_FAILED;
 	}

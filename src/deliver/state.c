@@ -17,7 +17,7 @@
 #include "base/fsio.h"
 
 #define DATABASE       "state.db"
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 
 #define BUSY_MS       10000
 #define GAP_BELIEVED  (INT64_C(60) * 86400 * CLOCK_SECOND)
@@ -44,6 +44,11 @@ static const char settings[] = "PRAGMA synchronous=FULL;"
 	"CREATE TABLE traffic (at INTEGER PRIMARY KEY, events INTEGER NOT NULL, records INTEGER NOT NULL,"             \
 	" refused INTEGER NOT NULL, done INTEGER NOT NULL, failed INTEGER NOT NULL);"                                  \
 	"PRAGMA user_version=2;"
+/* Since version 3. */
+#define SCHEMA_LENGTHS                                                                                                 \
+	"CREATE TABLE self (one INTEGER PRIMARY KEY CHECK (one = 1), inode INTEGER NOT NULL, born INTEGER NOT NULL);"  \
+	"ALTER TABLE archive ADD COLUMN length INTEGER NOT NULL DEFAULT 0;"                                            \
+	"PRAGMA user_version=3;"
 
 static const char schema[] =
 	"CREATE TABLE age (one INTEGER PRIMARY KEY CHECK (one = 1), age INTEGER NOT NULL, at INTEGER NOT NULL);"
@@ -75,8 +80,11 @@ static const char schema[] =
 	"CREATE TABLE refusal (endpoint TEXT, connection TEXT, reason TEXT, status INTEGER NOT NULL,"
 	" count INTEGER NOT NULL, last_at INTEGER NOT NULL, PRIMARY KEY (endpoint, connection, reason)) WITHOUT ROWID;"
 	"CREATE TABLE trail (id INTEGER PRIMARY KEY, mark INTEGER NOT NULL UNIQUE, offset INTEGER NOT "
-	"NULL);" SCHEMA_TRAFFIC;
-static const char schema_from_1[] = "BEGIN IMMEDIATE;" SCHEMA_TRAFFIC "COMMIT;";
+	"NULL);" SCHEMA_TRAFFIC SCHEMA_LENGTHS;
+static const char *const schema_from[SCHEMA_VERSION] = {
+	[1] = "BEGIN IMMEDIATE;" SCHEMA_TRAFFIC SCHEMA_LENGTHS "COMMIT;",
+	[2] = "BEGIN IMMEDIATE;" SCHEMA_LENGTHS "COMMIT;",
+};
 
 enum sql {
 	BEGIN,
@@ -85,6 +93,8 @@ enum sql {
 	ROLLBACK,
 	AGE_GET,
 	AGE_PUT,
+	SELF_GET,
+	SELF_PUT,
 	CURSORS,
 	CURSOR_UPDATE,
 	CURSOR_INSERT,
@@ -102,6 +112,7 @@ enum sql {
 	FILE_PUT,
 	FILES,
 	FILES_SWEEP,
+	FILES_FORGET,
 	TARGET_ID,
 	TARGET_INSERT,
 	TARGET_DONE,
@@ -119,7 +130,8 @@ enum sql {
 	LANE_SET,
 	LANE_DROP,
 	ARCHIVE_PUT,
-	ARCHIVE_HAS,
+	ARCHIVE_KEEP,
+	ARCHIVE_LENGTH,
 	ARCHIVE_DROP,
 	ARCHIVE_OLD,
 	COUNT_ADD,
@@ -142,6 +154,7 @@ enum sql {
 	ROWS_OF,
 	ROWS_PARKED,
 	ROWS_ALL,
+	PENDING,
 	ROW_RETRY,
 	ROW_DROP,
 	FREE_PAGES,
@@ -165,6 +178,8 @@ static const char *const sql_texts[STATEMENTS] = {
 	[AGE_GET] = "SELECT age, at FROM age",
 	[AGE_PUT] =
 		"INSERT INTO age VALUES (1, ?, ?) ON CONFLICT (one) DO UPDATE SET age = excluded.age, at = excluded.at",
+	[SELF_GET] = "SELECT inode = ? AND born = ? FROM self",
+	[SELF_PUT] = "INSERT OR REPLACE INTO self VALUES (1, ?, ?)",
 	[CURSORS] = "SELECT name, cursor FROM segment",
 	[CURSOR_UPDATE] = "UPDATE segment SET cursor = ?2 WHERE name = ?1",
 	[CURSOR_INSERT] = "INSERT INTO segment (name, cursor) VALUES (?, ?)",
@@ -182,6 +197,7 @@ static const char *const sql_texts[STATEMENTS] = {
 	[FILE_PUT] = "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?)",
 	[FILES] = "SELECT path, inode, born, length FROM file",
 	[FILES_SWEEP] = "DELETE FROM file WHERE age < ?",
+	[FILES_FORGET] = "DELETE FROM file",
 	[TARGET_ID] = "SELECT id FROM target WHERE name = ?",
 	[TARGET_INSERT] = "INSERT INTO target (name) VALUES (?)",
 	[TARGET_DONE] = "UPDATE target SET done = done + ?2, failed = failed + ?3, parked = parked + ?4,"
@@ -204,8 +220,9 @@ static const char *const sql_texts[STATEMENTS] = {
 			  " WHERE target = ? AND lane = ? AND parked_at IS NULL)",
 	[LANE_SET] = "INSERT OR REPLACE INTO lane VALUES (?, ?, ?)",
 	[LANE_DROP] = "DELETE FROM lane WHERE target = ? AND lane = ?",
-	[ARCHIVE_PUT] = "INSERT OR REPLACE INTO archive VALUES (?, ?)",
-	[ARCHIVE_HAS] = "SELECT 1 FROM archive WHERE name = ?",
+	[ARCHIVE_PUT] = "INSERT OR REPLACE INTO archive VALUES (?, ?, ?)",
+	[ARCHIVE_KEEP] = "UPDATE archive SET age = ?2 WHERE name = ?1",
+	[ARCHIVE_LENGTH] = "SELECT length FROM archive WHERE name = ?",
 	[ARCHIVE_DROP] = "DELETE FROM archive WHERE name = ?",
 	[ARCHIVE_OLD] = "SELECT name FROM archive WHERE age < ? ORDER BY age LIMIT ?",
 	[COUNT_ADD] = "INSERT INTO count VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
@@ -249,6 +266,8 @@ static const char *const sql_texts[STATEMENTS] = {
 	[ROWS_PARKED] = ROW_COLUMNS ", 1 FROM delivery INDEXED BY delivery_parked" ROW_JOINS
 				    " WHERE parked_at IS NOT NULL ORDER BY parked_at, delivery.id LIMIT ?",
 	[ROWS_ALL] = "SELECT id, event, target, parked_at FROM delivery",
+	[PENDING] = "SELECT event, segment.name FROM delivery JOIN segment ON segment.id = delivery.segment"
+		    " WHERE parked_at IS NULL",
 	[ROW_RETRY] = "UPDATE delivery SET parked_at = NULL, attempts = 0, first_age = 0"
 		      " WHERE id = ? AND parked_at IS NOT NULL",
 	[ROW_DROP] = "DELETE FROM delivery WHERE id = ? AND parked_at IS NOT NULL",
@@ -442,13 +461,39 @@ static int read_version(struct state *state, int64_t *version)
 	return result;
 }
 
+/* What is there already, or is not there, belongs to no database of this version. */
+static int execute_schema(struct state *state, const char *text)
+{
+	if (execute(state, text) == 0)
+		return 0;
+	if (sqlite3_errcode(state->db) == SQLITE_ERROR)
+		errno = EBADMSG;
+	return -1;
+}
+
 /* Begins the transaction that makes the tables; what an earlier attempt has left is thrown away. */
 static int make_tables(struct state *state)
 {
 	state->began = clock_monotonic();
 	if (execute(state, settings_new) < 0 || execute(state, settings) < 0 || state_begin(state) < 0)
 		return -1;
-	return execute(state, schema) < 0 || state_keep_age(state) < 0 ? -1 : 0;
+	return execute_schema(state, schema) < 0 || state_keep_age(state) < 0 ? -1 : 0;
+}
+
+int state_recognise(struct state *state, const struct spool *spool)
+{
+	struct fsio_identity self;
+	int64_t is_same = 1;
+	if (fsio_identify(spool->fd, DATABASE, &self) < 0)
+		return -1;
+	int known = ask_number(state, bind(state, SELF_GET, "ii", (int64_t)self.inode, self.born), &is_same);
+	if (known < 0 || (known && is_same))
+		return known;
+	if (state_begin(state) == 0 && run(state, bind(state, SELF_PUT, "ii", (int64_t)self.inode, self.born)) == 0 &&
+	    (is_same || run(state, bind(state, FILES_FORGET, "")) == 0) && state_commit(state) == 0)
+		return (int)is_same;
+	state_rollback(state);
+	return -1;
 }
 
 static int open_database(struct state *state, const char *path, enum state_use use, bool *fresh)
@@ -468,12 +513,12 @@ static int open_database(struct state *state, const char *path, enum state_use u
 	}
 	if (*fresh)
 		return make_tables(state);
-	if (version > SCHEMA_VERSION) {
+	if (version < 0 || version > SCHEMA_VERSION) {
 		errno = EPROTONOSUPPORT;
 		return -1;
 	}
 	if (execute(state, settings) < 0 ||
-	    (version < SCHEMA_VERSION && use == STATE_DELIVER && execute(state, schema_from_1) < 0))
+	    (version < SCHEMA_VERSION && use == STATE_DELIVER && execute_schema(state, schema_from[version]) < 0))
 		return -1;
 	return read_age(state);
 }
@@ -826,14 +871,23 @@ int state_lane_settle(struct state *state, int64_t target, int64_t lane, int64_t
 	return run(state, bind(state, LANE_SET, "iii", target, lane, next_at));
 }
 
-int state_archive_put(struct state *state, const char *name)
+int state_archive_put(struct state *state, const char *name, uint64_t length)
 {
-	return run(state, bind(state, ARCHIVE_PUT, "si", name, state_age(state)));
+	return run(state, bind(state, ARCHIVE_PUT, "sii", name, state_age(state), (int64_t)length));
 }
 
-int state_archive_has(struct state *state, const char *name)
+int state_archive_keep(struct state *state, const char *name)
 {
-	return ask(state, bind(state, ARCHIVE_HAS, "s", name));
+	return run(state, bind(state, ARCHIVE_KEEP, "si", name, state_age(state)));
+}
+
+int state_archive_length(struct state *state, const char *name, uint64_t *length)
+{
+	int64_t value;
+	int result = ask_number(state, bind(state, ARCHIVE_LENGTH, "s", name), &value);
+	if (result == 1)
+		*length = (uint64_t)value;
+	return result;
 }
 
 int state_archive_drop(struct state *state, const char *name)
@@ -1119,6 +1173,24 @@ static int take_short_row(sqlite3_stmt *statement, void *arg)
 int state_all_rows(struct state *state, state_each_row *each, void *arg)
 {
 	return walk(state, bind(state, ROWS_ALL, ""), take_short_row, &(struct rows_walk){each, arg});
+}
+
+struct pending_walk {
+	state_each_pending *each;
+	void *arg;
+};
+
+static int take_pending(sqlite3_stmt *row, void *arg)
+{
+	const struct pending_walk *w = arg;
+	if (sqlite3_column_bytes(row, 0) != STATE_ID_SIZE)
+		return 0;
+	return w->each(w->arg, sqlite3_column_blob(row, 0), text_at(row, 1));
+}
+
+int state_pending(struct state *state, state_each_pending *each, void *arg)
+{
+	return walk(state, bind(state, PENDING, ""), take_pending, &(struct pending_walk){each, arg});
 }
 
 int state_segment(struct state *state, const char *segment, uint64_t cursor, int64_t *id)

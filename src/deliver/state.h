@@ -32,6 +32,11 @@ enum state_use {
 struct state *state_open(const struct spool *spool, enum state_use use, bool *fresh);
 void state_close(struct state *state);
 
+/* For the deliverer, once. 1: the database is the file that it was made as. 0: it is a copy, put back from somewhere,
+ * and what it says of the lengths of files may be of another time; they are forgotten, and the next time it is known.
+ */
+int state_recognise(struct state *state, const struct spool *spool);
+
 /* Renames a damaged database, which nobody may have open, and tells its new name. */
 int state_set_aside(const struct spool *spool, char name[64]);
 
@@ -120,9 +125,11 @@ int state_delivery_park(struct state *state, const struct state_delivery *delive
 /* After the above: the lane is due at next_at, or has no row if nothing is pending in it. */
 int state_lane_settle(struct state *state, int64_t target, int64_t lane, int64_t next_at);
 
-/* What the archive holds, and since when: `put` moves a file's time to now. */
-int state_archive_put(struct state *state, const char *name);
-int state_archive_has(struct state *state, const char *name);
+/* What the archive holds, how much of it, and since when: `put` and `keep` move a file's time to now. */
+int state_archive_put(struct state *state, const char *name, uint64_t length);
+int state_archive_keep(struct state *state, const char *name);
+/* 1, 0 (it is not known) or -1. */
+int state_archive_length(struct state *state, const char *name, uint64_t *length);
 int state_archive_drop(struct state *state, const char *name);
 /* Up to max names of files that were put longer ago than `keep`. Their number, or -1. */
 int state_archive_old(struct state *state, int64_t keep, char names[][SEGMENT_NAME_SIZE], int max);
@@ -230,6 +237,9 @@ int state_rows(struct state *state, const uint8_t event[STATE_ID_SIZE], state_ea
 int state_parked(struct state *state, int max, state_each_row *each, void *arg);
 /* All deliveries, for `row` of which only target_id, parked_at, delivery.id and delivery.event are filled in. */
 int state_all_rows(struct state *state, state_each_row *each, void *arg);
+/* The event and the segment of each delivery that is pending. */
+typedef int state_each_pending(void *arg, const uint8_t event[STATE_ID_SIZE], const char *segment);
+int state_pending(struct state *state, state_each_pending *each, void *arg);
 
 /* The number of a segment, or a file of the archive, for state_delivery_add; made with this cursor where it is new. */
 int state_segment(struct state *state, const char *segment, uint64_t cursor, int64_t *id);

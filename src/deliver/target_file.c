@@ -11,8 +11,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/fsio.h"
+#include "base/log.h"
+#include "deliver/remains.h"
 
 /* A folder to pass through needs no permission to read it: /home often gives none. */
 #define FOLDER_FLAGS (O_PATH | O_DIRECTORY | O_CLOEXEC)
@@ -152,10 +153,18 @@ static int open_folder(char *path, size_t fixed, mode_t mode, const char **name)
 	return fd;
 }
 
+#define FILE_FLAGS (O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+
+/* For reading too, where that is allowed: what a crash has left is looked at. */
+static int open_to_write(int folder, const char *name, int flags)
+{
+	int fd = openat(folder, name, O_RDWR | FILE_FLAGS | flags, 0600);
+	return fd < 0 && errno == EACCES ? openat(folder, name, O_WRONLY | FILE_FLAGS | flags, 0600) : fd;
+}
+
 /* Opens a regular file with one name, or makes it. */
 static int open_file(int folder, const char *name, mode_t mode, struct stat *st)
 {
-	const int flags = O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 	bool made = false;
 	/* Looking first: opening a device can do something. */
 	if (fstatat(folder, name, st, AT_SYMLINK_NOFOLLOW) < 0) {
@@ -166,7 +175,7 @@ static int open_file(int folder, const char *name, mode_t mode, struct stat *st)
 		errno = S_ISLNK(st->st_mode) ? ELOOP : EINVAL;
 		return -1;
 	}
-	int fd = openat(folder, name, made ? flags | O_CREAT | O_EXCL : flags, 0600);
+	int fd = open_to_write(folder, name, made ? O_APPEND | O_CREAT | O_EXCL : O_APPEND);
 	if (fd < 0)
 		return -1;
 	if (made && (fchmod(fd, mode) < 0 || fsio_sync(fd) < 0 || sync_folder(folder) < 0))
@@ -181,15 +190,12 @@ fail:
 	return -1;
 }
 
-/* Who the file is: inode numbers are used again, device numbers change with each mount. */
 static int identify(int fd, struct state_file *file)
 {
-	struct statx st;
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &st) < 0)
+	struct fsio_identity identity;
+	if (fsio_identify(fd, "", &identity) < 0)
 		return -1;
-	file->inode = st.stx_ino;
-	file->length = st.stx_size;
-	file->born = st.stx_mask & STATX_BTIME ? st.stx_btime.tv_sec * CLOCK_SECOND + st.stx_btime.tv_nsec / 1000 : 0;
+	*file = (struct state_file){identity.inode, identity.born, identity.size};
 	return 0;
 }
 
@@ -243,21 +249,47 @@ static int cut(int fd, uint64_t length)
 	return ftruncate(fd, (off_t)length) < 0 ? -1 : fsio_sync(fd);
 }
 
-/* Compares the file with what is recorded of it, and cuts it back if it is the same one and longer. 0, or -1 with errno
- * if the state failed. */
-static int outfile_check(struct outfile *file, struct state *state)
+/* Cuts a file that is longer than recorded behind what is to stay of it, and tells its length then. 0; 1: errno, the
+ * file cannot be used; -1 with errno: the state failed. */
+static int cut_remains(struct remains *remains, const char *path, int fd, uint64_t recorded, uint64_t *length)
+{
+	uint64_t end;
+	switch (remains_judge(remains, fd, recorded, *length, &end)) {
+	case REMAINS_FAILED:
+		return -1;
+	case REMAINS_UNREADABLE:
+		return 1;
+	case REMAINS_JUDGED:
+		break;
+	}
+	if (end > recorded)
+		log_warnx("%s: %llu bytes more than state.db knows of; it knows their events, so they stay", path,
+			  (unsigned long long)(end - recorded));
+	if (end < *length && cut(fd, end) < 0)
+		return 1;
+	*length = end;
+	return 0;
+}
+
+/* Compares the file with what is recorded of it. 0, or -1 with errno if the state failed. */
+static int outfile_check(struct outfile *file, struct remains *remains)
 {
 	struct state_file known;
-	int found = state_file(state, outfile_path(file), &known);
+	uint64_t *length = &file->state.length;
+	int found = state_file(remains->state, outfile_path(file), &known);
 	if (found < 0)
 		return -1;
-	file->is_new = found == 0 || !is_same_file(&known, &file->state) || file->state.length < known.length;
-	if (file->is_new || file->state.length == known.length)
-		return 0;
-	if (cut(file->fd, known.length) < 0)
+	int result = 0;
+	file->is_new = found == 0 || !is_same_file(&known, &file->state) || *length < known.length;
+	if (file->is_new) {
+		result = remains_end_line(file->fd, *length, length) < 0;
+	} else if (*length > known.length) {
+		result = cut_remains(remains, file->path.data, file->fd, known.length, length);
+		file->is_new = *length > known.length;
+	}
+	if (result == 1)
 		file->error = errno;
-	file->state.length = known.length;
-	return 0;
+	return result < 0 ? -1 : 0;
 }
 
 /* Looks whether an earlier file of the set is the same one. */
@@ -279,7 +311,7 @@ static void find_same(struct outfiles *files, size_t number)
 }
 
 /* Opens the files that are new in the set. 0, or -1 with errno if the state failed. */
-static int open_files(struct outfiles *files, struct state *state)
+static int open_files(struct outfiles *files, struct remains *remains)
 {
 	for (; files->opened < files->names.count; files->opened++) {
 		struct outfile *file = &files->list[files->opened];
@@ -287,7 +319,7 @@ static int open_files(struct outfiles *files, struct state *state)
 			file->error = errno;
 		if (file->error == 0)
 			find_same(files, files->opened);
-		if (file->error == 0 && file->same_as == files->opened && outfile_check(file, state) < 0)
+		if (file->error == 0 && file->same_as == files->opened && outfile_check(file, remains) < 0)
 			return -1;
 	}
 	return 0;
@@ -339,9 +371,13 @@ static void append(struct outfiles *files, size_t number)
 		sync_file_range(file->fd, at, (off_t)n, SYNC_FILE_RANGE_WRITE);
 }
 
-int outfiles_flush(struct outfiles *files, struct state *state)
+int outfiles_flush(struct outfiles *files, const struct spool *spool, struct state *state)
 {
-	if (open_files(files, state) < 0 || record_new(files, state) < 0)
+	struct remains remains = {.state = state, .spool = spool};
+	int result = open_files(files, &remains), saved = errno;
+	remains_fini(&remains);
+	errno = saved;
+	if (result < 0 || record_new(files, state) < 0)
 		return -1;
 	for (size_t i = 0; i < files->names.count; i++)
 		append(files, i);
@@ -415,14 +451,12 @@ void outfiles_fini(struct outfiles *files)
 	*files = (struct outfiles){0};
 }
 
-/* The path has no symbolic links: none is followed. */
-static int recover_file(void *arg, const char *path, const struct state_file *known)
+/* The path has no symbolic links: none is followed. -1 with errno. */
+static int open_recorded(const char *path)
 {
-	(void)arg;
 	char copy[PATH_MAX];
-	struct state_file now;
 	if (snprintf(copy, sizeof copy, "%s", path) >= (int)sizeof copy)
-		return 0;
+		return -1;
 	int fd = open("/", FOLDER_FLAGS);
 	char *at = copy + strspn(copy, "/");
 	for (char *slash; fd >= 0 && (slash = strchr(at, '/')) != NULL; at = slash + 1) {
@@ -432,18 +466,31 @@ static int recover_file(void *arg, const char *path, const struct state_file *kn
 		fd = next;
 	}
 	if (fd < 0)
-		return 0;
-	int file = openat(fd, at, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+		return -1;
+	int file = open_to_write(fd, at, 0);
 	close(fd);
-	if (file < 0)
-		return 0;
-	if (identify(file, &now) == 0 && is_same_file(&now, known) && now.length > known->length)
-		cut(file, known->length);
-	close(file);
-	return 0;
+	return file;
 }
 
-int outfiles_recover(struct state *state)
+static int recover_file(void *arg, const char *path, const struct state_file *known)
 {
-	return state_files(state, recover_file, NULL);
+	struct state_file now;
+	int fd = open_recorded(path), result = 0;
+	if (fd < 0)
+		return 0;
+	if (identify(fd, &now) == 0 && is_same_file(&now, known) && now.length > known->length)
+		result = cut_remains(arg, path, fd, known->length, &now.length);
+	int saved = errno;
+	close(fd);
+	errno = saved;
+	return result < 0 ? -1 : 0;
+}
+
+int outfiles_recover(const struct spool *spool, struct state *state)
+{
+	struct remains remains = {.state = state, .spool = spool};
+	int result = state_files(state, recover_file, &remains), saved = errno;
+	remains_fini(&remains);
+	errno = saved;
+	return result;
 }

@@ -9,6 +9,8 @@
  * it is not. A file that cannot be used gets an error and nothing more happens to it; what becomes of the others is for
  * the owner to say (outfiles_refuse), who calls outfiles_undo() for those with an error.
  *
+ * When a commit fails, nothing is undone: whether it is durable is known at the next start, or the next append.
+ *
  * Below its fixed part no component of a path is followed if it is a symbolic link, and a file is used only if it is a
  * regular one with one name. A program other than this one must not append to these files: what is behind the recorded
  * length is taken for the remains of a crash. */
@@ -51,7 +53,7 @@ struct outfiles {
 int outfiles_add(struct outfiles *files, struct span path, size_t fixed, mode_t mode, size_t *number);
 
 /* 0, or -1 with errno if the state failed. */
-int outfiles_flush(struct outfiles *files, struct state *state);
+int outfiles_flush(struct outfiles *files, const struct spool *spool, struct state *state);
 void outfiles_sync(struct outfiles *files);
 /* Why the file cannot be used, or 0. */
 int outfiles_error(const struct outfiles *files, size_t number);
@@ -63,8 +65,8 @@ int outfiles_settle(struct outfiles *files, struct state *state);
 void outfiles_clear(struct outfiles *files);
 void outfiles_fini(struct outfiles *files);
 
-/* At the start: cuts back every file that is longer than recorded. 0, or -1 with errno if the state failed; a file that
- * cannot be cut is left to outfiles_flush. */
-int outfiles_recover(struct state *state);
+/* At the start: cuts back every file that is longer than recorded (remains_judge). 0, or -1 with errno if the state
+ * failed; a file that cannot be cut is left to outfiles_flush. */
+int outfiles_recover(const struct spool *spool, struct state *state);
 
 #endif

@@ -206,6 +206,17 @@ static int source_open(struct reader *reader, struct source *source)
 	return source->fd < 0 ? -1 : 0;
 }
 
+/* Whether the cursor is behind a line. A power cut may have taken what was never synced, though it was read before; and
+ * the cursor may be damaged. */
+static bool cursor_fits(const struct source *source, uint64_t size)
+{
+	char last;
+	if (source->cursor == 0 || source->cursor == size)
+		return true;
+	return source->cursor < size && fsio_read_at(source->fd, &last, 1, (off_t)source->cursor - 1) == 1 &&
+	       last == '\n';
+}
+
 /* The second look. A segment that is not locked is sealed: its writer takes the lock before it writes and never gives
  * it back alive. Its size is read while the lock is held here: one that is empty may still be waiting for its writer,
  * who would have it locked and written in between (see reader_finished). */
@@ -222,9 +233,8 @@ static void look_again(struct reader *reader, struct source *source)
 		flock(source->fd, LOCK_UN);
 	if (!plain)
 		return;
-	/* A power cut may have taken what was never synced, though it was read before. */
-	if (source->cursor > (uint64_t)st.st_size)
-		source->cursor = (uint64_t)st.st_size;
+	if (!cursor_fits(source, (uint64_t)st.st_size))
+		source->cursor = 0;
 	source->second = (uint64_t)st.st_size;
 	source->sealed = sealed;
 	source->stuck = source->cursor >= source->second;

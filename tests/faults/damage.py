@@ -148,13 +148,55 @@ def note_again(bench):
         bench.notes.append(f"{bench.again} that stood in the journal were delivered again, as the manual says")
 
 
-@row("state-lost", "state.db deleted")
+@row("state-lost", "state.db deleted, also while a record was half written")
 def state_lost(bench):
     for which in (("",), ("-shm",), ("", "-wal", "-shm")) * (2 if bench.short else 60):
         trial, exposed = with_history(bench)
         for end in which:
             trial.site.spool.joinpath(f"state.db{end}").unlink(missing_ok=True)
+        if "" in which:
+            leave_torn_record(bench, trial)
         judge(bench, trial, exposed, f"without state.db and its {which}")
+    note_again(bench)
+
+
+def leave_torn_record(bench, trial):
+    """As if a deliverer had been killed in the middle of a write; its event stands in the journal still."""
+    record = trial.site.content.splitlines()[0]
+    with open(trial.site.records_file, "ab") as file:
+        file.write(record[:bench.chance.randrange(len(record))])
+
+
+@row("state-older", "state.db put back from an older copy, in place or as a new file")
+def state_older(bench):
+    """What was delivered since stands in the archive or in the journal."""
+    for in_place in (True, False) * (4 if bench.short else 100):
+        trial = Trial(bench)
+        trial.post_cgi(trial.good())
+        trial.settle()
+        path = trial.site.spool / "state.db"
+        older = path.read_bytes()
+        for _ in range(bench.chance.randrange(1, 4)):
+            trial.post_cgi(trial.good())
+            trial.settle()
+        exposed = 0
+        if bench.chance.random() < 0.5:
+            trial.post_cgi(trial.good(bench.chance.choice((0, 1200000))))
+            child = trial.start_deliverer("--stay")
+            trial.wait_for_records(len(trial.ledger.accepted))
+            child.kill()
+            child.wait()
+            exposed = len(journal(trial.site))
+        for end in ("-wal", "-shm"):
+            trial.site.spool.joinpath(f"state.db{end}").unlink(missing_ok=True)
+        if not in_place:
+            path.unlink()
+        path.write_bytes(older)
+        path.chmod(0o600)
+        for _ in range(2):
+            trial.post_cgi(trial.good())
+            trial.post_cgi(trial.again())
+        judge(bench, trial, exposed, f"an older state.db, {'in place' if in_place else 'a new file'}")
     note_again(bench)
 
 

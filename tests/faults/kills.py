@@ -25,3 +25,23 @@ def kill_deliverer(bench):
     for scene in (scenes.FirstDeliverer(), scenes.Deliverer(), scenes.OpenSegment(), scenes.LargeSegment(),
                   scenes.Expiry(), scenes.Damaged(), scenes.LostState(), scenes.Scripts(), scenes.KilledScripts()):
         Sweep(bench, scene, twice=0.3).run(most=20)
+
+
+class FailingSweep(Sweep):
+    """One sync fails before. Whether a commit whose sync failed is durable is open until the restart."""
+
+    def disturb(self, call, when):
+        syncs = sum(name == "fdatasync" for name, _ in self.points)
+        self.sync = self.bench.chance.randrange(1, syncs + 1)
+        return super().disturb(call, when)
+
+    def prefix(self, call, when):
+        return [*super().prefix(call, when), "-e", f"inject=fdatasync:error=EIO:when={self.sync}"]
+
+
+@row("kill-failing", "a sync of the deliverer fails, and it is killed at any system call")
+def kill_failing(bench):
+    for scene in (scenes.Deliverer(), scenes.FirstDeliverer()):
+        scene.later = 7200  # what failed is tried again later
+        for _ in range(1 if bench.short else 2):
+            FailingSweep(bench, scene).run(most=20)

@@ -36,6 +36,9 @@ class Sweep:
             self.bench.problem(f"{self.scene.name}: all is not well without any disturbance")
         return counted
 
+    def prefix(self, call, when):
+        return strace.inject(self.log, call, self.what, when, self.scene.follow)
+
     def happened(self):
         return strace.was_killed(self.log) if "KILL" in self.what else strace.was_injected(self.log)
 
@@ -45,7 +48,7 @@ class Sweep:
         if scene.fresh or self.trial.ended:
             self.make_trial()
         scene.prepare(self.trial)
-        scene.run(self.trial, strace.inject(self.log, call, self.what, when, scene.follow))
+        scene.run(self.trial, self.prefix(call, when))
         happened = self.happened()
         bench.injections += happened
         if happened and bench.chance.random() < self.twice:

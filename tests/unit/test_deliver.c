@@ -322,6 +322,75 @@ static void a_lost_state_is_made_from_the_archive(void **state)
 	expect_numbers("out/all.jsonl", "0 1");
 }
 
+static void copy_state(const char *from, const char *to, bool in_place)
+{
+	struct buf b = unit_read(unit_path(t.folder, from));
+	if (in_place)
+		assert_int_equal(truncate(unit_path(t.folder, to), 0), 0);
+	else
+		unlink(unit_path(t.folder, to));
+	unit_write(unit_path(t.folder, to), b.data, b.len);
+	buf_fini(&b);
+}
+
+/* What the files have and the journal has no more is not cut off, and not delivered again. */
+static void an_older_state_cuts_nothing_off(void **state)
+{
+	for (int in_place = 0; in_place < 2; in_place++) {
+		if (in_place) {
+			teardown(state);
+			setup(state);
+		}
+		add_file("all", "all.jsonl");
+		put_events(2, "\"c1\"");
+		once();
+		copy_state("spool/state.db", "older", false);
+		put_events(2, "\"c1\"");
+		once();
+		copy_state("older", "spool/state.db", in_place);
+		put_events(1, "\"c1\"");
+		t.events = 2;
+		put_events(1, "\"c1\""); /* sent again */
+		once();
+		expect_numbers("out/all.jsonl", "0 1 2 3 4");
+		assert_int_equal(query("SELECT value FROM count WHERE name = 'duplicates'"), 1);
+		assert_true(logged(in_place ? "so they stay" : "a copy"));
+		once();
+		expect_numbers("out/all.jsonl", "0 1 2 3 4");
+	}
+}
+
+/* What stands in the journal is delivered again, and was cut off before. */
+static void an_older_state_delivers_again_what_is_in_the_journal(void **state)
+{
+	(void)state;
+	add_file("all", "all.jsonl");
+	add_script("crm", "exit 100");
+	put_events(2, "\"c1\"");
+	once();
+	copy_state("spool/state.db", "older", false);
+	put_events(2, "\"c1\"");
+	once();
+	copy_state("older", "spool/state.db", true);
+	put_events(1, "\"c1\"");
+	once();
+	expect_numbers("out/all.jsonl", "0 1 2 3 4");
+	assert_int_equal(query("SELECT count(*) FROM delivery WHERE parked_at IS NOT NULL"), 5);
+}
+
+static void a_torn_record_of_a_lost_state_is_cut_off(void **state)
+{
+	(void)state;
+	add_file("all", "all.jsonl");
+	put_events(1, "\"c1\"");
+	once();
+	assert_int_equal(unlink(unit_path(t.folder, "spool/state.db")), 0);
+	unit_write(unit_path(t.folder, "out/all.jsonl"), "{\"event_id\":\"01", 15);
+	put_events(1, "\"c1\"");
+	once();
+	expect_numbers("out/all.jsonl", "0 1");
+}
+
 static void a_damaged_state_is_set_aside(void **state)
 {
 	(void)state;
@@ -923,6 +992,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(duplicates_are_delivered_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(damage_is_set_aside, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_lost_state_is_made_from_the_archive, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_older_state_cuts_nothing_off, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_older_state_delivers_again_what_is_in_the_journal, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_torn_record_of_a_lost_state_is_cut_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_damaged_state_is_set_aside, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refused_file_keeps_its_events, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_script_gets_each_event, setup, teardown),

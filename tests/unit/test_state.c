@@ -142,6 +142,38 @@ static void an_old_log_is_not_taken_for_a_new_one(void **state)
 	assert_int_equal(state_seen(t.state, id), 0);
 }
 
+static void copy(const char *from, const char *to)
+{
+	struct buf b = unit_read(unit_path(t.folder, from));
+	unlink(unit_path(t.folder, to));
+	unit_write(unit_path(t.folder, to), b.data, b.len);
+	buf_fini(&b);
+}
+
+/* What was put back from a copy does not know the files' lengths; all else it does. */
+static void a_copy_forgets_lengths(void **state)
+{
+	(void)state;
+	struct state_file file = {.inode = 1, .length = 5};
+	int64_t id;
+	assert_int_equal(state_recognise(t.state, &t.spool), 1); /* the first time */
+	assert_int_equal(state_file_put(t.state, unit_span("/a"), &file), 0);
+	assert_int_equal(state_target(t.state, "records", &id), 0);
+	reopen_state();
+	assert_int_equal(state_recognise(t.state, &t.spool), 1);
+	assert_int_equal(state_file(t.state, unit_span("/a"), &file), 1);
+	state_close(t.state);
+	copy("state.db", "copy");
+	copy("copy", "state.db");
+	open_state();
+	assert_false(t.fresh);
+	assert_int_equal(state_recognise(t.state, &t.spool), 0);
+	assert_int_equal(state_file(t.state, unit_span("/a"), &file), 0);
+	assert_int_equal(query("SELECT count(*) FROM target"), 1);
+	reopen_state();
+	assert_int_equal(state_recognise(t.state, &t.spool), 1);
+}
+
 static void commands_look(void **state)
 {
 	(void)state;
@@ -163,11 +195,29 @@ static void a_later_version_is_refused(void **state)
 	(void)state;
 	bool fresh;
 	state_close(t.state);
-	query("PRAGMA user_version = 3");
+	query("PRAGMA user_version = 4");
 	assert_null(state_open(&t.spool, STATE_DELIVER, &fresh));
 	assert_int_equal(errno, EPROTONOSUPPORT);
-	query("PRAGMA user_version = 2");
+	query("PRAGMA user_version = -1");
+	assert_null(state_open(&t.spool, STATE_DELIVER, &fresh));
+	assert_int_equal(errno, EPROTONOSUPPORT);
+	query("PRAGMA user_version = 3");
 	open_state();
+}
+
+static void a_version_that_is_not_its_own_is_damage(void **state)
+{
+	(void)state;
+	bool fresh;
+	for (int version = 0; version < 3; version++) {
+		char sql[40];
+		state_close(t.state);
+		snprintf(sql, sizeof sql, "PRAGMA user_version = %d", version);
+		query(sql);
+		t.state = state_open(&t.spool, STATE_DELIVER, &fresh);
+		assert_null(t.state);
+		assert_int_equal(errno, EBADMSG);
+	}
 }
 
 static int note_traffic(void *arg, const struct state_traffic *q)
@@ -192,19 +242,31 @@ static void an_earlier_version_is_brought_up(void **state)
 {
 	(void)state;
 	bool fresh;
-	state_close(t.state);
-	query("DROP TABLE traffic");
-	query("PRAGMA user_version = 1");
-	struct state *looker = state_open(&t.spool, STATE_LOOK, &fresh);
-	assert_non_null(looker);
-	state_close(looker);
-	assert_int_equal(query("PRAGMA user_version"), 1);
-	t.state = state_open(&t.spool, STATE_DELIVER, &fresh);
-	assert_non_null(t.state);
-	assert_false(fresh);
-	assert_string_equal(traffic_since(0), "");
-	assert_int_equal(query("PRAGMA user_version"), 2);
-	reopen_state();
+	uint64_t length;
+	for (int version = 2; version > 0; version--) {
+		char sql[40];
+		assert_int_equal(state_archive_put(t.state, "a.jsonl", 7), 0);
+		state_close(t.state);
+		query("DROP TABLE self");
+		query("ALTER TABLE archive DROP COLUMN length");
+		if (version < 2)
+			query("DROP TABLE traffic");
+		snprintf(sql, sizeof sql, "PRAGMA user_version = %d", version);
+		query(sql);
+		struct state *looker = state_open(&t.spool, STATE_LOOK, &fresh);
+		assert_non_null(looker);
+		state_close(looker);
+		assert_int_equal(query("PRAGMA user_version"), version);
+		t.state = state_open(&t.spool, STATE_DELIVER, &fresh);
+		assert_non_null(t.state);
+		assert_false(fresh);
+		assert_string_equal(traffic_since(0), "");
+		assert_int_equal(state_archive_length(t.state, "a.jsonl", &length), 1);
+		assert_int_equal(length, 0);
+		assert_int_equal(state_recognise(t.state, &t.spool), 1);
+		assert_int_equal(query("PRAGMA user_version"), 3);
+		reopen_state();
+	}
 }
 
 static void quarters_of_an_hour(void **state)
@@ -565,10 +627,12 @@ static void archived_files(void **state)
 {
 	(void)state;
 	char names[4][SEGMENT_NAME_SIZE];
-	assert_int_equal(state_archive_put(t.state, "a.jsonl"), 0);
-	assert_int_equal(state_archive_put(t.state, "b.jsonl"), 0);
-	assert_int_equal(state_archive_has(t.state, "a.jsonl"), 1);
-	assert_int_equal(state_archive_has(t.state, "c.jsonl"), 0);
+	uint64_t length;
+	assert_int_equal(state_archive_put(t.state, "a.jsonl", 7), 0);
+	assert_int_equal(state_archive_put(t.state, "b.jsonl", 8), 0);
+	assert_int_equal(state_archive_length(t.state, "a.jsonl", &length), 1);
+	assert_int_equal(length, 7);
+	assert_int_equal(state_archive_length(t.state, "c.jsonl", &length), 0);
 	assert_int_equal(state_archive_old(t.state, DAYS(7), names, 4), 0);
 	query("UPDATE archive SET age = age - 604800000000 WHERE name = 'b.jsonl'");
 	assert_int_equal(state_archive_old(t.state, DAYS(7), names, 4), 1);
@@ -576,7 +640,9 @@ static void archived_files(void **state)
 	query("UPDATE archive SET age = age - 704800000000 WHERE name = 'a.jsonl'");
 	assert_int_equal(state_archive_old(t.state, DAYS(7), names, 1), 1);
 	assert_string_equal(names[0], "a.jsonl");
-	assert_int_equal(state_archive_put(t.state, "a.jsonl"), 0);
+	assert_int_equal(state_archive_keep(t.state, "a.jsonl"), 0);
+	assert_int_equal(state_archive_length(t.state, "a.jsonl", &length), 1);
+	assert_int_equal(length, 7);
 	assert_int_equal(state_archive_drop(t.state, "b.jsonl"), 0);
 	assert_int_equal(state_archive_old(t.state, DAYS(7), names, 4), 0);
 }
@@ -852,8 +918,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(files_have_the_spools_mode, setup, teardown),
 		cmocka_unit_test_setup_teardown(making_is_all_or_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_old_log_is_not_taken_for_a_new_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_copy_forgets_lengths, setup, teardown),
 		cmocka_unit_test_setup_teardown(commands_look, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_later_version_is_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_version_that_is_not_its_own_is_damage, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_earlier_version_is_brought_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(quarters_of_an_hour, setup, teardown),
 		cmocka_unit_test_setup_teardown(damage_is_noticed_and_set_aside, setup, teardown),

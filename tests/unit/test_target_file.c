@@ -60,7 +60,7 @@ static int write_out(const char *name, const char *records)
 	snprintf(path, sizeof path, "%s/out/%s", t.folder, name);
 	snprintf(fixed, sizeof fixed, "%s/out/", t.folder);
 	size_t number = add(path, fixed, records);
-	assert_int_equal(outfiles_flush(&t.files, t.state), 0);
+	assert_int_equal(outfiles_flush(&t.files, &t.spool, t.state), 0);
 	outfiles_sync(&t.files);
 	return outfiles_error(&t.files, number);
 }
@@ -132,7 +132,7 @@ static void modes_are_exact(void **state)
 				outfiles_add(&t.files, (struct span){path, (size_t)n}, fixed, modes[i].mode, &number),
 				0);
 			assert_int_equal(buf_str(&t.files.list[number].records, "x\n"), 0);
-			assert_int_equal(outfiles_flush(&t.files, t.state), 0);
+			assert_int_equal(outfiles_flush(&t.files, &t.spool, t.state), 0);
 			umask(before);
 			assert_int_equal(outfiles_error(&t.files, number), 0);
 			unit_check(unit_mode(path) == modes[i].mode, "mode %o, umask %o", modes[i].mode, masks[m]);
@@ -260,7 +260,7 @@ static void one_bad_file_leaves_the_others(void **state)
 	size_t good = add(unit_path(t.folder, "out/good"), fixed, "1\n");
 	size_t bad = add(unit_path(t.folder, "out/bad"), fixed, "2\n");
 	size_t refused = add(unit_path(t.folder, "out/refused"), fixed, "3\n");
-	assert_int_equal(outfiles_flush(&t.files, t.state), 0);
+	assert_int_equal(outfiles_flush(&t.files, &t.spool, t.state), 0);
 	assert_int_equal(outfiles_error(&t.files, bad), EINVAL);
 	assert_true(outfiles_refuse(&t.files, refused, ECANCELED));
 	assert_false(outfiles_refuse(&t.files, refused, EIO));
@@ -289,7 +289,7 @@ static void cuts_back_what_was_not_committed(void **state)
 	deliver_out("a", "three\n");
 	expect("a", "one\nthree\n");
 	unit_write(unit_path(t.folder, "out/a"), "torn", 4);
-	assert_int_equal(outfiles_recover(t.state), 0);
+	assert_int_equal(outfiles_recover(&t.spool, t.state), 0);
 	expect("a", "one\nthree\n");
 }
 
@@ -301,7 +301,7 @@ static void cuts_back_a_first_append(void **state)
 	assert_int_equal(write_out("a", "one\n"), 0);
 	assert_int_equal(write_out("b", "one\n"), 0);
 	outfiles_clear(&t.files); /* the crash */
-	assert_int_equal(outfiles_recover(t.state), 0);
+	assert_int_equal(outfiles_recover(&t.spool, t.state), 0);
 	expect("a", "there before\n");
 	expect("b", "");
 }
@@ -351,7 +351,7 @@ static void rotated_files_begin_anew(void **state)
 	/* Another file at its place that is longer than recorded is not ours to cut. */
 	assert_int_equal(rename(unit_path(t.folder, "out/a"), unit_path(t.folder, "out/a.2")), 0);
 	unit_write(unit_path(t.folder, "out/a"), "somebody else's long file\n", 26);
-	assert_int_equal(outfiles_recover(t.state), 0);
+	assert_int_equal(outfiles_recover(&t.spool, t.state), 0);
 	deliver_out("a", "four\n");
 	expect("a", "somebody else's long file\nfour\n");
 	/* A shorter one (copytruncate) is taken as it is. */
@@ -360,7 +360,7 @@ static void rotated_files_begin_anew(void **state)
 	expect("a", "five\n");
 	assert_int_equal(write_out("a", "six\n"), 0);
 	outfiles_clear(&t.files); /* a crash after that: its new length was recorded */
-	assert_int_equal(outfiles_recover(t.state), 0);
+	assert_int_equal(outfiles_recover(&t.spool, t.state), 0);
 	expect("a", "five\n");
 }
 
@@ -373,7 +373,7 @@ static void a_new_file_with_an_old_number_is_another(void **state)
 		usleep(2000);
 		assert_int_equal(unlink(unit_path(t.folder, "out/a")), 0);
 		unit_write(unit_path(t.folder, "out/a"), "not written by hookspool\n", 25);
-		assert_int_equal(outfiles_recover(t.state), 0);
+		assert_int_equal(outfiles_recover(&t.spool, t.state), 0);
 		expect("a", "not written by hookspool\n");
 		assert_int_equal(unlink(unit_path(t.folder, "out/a")), 0);
 	}
@@ -391,10 +391,10 @@ static void one_file_under_two_names(void **state)
 		size_t a = add(unit_path(t.folder, "out/a"), fixed, "1\n");
 		snprintf(fixed, sizeof fixed, "%s/link/", t.folder);
 		size_t b = add(unit_path(t.folder, "link/a"), fixed, "2\n");
-		assert_int_equal(outfiles_flush(&t.files, t.state), 0);
+		assert_int_equal(outfiles_flush(&t.files, &t.spool, t.state), 0);
 		size_t c = add(unit_path(t.folder, "link//a"), fixed, "3\n");
 		assert_int_equal(buf_str(&t.files.list[b].records, "4\n"), 0);
-		assert_int_equal(outfiles_flush(&t.files, t.state), 0);
+		assert_int_equal(outfiles_flush(&t.files, &t.spool, t.state), 0);
 		outfiles_sync(&t.files);
 		assert_int_equal(
 			outfiles_error(&t.files, a) | outfiles_error(&t.files, b) | outfiles_error(&t.files, c), 0);
@@ -404,7 +404,7 @@ static void one_file_under_two_names(void **state)
 	expect("a", "1\n2\n4\n3\n1\n2\n4\n3\n5\n");
 	snprintf(fixed, sizeof fixed, "%s/link/", t.folder);
 	add(unit_path(t.folder, "link/a"), fixed, "6\n");
-	assert_int_equal(outfiles_flush(&t.files, t.state), 0);
+	assert_int_equal(outfiles_flush(&t.files, &t.spool, t.state), 0);
 	commit();
 	deliver_out("a", "7\n");
 	expect("a", "1\n2\n4\n3\n1\n2\n4\n3\n5\n6\n7\n");
@@ -468,7 +468,7 @@ static void many_files(void **state)
 			snprintf(path, sizeof path, "%s/out/%d/f", t.folder, i);
 			add(path, fixed, "x\n");
 		}
-		assert_int_equal(outfiles_flush(&t.files, t.state), 0);
+		assert_int_equal(outfiles_flush(&t.files, &t.spool, t.state), 0);
 		outfiles_sync(&t.files);
 		for (size_t i = 0; i < 200; i++)
 			assert_int_equal(outfiles_error(&t.files, i), 0);
