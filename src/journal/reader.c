@@ -197,6 +197,12 @@ static bool is_finished(const struct source *source)
 	return source->sealed && source->cursor >= source->second;
 }
 
+/* One that is empty may have been seen between its birth and its lock, and has a line by now. */
+static bool may_have_more(const struct source *source)
+{
+	return !is_finished(source) || source->second == 0;
+}
+
 static int source_open(struct reader *reader, struct source *source)
 {
 	if (source->fd >= 0)
@@ -281,14 +287,14 @@ int reader_look(struct reader *reader)
 	drop_missing(reader);
 	for (size_t i = 0; i < reader->count; i++) {
 		struct source *source = reader->sources[i];
-		if (is_finished(source))
+		if (!may_have_more(source))
 			continue;
 		source->first = fstatat(reader->spool->journal_fd, source->name, &st, AT_SYMLINK_NOFOLLOW) < 0
 					? source->cursor
 					: (uint64_t)st.st_size;
 	}
 	for (size_t i = 0; i < reader->count; i++)
-		if (!is_finished(reader->sources[i]))
+		if (may_have_more(reader->sources[i]))
 			look_again(reader, reader->sources[i]);
 		else
 			reader->sources[i]->stuck = true;

@@ -667,6 +667,13 @@ static void an_empty_segment_that_found_its_writer(void **state)
 	(void)state;
 	char name[64];
 	name_segment(name, 1, 0);
+	/* Locked, written and left since the look, before anything is put away. */
+	put(name, "");
+	look();
+	put(name, "0a");
+	look();
+	assert_string_equal(take(ALL), "0a NONE");
+	assert_int_equal(finish(true)[0], '0');
 	/* Locked since the look. */
 	put(name, "");
 	look();
