@@ -74,6 +74,10 @@ void html_ago(struct html *h, int64_t at, int64_t now)
 	html_string(h, moment);
 	html_markup(h, "\" title=\"");
 	html_string(h, moment);
+	if (at > now - CLOCK_SECOND && at < now + CLOCK_SECOND) {
+		html_markup(h, "\">just now</time>");
+		return;
+	}
 	html_markup(h, at > now ? "\">in " : "\">");
 	html_string(h, ago);
 	html_markup(h, at > now ? "</time>" : " ago</time>");

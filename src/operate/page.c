@@ -14,7 +14,7 @@
 
 #define QUARTERS   96 /* a day of them */
 #define PARKED_MAX 50 /* rows of each list; the numbers above them count all */
-#define RECENT_MAX 20
+#define RECENT_MAX 15
 #define ROWS_MAX   200
 #define CHART_STEP 6 /* in the chart's own units: of a bar and the gap behind it */
 #define CHART_BAR  5
@@ -649,8 +649,7 @@ const char page_style[] =
 	"tbody tr + tr > * { border-top: 1px solid var(--line); }\n"
 	".n { text-align: right; font-variant-numeric: tabular-nums; }\n"
 	"td.warn, .tile.warn b { color: var(--warn); } td.bad, .tile.bad b { color: var(--bad); }\n"
-	".id code { display: inline-block; max-width: 9ch; overflow: hidden; text-overflow: ellipsis; vertical-align: "
-	"bottom; "
+	".id code { display: block; max-width: 9ch; overflow: hidden; text-overflow: ellipsis; "
 	"font: 0.8125rem ui-monospace, monospace; }\n"
 	".state { display: inline-block; padding: 0 0.5rem; border-radius: 1rem; font-size: 0.8125rem; font-weight: "
 	"600; }\n"

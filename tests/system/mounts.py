@@ -20,6 +20,7 @@ IS_ROOT = os.geteuid() == 0
 SERVER_USER = "www-data"  # who web servers are, where the tests run as root
 CUSTOMER = "nobody"  # whose programs a host runs under suEXEC: any user above its limit for user ids
 APACHE_MODULES = pathlib.Path("/usr/lib/apache2/modules")
+TOKEN = "the token of the page"
 
 
 class Host(Site):
@@ -34,6 +35,9 @@ class Host(Site):
             user = pwd.getpwnam(owner)
             self.identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
         (self.folder / "www").mkdir()
+        self.write(self.folder / "token", TOKEN)
+        self.write(self.conf, self.conf.read_text()
+                   + f'status "/webhook/status/" {{ token_file = "{self.folder}/token" }}\n')
         self.own()
 
     def own(self):

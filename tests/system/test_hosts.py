@@ -1,6 +1,7 @@
 """One suite over every mount: each web server with the configuration that examples/ has for it. `seen` is what
 tests/system/hosts writes into the table of doc/hosts.md."""
 
+import base64
 import os
 import pathlib
 import re
@@ -17,7 +18,7 @@ import pytest
 import fastcgi
 import sign
 from ledger import Ledger
-from mounts import CUSTOMER, IS_ROOT, MOUNTS, ApacheFcgid, ApacheFcgidSuexec, ApacheSuexec, Host, HttpLoad
+from mounts import CUSTOMER, IS_ROOT, MOUNTS, TOKEN, ApacheFcgid, ApacheFcgidSuexec, ApacheSuexec, Host, HttpLoad
 from sites import Answer, all_at_once, is_alive, sample, wait_for
 from test_answers import ACCEPTED, REFUSED
 
@@ -188,6 +189,23 @@ def test_a_get(mount, seen):
 def test_an_unknown_path(mount, seen):
     assert [mount.post(b"{}", path=path).status for path in ("/webhook/x", "/webhookx", "/other")] == [404] * 3
     seen(404)
+
+
+def test_the_page(mount, seen):
+    """With the token that a browser sends, without any, and what needs none."""
+    password = base64.b64encode(f"operator:{TOKEN}".encode()).decode()
+
+    def ask(name, authorization=None):
+        header = f"Authorization: {authorization}\n" if authorization else ""
+        return exchange(mount, f"GET /webhook/status/{name} HTTP/1.1\nHost: 127.0.0.1\n{header}Connection: close\n\n"
+                        .encode())
+
+    wait_for(lambda: ask("", f"Basic {password}").status == 200, "a deliverer has written the page")
+    for name in ("", "style.css", "status.json", "metrics"):
+        assert ask(name, f"Basic {password}").status == ask(name, f"Bearer {TOKEN}").status == 200
+        assert ask(name).status == ask(name, "Bearer wrong").status == 401
+    assert ask("health").status in (200, 503)
+    seen(200)
 
 
 def test_the_servers_restart_under_load(mount, seen):

@@ -494,19 +494,6 @@ status "{PAGE}" {{ token_file = "token" }}
     assert not list((folder / "var" / "spool" / "errands").iterdir())
 
 
-def test_promtool_agrees(make_paged):
-    promtool = shutil.which("promtool")
-    if not promtool:
-        pytest.skip("promtool is not there (package prometheus)")
-    site = make_paged(targets=CRM % "/nonexistent")
-    post(site, type="INITIAL-PARTIAL", object_type='a"b\\c')
-    site.post_cgi(sign.body(secret=b"another"))
-    site.deliver()
-    check = subprocess.run([promtool, "check", "metrics"], input=visit_cgi(site, "/metrics").body, capture_output=True,
-                           timeout=60)
-    assert (check.returncode, check.stdout + check.stderr) == (0, b"")
-
-
 def test_without_the_section_there_is_no_page(site):
     post(site)
     site.deliver()
