@@ -2,6 +2,7 @@
 else; what a distribution's main file has (modules, a port, temporary folders) is put around it."""
 
 import http.client
+import json
 import os
 import pathlib
 import pwd
@@ -59,10 +60,15 @@ class Host(Site):
                 continue
         return found
 
+    def is_drained(self):
+        status = json.loads(self.run("-c", self.conf, "status", "--json").stdout)
+        return status["unread"] == status["pending"] == 0
+
     def delivered(self, name):
         """The lines of the file target whose elements' ids begin so, all there will be."""
         self.end_deliverer()
-        self.deliver()
+        self.deliver()  # or another deliverer does: one that the receiver has started anew
+        wait_for(self.is_drained, "all is delivered")
         return b"".join(line + b"\n" for line in self.records() if b'"data":{"id":"%s' % name.encode() in line)
 
 
