@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/fsio.h"
 #include "base/log.h"
+#include "journal/errand.h"
 #include "journal/segment.h"
 #include "journal/spool.h"
 #include "unit.h"
@@ -520,6 +521,121 @@ static void exit_100_parks_and_the_lane_goes_on(void **state)
 	expect_numbers("in", "1 2");
 }
 
+/* The page */
+
+static struct {
+	unsigned count;
+	int64_t parked; /* rows when the last report was made */
+} reports;
+
+static void note_report(void *arg, const struct spool *spool, struct state *state)
+{
+	(void)arg;
+	assert_true(spool->fd >= 0);
+	assert_non_null(state);
+	reports.count++;
+	reports.parked = query("SELECT count(*) FROM delivery WHERE parked_at > 0");
+}
+
+static const struct deliver_watcher watcher = {.report = note_report};
+
+static void watched(void)
+{
+	reports.count = 0;
+	assert_int_equal(deliver(&t.conf, DELIVER_ONCE, &watcher), 0);
+	assert_true(reports.count > 0);
+}
+
+static void ask_for(const char *event, const char *target)
+{
+	char name[128];
+	struct errand errand;
+	snprintf(name, sizeof name, "%s%s%s", event, *target == '\0' ? "" : ".", target);
+	assert_true(errand_parse(&errand, name));
+	assert_int_equal(errand_leave(t.conf.spool, &errand), 0);
+}
+
+static unsigned operator_lines(void)
+{
+	struct buf b = unit_read(unit_path(t.folder, "spool/audit.jsonl"));
+	unsigned count = 0;
+	for (const char *s = b.data; (s = strstr(s, "\"what\":\"operator\"")) != NULL; s++)
+		count++;
+	buf_fini(&b);
+	return count;
+}
+
+static void errands_are_carried_out(void **state)
+{
+	(void)state;
+	char first[33];
+	add_script("crm", "test -e $0/works || exit 100; cat >> $0/in");
+	add_script("erp", "test -e $0/works || exit 100");
+	put_events(70, "\"c1\"");
+	/* Without a page there is nothing of it. */
+	once();
+	assert_int_equal(access(unit_path(t.folder, "spool/errands"), F_OK), -1);
+	t.conf.status_path = "/page";
+	watched();
+	assert_int_equal(reports.parked, 140);
+
+	unit_write(unit_path(t.folder, "works"), "", 0);
+	struct buf audit = unit_read(unit_path(t.folder, "spool/audit.jsonl"));
+	memcpy(first, strstr(audit.data, "\"event_id\":\"") + strlen("\"event_id\":\""), 32);
+	first[32] = '\0';
+	buf_fini(&audit);
+	ask_for(first, "crm");
+	ask_for(first, "nothing");
+	ask_for("00000000000000000000000000000000", "crm");
+	watched();
+	expect_numbers("in", "0");
+	assert_int_equal(reports.parked, 139);
+	assert_int_equal(operator_lines(), 1);
+	assert_int_equal(count_files("spool/errands"), 0);
+
+	/* More than one transaction's. */
+	ask_for("all", "");
+	watched();
+	assert_int_equal(reports.parked, 0);
+	assert_int_equal(operator_lines(), 140);
+	assert_int_equal(query("SELECT count(*) FROM delivery"), 0);
+	assert_int_equal(count_files("spool/errands"), 0);
+}
+
+static void an_errand_that_was_carried_out_before_a_crash_is_nothing(void **state)
+{
+	(void)state;
+	t.conf.status_path = "/page";
+	add_script("crm", "exit 100");
+	put_events(1, "\"c1\"");
+	watched();
+	query("UPDATE delivery SET parked_at = NULL");
+	ask_for("all", "");
+	watched();
+	assert_int_equal(operator_lines(), 0);
+	assert_int_equal(count_files("spool/errands"), 0);
+}
+
+static void note_progress(void *arg, uint64_t done, uint64_t total)
+{
+	uint64_t *last = arg;
+	assert_true(done > last[0] && done <= total);
+	last[0] = done;
+	last[1] = total;
+}
+
+static void progress_is_shown(void **state)
+{
+	(void)state;
+	uint64_t last[2] = {0};
+	add_file("all", "all.jsonl");
+	for (int i = 0; i < 5; i++)
+		put_events(2000, "\"c1\"");
+	struct deliver_watcher shows = {.progress = note_progress, .arg = last};
+	assert_int_equal(deliver(&t.conf, DELIVER_ONCE, &shows), 0);
+	assert_true(last[0] == last[1] && last[0] > 10000 * 200);
+}
+
 static void what_fails_too_long_is_parked(void **state)
 {
 	(void)state;
@@ -1001,6 +1117,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(matches_choose, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_failing_event_holds_back_its_lane_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(exit_100_parks_and_the_lane_goes_on, setup, teardown),
+		cmocka_unit_test_setup_teardown(errands_are_carried_out, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_errand_that_was_carried_out_before_a_crash_is_nothing, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(progress_is_shown, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_fails_too_long_is_parked, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_clock_that_jumps_a_year_gives_nothing_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_batch_is_one_attempt, setup, teardown),

@@ -49,8 +49,44 @@ static void judges(void **state)
 	}
 }
 
+/* When it becomes worse if nothing happens, and that it does then and not before. */
+static void turns(void **state)
+{
+	(void)state;
+	static const struct {
+		struct health_facts facts;
+		int64_t in; /* minutes and a moment; -1: it does not */
+	} rows[] = {
+		{{0}, -1},
+		{{.oldest_at = AGO(3)}, 7},
+		{{.oldest_at = AGO(3), .tried = true}, 7},
+		{{.oldest_at = AGO(10)}, 0},
+		{{.oldest_at = AGO(11)}, -1},
+		{{.last_at = AGO(3)}, -1},
+		{{.last_at = AGO(3), .expect = 60 * MINUTE}, 57},
+		{{.last_at = AGO(61), .expect = 60 * MINUTE}, -1},
+		{{.last_at = 0, .expect = 60 * MINUTE}, -1},
+		{{.last_at = AGO(3), .expect = 5 * MINUTE, .oldest_at = AGO(3)}, 2},
+		{{.last_at = AGO(3), .expect = 60 * MINUTE, .oldest_at = AGO(3)}, 7},
+	};
+	for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+		struct health_facts facts = rows[i].facts;
+		const char *why;
+		facts.now = NOW;
+		facts.late_after = 10 * MINUTE;
+		int64_t at = health_turns_at(&facts);
+		unit_check(at == (rows[i].in < 0 ? 0 : NOW + rows[i].in * MINUTE + 1), "row %zu", i);
+		if (at == 0)
+			continue;
+		facts.now = at - 1;
+		unit_check(health_judge(&facts, &why) == HEALTH_OK, "row %zu", i);
+		facts.now = at;
+		unit_check(health_judge(&facts, &why) != HEALTH_OK, "row %zu", i);
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(judges)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(judges), cmocka_unit_test(turns)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -146,6 +146,47 @@ static void knows_a_file_by_its_mark(void **state)
 	trail_close(&b);
 }
 
+/* Takes lines whose number is no multiple of three. */
+static int take_number(void *arg, const struct trail_line *line)
+{
+	char *text = arg;
+	struct span at = line->members[TRAIL_AT];
+	int n = atoi(at.ptr + strlen("\"2026-11-24T09:00:00."));
+	if (n % 3 == 0)
+		return 0;
+	sprintf(text + strlen(text), "%d ", n);
+	return n == 13 ? -1 : 1;
+}
+
+static void the_latest_first(void **state)
+{
+	(void)state;
+	char text[64] = "";
+	assert_int_equal(trail_latest(&spool, 9, take_number, text), 0);
+	assert_string_equal(text, "");
+	for (int i = 14; i < 18; i++)
+		put("audit.jsonl.1", line_of(i));
+	put("audit.jsonl", line_of(18));
+	put("audit.jsonl", "no line\n");
+	put("audit.jsonl", line_of(19));
+	put("audit.jsonl", "{\"at\":\"torn");
+	assert_int_equal(trail_latest(&spool, 3, take_number, text), 0);
+	assert_string_equal(text, "19 17 16 ");
+	*text = '\0';
+	assert_int_equal(trail_latest(&spool, 9, take_number, text), 0);
+	assert_string_equal(text, "19 17 16 14 ");
+	/* Of a large file the end is looked at. */
+	for (int i = 1000; i < 10000; i++)
+		put("audit.jsonl", line_of(i));
+	*text = '\0';
+	assert_int_equal(trail_latest(&spool, 3, take_number, text), 0);
+	assert_string_equal(text, "9998 9997 9995 ");
+	/* An error ends it. */
+	*text = '\0';
+	put("audit.jsonl", line_of(13));
+	assert_int_equal(trail_latest(&spool, 3, take_number, text), -1);
+}
+
 static void only_a_plain_file(void **state)
 {
 	(void)state;
@@ -162,6 +203,7 @@ int main(void)
 		cmocka_unit_test(parses),
 		cmocka_unit_test_setup_teardown(reads_whole_lines, setup, teardown),
 		cmocka_unit_test_setup_teardown(knows_a_file_by_its_mark, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_latest_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(only_a_plain_file, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
