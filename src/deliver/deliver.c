@@ -35,6 +35,7 @@
 #define PUT_AWAY_EVERY CLOCK_SECOND
 #define REPORT_EVERY   (5 * CLOCK_SECOND)
 #define REPORT_SOON    (CLOCK_SECOND / 4)
+#define SHOW_EVERY     (CLOCK_SECOND / 5) /* how far deliveries are, which must be counted for it */
 #define FILES_UNUSED   (INT64_C(2) * 86400 * CLOCK_SECOND)
 
 /* Of the time each may take one part in so many. */
@@ -62,7 +63,8 @@ struct session {
 	struct lanes *lanes;
 	struct pollfd *fds;
 	int64_t once_age; /* DELIVER_ONCE: what becomes due later is left */
-	int64_t look_at, put_away_at, tidy_at, tally_at, report_at, idle_since, paused_until, stop_at;
+	int64_t look_at, put_away_at, tidy_at, tally_at, report_at, show_at, idle_since, paused_until, stop_at;
+	uint64_t most_pending;
 	uint64_t told; /* state_changes when the last report was made */
 	bool asked;    /* for another report, or there was none yet */
 	bool more;     /* something was taken in or tried: there may be more to do at once */
@@ -252,14 +254,29 @@ static void wait_for_turn(struct session *s)
 
 /* Work */
 
-static void show_progress(const struct session *s)
+static bool shows_progress(const struct session *s)
+{
+	return s->post->watcher != NULL && s->post->watcher->progress != NULL;
+}
+
+static void show_reading(const struct session *s)
 {
 	uint64_t done, left;
-	const struct deliver_watcher *watcher = s->post->watcher;
-	if (watcher == NULL || watcher->progress == NULL)
+	if (!shows_progress(s))
 		return;
 	reader_progress(s->d.reader, &done, &left);
-	watcher->progress(watcher->arg, done, done + left);
+	s->post->watcher->progress(s->post->watcher->arg, DELIVER_READING, done, done + left);
+}
+
+static void show_trying(struct session *s, int64_t now)
+{
+	uint64_t pending;
+	if (!shows_progress(s) || now < s->show_at || state_pending_count(s->d.state, &pending) < 0)
+		return;
+	s->show_at = now + SHOW_EVERY;
+	if (pending > s->most_pending)
+		s->most_pending = pending;
+	s->post->watcher->progress(s->post->watcher->arg, DELIVER_TRYING, s->most_pending - pending, s->most_pending);
 }
 
 static enum outcome take_in(struct session *s)
@@ -271,7 +288,7 @@ static enum outcome take_in(struct session *s)
 	case ROUND_TAKEN:
 		s->more = true;
 		s->idle_since = clock_monotonic();
-		show_progress(s);
+		show_reading(s);
 		return GO_ON;
 	case ROUND_FAILED:
 		break;
@@ -441,11 +458,14 @@ static enum outcome work(struct session *s)
 static enum outcome turn(struct session *s)
 {
 	int64_t now = clock_monotonic();
-	if (lanes_collect(s->lanes, &s->d, now) < 0) {
+	int ended = lanes_collect(s->lanes, &s->d, now);
+	if (ended < 0) {
 		enum outcome outcome = failed(s, "cannot record what has ended");
 		if (outcome != GO_ON)
 			return outcome;
 	}
+	if (ended > 0)
+		show_trying(s, now);
 	if (s->post->stopping)
 		return stop(s, now);
 	return now < s->paused_until ? GO_ON : work(s);

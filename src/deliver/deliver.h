@@ -13,13 +13,19 @@ enum deliver_until {
 	DELIVER_STOP, /* SIGTERM */
 };
 
+/* What takes long, and what its progress is counted in. */
+enum deliver_work {
+	DELIVER_READING, /* bytes of the journal */
+	DELIVER_TRYING,  /* deliveries */
+};
+
 /* Who watches a deliverer. Each may be NULL. */
 struct deliver_watcher {
 	/* With a status section: something has happened, or somebody asks how it is. Called every few seconds at most,
 	 * for no more than a small part of the time, and at the end. */
 	void (*report)(void *arg, const struct spool *spool, struct state *state);
-	/* How far the journal is read: bytes since the beginning, and with them those that are still to be read. */
-	void (*progress)(void *arg, uint64_t done, uint64_t total);
+	/* How far it is. */
+	void (*progress)(void *arg, enum deliver_work work, uint64_t done, uint64_t total);
 	void *arg;
 };
 

@@ -119,6 +119,7 @@ enum sql {
 	TARGET_ERROR,
 	DELIVERY_ADD,
 	LANE_ADD,
+	PENDING_COUNT,
 	WAITING,
 	LANE_WAITING,
 	LANES,
@@ -207,6 +208,7 @@ static const char *const sql_texts[STATEMENTS] = {
 		"INSERT INTO delivery (target, lane, segment, offset, length, event, records, attempts, first_age)"
 		" VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
 	[LANE_ADD] = "INSERT OR IGNORE INTO lane VALUES (?, ?, ?)",
+	[PENDING_COUNT] = "SELECT count(*) FROM delivery INDEXED BY delivery_head WHERE parked_at IS NULL",
 	[WAITING] = "SELECT 1 FROM lane WHERE target = ? LIMIT 1",
 	[LANE_WAITING] = "SELECT 1 FROM lane WHERE target = ? AND lane = ?",
 	[LANES] = "SELECT lane, next_age FROM lane WHERE target = ? ORDER BY next_age LIMIT ?",
@@ -798,6 +800,15 @@ int state_delivery_add(struct state *state, int64_t target, int64_t lane, const 
 int state_lane_add(struct state *state, int64_t target, int64_t lane, int64_t next_at)
 {
 	return run(state, bind(state, LANE_ADD, "iii", target, lane, next_at));
+}
+
+int state_pending_count(struct state *state, uint64_t *n)
+{
+	int64_t value;
+	if (ask_number(state, bind(state, PENDING_COUNT, ""), &value) != 1)
+		return -1;
+	*n = (uint64_t)value;
+	return 0;
 }
 
 int state_is_waiting(struct state *state, int64_t target)

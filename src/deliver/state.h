@@ -109,6 +109,8 @@ int64_t state_ready(const struct state *state);
 int state_delivery_add(struct state *state, int64_t target, int64_t lane, const struct state_delivery *delivery);
 /* Gives the lane a row, unless it has one. */
 int state_lane_add(struct state *state, int64_t target, int64_t lane, int64_t next_at);
+/* How many deliveries are pending. */
+int state_pending_count(struct state *state, uint64_t *n);
 /* Whether anything is pending for the target, or in the lane. */
 int state_is_waiting(struct state *state, int64_t target);
 int state_lane_is_waiting(struct state *state, int64_t target, int64_t lane);

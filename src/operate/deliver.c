@@ -4,6 +4,7 @@
 
 #include <getopt.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -15,8 +16,8 @@
 
 struct watch {
 	const struct conf *conf;
-	struct bar bar;
-	int64_t warned_at; /* us, monotonic; 0: never */
+	struct bar bars[2]; /* by work */
+	int64_t warned_at;  /* us, monotonic; 0: never */
 };
 
 static void report(void *arg, const struct spool *spool, struct state *state)
@@ -30,13 +31,16 @@ static void report(void *arg, const struct spool *spool, struct state *state)
 	log_warn("%s/status: cannot be written; the page stays as it is", watch->conf->spool);
 }
 
-static void show_progress(void *arg, uint64_t done, uint64_t total)
+static void show_progress(void *arg, enum deliver_work work, uint64_t done, uint64_t total)
 {
 	struct watch *watch = arg;
+	struct bar *bar = &watch->bars[work];
+	if (bar->label == NULL)
+		bar_begin(bar, work == DELIVER_READING ? "reading" : "delivering", work == DELIVER_READING);
 	if (done < total)
-		bar_step(&watch->bar, done, total);
+		bar_step(bar, done, total);
 	else
-		bar_end(&watch->bar);
+		bar_end(bar);
 }
 
 int command_deliver(const char *conf_path, int argc, char **argv)
@@ -65,9 +69,14 @@ int command_deliver(const char *conf_path, int argc, char **argv)
 	if (conf == NULL)
 		return EX_CONFIG;
 	struct watch watch = {.conf = conf};
-	bar_begin(&watch.bar, "delivering", true);
-	int result = deliver(conf, until, &(struct deliver_watcher){report, show_progress, &watch});
-	bar_end(&watch.bar);
+	const struct deliver_watcher watcher = {
+		.report = report,
+		.progress = isatty(STDERR_FILENO) ? show_progress : NULL,
+		.arg = &watch,
+	};
+	int result = deliver(conf, until, &watcher);
+	for (size_t i = 0; i < 2; i++)
+		bar_end(&watch.bars[i]);
 	conf_free(conf);
 	return result;
 }

@@ -428,6 +428,18 @@ def test_colour_and_bars_on_a_terminal(make_site):
     assert b"%" not in done.stderr + done.stdout
 
 
+def test_a_backlog_has_a_bar(make_site):
+    site = make_site(targets='target "slow" {\n    run = {"/bin/sleep", "0.02"}\n}\n')
+    for number in range(30):
+        site.post_cgi(sign.body(b"[1]", f"n{number}"))
+    said = on_terminal(site, "deliver", "--once")
+    assert re.search(r"\rdelivering \[#* *\] +\d+%  \d+/s  [\d.]+ \w+ left.*\r\x1b\[K$", said), said
+    assert json.loads(command(site, "status", "--json"))["pending"] == 0
+    site.post_cgi(sign.body(b"[1]", "last"))
+    done = site.run("-c", site.conf, "deliver", "--once")
+    assert b"%" not in done.stderr + done.stdout
+
+
 def test_log_follows_across_rotation(make_site):
     site = make_site(options='audit_max = "4k"')
     for _ in range(15):

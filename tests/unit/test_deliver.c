@@ -616,24 +616,36 @@ static void an_errand_that_was_carried_out_before_a_crash_is_nothing(void **stat
 	assert_int_equal(count_files("spool/errands"), 0);
 }
 
-static void note_progress(void *arg, uint64_t done, uint64_t total)
+static struct {
+	uint64_t done, total;
+} progress[2];
+
+static void note_progress(void *arg, enum deliver_work work, uint64_t done, uint64_t total)
 {
-	uint64_t *last = arg;
-	assert_true(done > last[0] && done <= total);
-	last[0] = done;
-	last[1] = total;
+	(void)arg;
+	assert_true(done >= progress[work].done && done <= total);
+	progress[work].done = done;
+	progress[work].total = total;
 }
 
 static void progress_is_shown(void **state)
 {
 	(void)state;
-	uint64_t last[2] = {0};
+	static const struct deliver_watcher shows = {.progress = note_progress};
 	add_file("all", "all.jsonl");
 	for (int i = 0; i < 5; i++)
 		put_events(2000, "\"c1\"");
-	struct deliver_watcher shows = {.progress = note_progress, .arg = last};
 	assert_int_equal(deliver(&t.conf, DELIVER_ONCE, &shows), 0);
-	assert_true(last[0] == last[1] && last[0] > 10000 * 200);
+	assert_true(progress[DELIVER_READING].done == progress[DELIVER_READING].total);
+	assert_true(progress[DELIVER_READING].total > 10000 * 200);
+	assert_int_equal(progress[DELIVER_TRYING].total, 0);
+
+	/* Scripts: the first that ends is told. */
+	memset(progress, 0, sizeof progress);
+	add_script("crm", "exit 0");
+	put_events(20, "\"c1\"");
+	assert_int_equal(deliver(&t.conf, DELIVER_ONCE, &shows), 0);
+	assert_true(progress[DELIVER_TRYING].total >= 19);
 }
 
 static void what_fails_too_long_is_parked(void **state)
