@@ -17,6 +17,7 @@
 #define EVENTS_MAX    1000
 #define BYTES_MAX     (8u << 20)
 #define FILES_MAX     200
+#define SHEET_MAX     (16u << 20)         /* of a script's input, in memory */
 #define FILE_RETRY    (60 * CLOCK_SECOND) /* a try at a file costs little */
 
 /* A run of a script and the deliveries that it is for. */
@@ -211,15 +212,38 @@ static int find_lane(const struct lanes *lanes, struct deliverer *d, const struc
 	return n < 0 ? -1 : 0;
 }
 
+/* A script's input, which is kept in memory while it is small. */
+struct sheet {
+	struct target_run_input *input;
+	const struct spool *spool;
+	size_t bytes;
+	bool on_disk;
+};
+
+static int drain_to_sheet(void *arg, struct buf *out)
+{
+	struct sheet *sheet = arg;
+	if (!sheet->on_disk && sheet->bytes + out->len > SHEET_MAX) {
+		if (target_run_unload(&sheet->input->fd, sheet->spool->fd) < 0)
+			return -1;
+		sheet->on_disk = true;
+	}
+	if (fsio_write(sheet->input->fd, out->data, out->len) < 0)
+		return -1;
+	sheet->bytes += out->len;
+	out->len = 0;
+	return 0;
+}
+
 /* Writes the records of the lane's first deliveries to the script's input. Those that were written are moved to the
  * front of `deliveries`; their number, or -1 with errno. */
 static int write_input(struct lanes *lanes, struct deliverer *d, struct slot *slot, int count,
 		       struct target_run_input *input, struct event *first)
 {
 	struct state_delivery *deliveries = lanes->deliveries;
-	size_t bytes = 0;
+	struct sheet sheet = {.input = input, .spool = &d->spool};
 	int kept = 0;
-	for (int i = 0; i < count && bytes < BYTES_MAX; i++) {
+	for (int i = 0; i < count && sheet.bytes < BYTES_MAX; i++) {
 		struct event event;
 		struct buf *line = kept == 0 ? &lanes->first : &lanes->line;
 		int fetched = fetch(d, slot->target, slot->lane, &deliveries[i], line, &event);
@@ -228,10 +252,9 @@ static int write_input(struct lanes *lanes, struct deliverer *d, struct slot *sl
 		if (fetched == 0)
 			continue;
 		lanes->records.len = 0;
-		if (event_records(&event, &lanes->records) < 0 ||
-		    fsio_write(input->fd, lanes->records.data, lanes->records.len) < 0)
+		if (event_records(&event, &lanes->records, drain_to_sheet, &sheet) < 0 ||
+		    drain_to_sheet(&sheet, &lanes->records) < 0)
 			return -1;
-		bytes += lanes->records.len;
 		input->records += event.count;
 		if (kept == 0)
 			*first = event;
@@ -301,11 +324,28 @@ struct batch {
 	int64_t lanes[LANES_AT_ONCE];
 	int from[LANES_AT_ONCE + 1]; /* each lane's deliveries, in lanes->deliveries */
 	int lane_count;
+	bool spoiled; /* a part of an event is written, and its rest cannot be */
 	size_t file_of[EVENTS_MAX];
 };
 
-/* Adds a delivery's records to its file. 1; 0: its line is gone; -1 with errno. */
-static int gather_delivery(struct lanes *lanes, struct deliverer *d, const struct batch *batch, int64_t lane,
+struct draining {
+	struct lanes *lanes;
+	struct deliverer *d;
+	struct batch *batch;
+};
+
+/* From here on the files have more than whole events. */
+static int drain_to_files(void *arg, struct buf *out)
+{
+	const struct draining *draining = arg;
+	(void)out;
+	draining->batch->spoiled = true;
+	return outfiles_flush(&draining->lanes->files, &draining->d->spool, draining->d->state);
+}
+
+/* Adds a delivery's records to its file. 1; 0: its line is gone; -1 with errno, and the batch is spoiled if a part of
+ * them was added. */
+static int gather_delivery(struct lanes *lanes, struct deliverer *d, struct batch *batch, int64_t lane,
 			   const struct state_delivery *delivery, size_t *file)
 {
 	struct event event;
@@ -318,7 +358,16 @@ static int gather_delivery(struct lanes *lanes, struct deliverer *d, const struc
 	    outfiles_add(&lanes->files, (struct span){lanes->path.data, lanes->path.len}, target_fixed(conf),
 			 conf->mode, file) < 0)
 		return -1;
-	return event_records(&event, &lanes->files.list[*file].records) < 0 ? -1 : 1;
+	struct buf *out = &lanes->files.list[*file].records;
+	struct draining draining = {lanes, d, batch};
+	size_t before = out->len;
+	if (event_records(&event, out, drain_to_files, &draining) < 0) {
+		if (!batch->spoiled)
+			out->len = before;
+		return -1;
+	}
+	batch->spoiled = false;
+	return 1;
 }
 
 /* Adds a lane as far as it can be read. */
@@ -336,6 +385,8 @@ static int gather_lane(struct lanes *lanes, struct deliverer *d, struct batch *b
 		*bytes += delivery.length;
 		lanes->deliveries[from + kept++] = delivery;
 	}
+	if (batch->spoiled)
+		return -1;
 	if (count < 0 || (gathered < 0 && kept == 0))
 		return postpone(d, batch->target, lane);
 	batch->lanes[batch->lane_count++] = lane;
@@ -394,8 +445,12 @@ static int record_batch(struct lanes *lanes, struct deliverer *d, const struct b
 
 static int append_batch(struct lanes *lanes, struct deliverer *d, struct batch *batch, int64_t limit)
 {
-	if (gather(lanes, d, batch, limit) < 0)
+	if (gather(lanes, d, batch, limit) < 0) {
+		int saved = errno;
+		outfiles_undo(&lanes->files, true);
+		errno = saved;
 		return -1;
+	}
 	if (batch->lane_count == 0)
 		return 0;
 	if (outfiles_flush(&lanes->files, &d->spool, d->state) < 0)

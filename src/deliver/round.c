@@ -220,8 +220,32 @@ static int is_new(struct round *round, const struct deliverer *d, const struct e
 	return -1;
 }
 
+/* Writes the records that wait to be written. */
+static int flush(struct round *round, struct deliverer *d)
+{
+	round->bytes += round->buffered;
+	round->buffered = 0;
+	state_release(d->state);
+	return outfiles_flush(&round->files, &d->spool, d->state);
+}
+
+struct draining {
+	struct round *round;
+	struct deliverer *d;
+	size_t before; /* bytes that were counted already */
+};
+
+static int drain_records(void *arg, struct buf *out)
+{
+	struct draining *draining = arg;
+	draining->round->buffered += out->len - draining->before;
+	draining->before = 0;
+	return flush(draining->round, draining->d);
+}
+
 /* Adds the event's records to the target's file. */
-static int claim_file(struct round *round, const struct target *target, const struct event *event, struct claim *claim)
+static int claim_file(struct round *round, struct deliverer *d, const struct target *target, const struct event *event,
+		      struct claim *claim)
 {
 	round->scratch.len = 0;
 	if (target_path(target->conf, event, &round->scratch) < 0 ||
@@ -229,12 +253,10 @@ static int claim_file(struct round *round, const struct target *target, const st
 			 target_fixed(target->conf), target->conf->mode, &claim->file) < 0)
 		return -1;
 	struct buf *out = &round->files.list[claim->file].records;
-	size_t before = out->len;
-	/* An event that there is not enough memory for must not hold up the others. */
-	if (event_records(event, out) < 0)
-		claim->file = NO_FILE;
-	else
-		round->buffered += out->len - before;
+	struct draining draining = {round, d, out->len};
+	if (event_records(event, out, drain_records, &draining) < 0)
+		return -1;
+	round->buffered += out->len - draining.before;
 	return 0;
 }
 
@@ -259,7 +281,7 @@ static int claim_event(struct round *round, struct deliverer *d, const struct ev
 		if (target->conf->file == NULL)
 			continue;
 		int held = target->waiting ? state_lane_is_waiting(d->state, target->id, entry->lane) : 0;
-		if (held < 0 || (!held && claim_file(round, target, event, claim) < 0))
+		if (held < 0 || (!held && claim_file(round, d, target, event, claim) < 0))
 			return -1;
 	}
 	return 0;
@@ -317,14 +339,6 @@ static int take_line(struct round *round, struct deliverer *d, enum reader_found
 	place_at(round, place)->to = line->next;
 	round->bytes += line->raw.len;
 	return result;
-}
-
-static int flush(struct round *round, struct deliverer *d)
-{
-	round->bytes += round->buffered;
-	round->buffered = 0;
-	state_release(d->state);
-	return outfiles_flush(&round->files, &d->spool, d->state);
 }
 
 static bool is_full(const struct round *round)

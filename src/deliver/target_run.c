@@ -32,6 +32,27 @@ int target_run_paper(void)
 	return memfd_create("hookspool-records", MFD_CLOEXEC);
 }
 
+int target_run_unload(int *paper, int folder)
+{
+	char bytes[64 << 10];
+	ssize_t n;
+	off_t at = 0;
+	int fd = openat(folder, ".", O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT ? 0 : -1;
+	while ((n = fsio_read_at(*paper, bytes, sizeof bytes, at)) > 0 && fsio_write(fd, bytes, (size_t)n) == 0)
+		at += n;
+	if (n != 0) {
+		int saved = errno;
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	close(*paper);
+	*paper = fd;
+	return 0;
+}
+
 /* The environment: "NAME=value" texts, one after the other. */
 struct environment {
 	struct buf text;

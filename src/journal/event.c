@@ -2,6 +2,7 @@
 
 #include "journal/event.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 /* For XXH3_state_t on the stack. */
@@ -217,51 +218,71 @@ enum event_verdict event_decode(const char *line, size_t n, struct event *event)
 	return EVENT_OK;
 }
 
-/* One record: the parts before and behind its index, and its data. */
-static int append_record(struct buf *out, const struct buf *before, const char *index, const struct buf *behind,
-			 struct span data)
+#define DRAIN_AT (1u << 20)
+
+/* Where records go, and what they have in common: the parts before and behind the index. */
+struct recorder {
+	struct buf before, behind;
+	struct buf *out;
+	event_drain *drain;
+	void *arg;
+};
+
+static int append_record(struct recorder *r, const char *index, struct span data)
 {
-	return buf_append(out, before->data, before->len) < 0 || buf_str(out, index) < 0 ||
-			       buf_append(out, behind->data, behind->len) < 0 || append_span(out, data) < 0 ||
-			       buf_append(out, "}\n", 2) < 0
-		       ? -1
-		       : 0;
+	struct buf *out = r->out;
+	if (buf_append(out, r->before.data, r->before.len) < 0 || buf_str(out, index) < 0 ||
+	    buf_append(out, r->behind.data, r->behind.len) < 0 || append_span(out, data) < 0 ||
+	    buf_append(out, "}\n", 2) < 0)
+		return -1;
+	return r->drain != NULL && out->len >= DRAIN_AT ? r->drain(r->arg, out) : 0;
 }
 
-int event_records(const struct event *event, struct buf *out)
+static int append_elements(struct recorder *r, const struct event *event)
 {
-	struct buf before = {0}, behind = {0};
-	char at[CLOCK_TEXT_SIZE], index[16];
-	size_t start = out->len;
-	int result = -1;
-	clock_text(event->received_at, at);
-	if (buf_printf(&before, "{\"event_id\":\"%s\",\"index\":", event->id) < 0 ||
-	    buf_printf(&behind, ",\"count\":%u,\"received_at\":\"%s\"", event->count, at) < 0 ||
-	    append_origin(event, &behind) < 0 || buf_str(&behind, ",\"data\":") < 0)
-		goto end;
-	/* One growth in place of many: the size is known but for the digits of the index. */
-	size_t records = event->count == 0 ? 1 : event->count;
-	if (buf_reserve(out, event->data.len + records * (before.len + behind.len + sizeof index)) < 0)
-		goto end;
-	if (event->count == 0) {
-		result = append_record(out, &before, "null", &behind, (struct span){"null", 4});
-	} else if (event->data.ptr[0] == '{') {
-		result = append_record(out, &before, "0", &behind, event->data);
-	} else {
-		struct json_walk walk;
-		struct json_value array = {.type = JSON_ARRAY, .raw = event->data, .count = event->count};
-		json_walk_begin(&walk, &array);
-		result = 0;
-		for (unsigned i = 0; result == 0 && json_walk_next(&walk); i++) {
-			snprintf(index, sizeof index, "%u", i);
-			result = append_record(out, &before, index, &behind, walk.value.raw);
-		}
+	char index[16];
+	struct json_walk walk;
+	struct json_value array = {.type = JSON_ARRAY, .raw = event->data, .count = event->count};
+	json_walk_begin(&walk, &array);
+	for (unsigned i = 0; json_walk_next(&walk); i++) {
+		snprintf(index, sizeof index, "%u", i);
+		if (append_record(r, index, walk.value.raw) < 0)
+			return -1;
 	}
-end:
-	if (result < 0)
+	return 0;
+}
+
+/* One growth in place of many: the size is known but for the digits of the index. */
+static int reserve(const struct recorder *r, const struct event *event)
+{
+	size_t records = event->count == 0 ? 1 : event->count;
+	size_t size = event->data.len + records * (r->before.len + r->behind.len + sizeof "4294967295}\n");
+	return buf_reserve(r->out, r->drain == NULL || size < DRAIN_AT ? size : DRAIN_AT);
+}
+
+int event_records(const struct event *event, struct buf *out, event_drain *drain, void *arg)
+{
+	struct recorder r = {.out = out, .drain = drain, .arg = arg};
+	size_t start = out->len;
+	char at[CLOCK_TEXT_SIZE];
+	int result;
+	clock_text(event->received_at, at);
+	if (buf_printf(&r.before, "{\"event_id\":\"%s\",\"index\":", event->id) < 0 ||
+	    buf_printf(&r.behind, ",\"count\":%u,\"received_at\":\"%s\"", event->count, at) < 0 ||
+	    append_origin(event, &r.behind) < 0 || buf_str(&r.behind, ",\"data\":") < 0 || reserve(&r, event) < 0)
+		result = -1;
+	else if (event->count == 0)
+		result = append_record(&r, "null", (struct span){"null", 4});
+	else if (event->data.ptr[0] == '{')
+		result = append_record(&r, "0", event->data);
+	else
+		result = append_elements(&r, event);
+	int saved = errno;
+	buf_fini(&r.before);
+	buf_fini(&r.behind);
+	if (result < 0 && drain == NULL)
 		out->len = start;
-	buf_fini(&before);
-	buf_fini(&behind);
+	errno = saved;
 	return result;
 }
 

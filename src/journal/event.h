@@ -67,9 +67,15 @@ enum event_verdict {
 /* Reads a line (without its newline) back. Spans point into it. */
 enum event_verdict event_decode(const char *line, size_t n, struct event *event);
 
-/* Appends the event's records, one JSON line each (DESIGN: always the same keys in the same order). An event without
- * elements gives one record with index null and count 0. 0, or -1 with errno ENOMEM. */
-int event_records(const struct event *event, struct buf *out);
+/* Appends the event's records, one JSON line each, always with the same keys in the same order. An event without
+ * elements gives one record with index null and count 0.
+ *
+ * Records can be hundreds of times as large as their event. Whenever a megabyte of them stands in `out`, `drain` is to
+ * take all of it and leave `out` empty: 0, or -1 with errno, which ends it. NULL: they stay in `out`. 0, or -1 with
+ * errno (ENOMEM, or the drain's): then a part of them may have been drained or stand in `out`; without a drain `out` is
+ * as it was. */
+typedef int event_drain(void *arg, struct buf *out);
+int event_records(const struct event *event, struct buf *out, event_drain *drain, void *arg);
 
 /* Decodes a field to UTF-8 and appends it; an absent field appends nothing. 0, or -1 with errno ENOMEM. */
 int event_field_text(const struct event *event, enum event_field field, struct buf *out);

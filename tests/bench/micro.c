@@ -128,7 +128,7 @@ static void step_decode(struct subject *s)
 static void step_records(struct subject *s)
 {
 	s->records.len = 0;
-	s->failed |= event_records(&s->event, &s->records) < 0;
+	s->failed |= event_records(&s->event, &s->records, NULL, NULL) < 0;
 }
 
 static void step_append(struct subject *s)

@@ -295,7 +295,7 @@ static void check_records(const struct event *event)
 {
 	struct buf out = {0};
 	size_t lines = 0;
-	MUST(event_records(event, &out) == 0);
+	MUST(event_records(event, &out, NULL, NULL) == 0);
 	for (const char *at = out.data, *end = out.data + out.len; at < end; lines++) {
 		struct json_value record;
 		size_t where;

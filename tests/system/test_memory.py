@@ -57,6 +57,27 @@ def test_a_body_that_is_too_large_costs_next_to_nothing(site, length):
     assert memory(server.pid, "VmHWM") - before < allowed
 
 
+@pytest.mark.parametrize("target", [
+    'file = "records.jsonl"',
+    'run = {"/bin/sh", "-c", "wc -l > $0", "@/counted"}',
+], ids=["file", "script"])
+def test_records_cost_no_memory_of_their_own(make_site, tmp_path, target):
+    """A megabyte of small elements becomes some hundred of records."""
+    site = make_site(targets='target "records" {\n    %s\n}\n' % target.replace("@", str(tmp_path)))
+    count = MB // 2
+    assert site.post_cgi(sign.body(b"[" + b",".join([b"1"] * count) + b"]")).status == 200
+    child = site.start([site.program, "-c", site.conf, "deliver", "--stay"])
+    wait_for(lambda: site.audit(what="delivery", result="done"), "it is delivered")
+    peak = memory(child.pid, "VmHWM")
+    print(peak / MB)
+    assert peak < 12 * MB
+    if "file" in target:
+        assert site.records_file.stat().st_size > 100 * MB
+        assert site.records_file.read_bytes().count(b"\n") == count
+    else:
+        assert int((tmp_path / "counted").read_text()) == count
+
+
 VALGRIND = ["valgrind", "-q", "--leak-check=full", "--show-leak-kinds=all", "--errors-for-leak-kinds=definite,indirect,possible",
             "--error-exitcode=99"]
 

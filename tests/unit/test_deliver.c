@@ -1112,6 +1112,64 @@ static void a_sync_that_fails_delays_the_file_only(void **state)
 	expect_numbers("out/all.jsonl", "0 1");
 }
 
+/* An event whose records are megabytes. */
+static void put_large_event(unsigned count)
+{
+	struct buf data = {0}, lines = {0};
+	for (unsigned i = 0; i < count; i++)
+		assert_int_equal(buf_printf(&data, "%c{\"n\":7}", i == 0 ? '[' : ','), 0);
+	assert_int_equal(buf_char(&data, ']'), 0);
+	struct event event = make_event("\"large\"", "\"c1\"", buf_cstr(&data));
+	event.count = count;
+	unit_line(&event, &lines);
+	put_segment(&lines);
+	buf_fini(&data);
+}
+
+/* "0", so many times "7", "1": in this order and nothing else. */
+static void expect_large(const char *name, unsigned count)
+{
+	struct buf b = unit_read(unit_path(t.folder, name));
+	unsigned lines = 0;
+	for (char *line = b.data, *end; (end = strchr(line, '\n')) != NULL; line = end + 1, lines++) {
+		*end = '\0';
+		const char *wanted = lines == 0 ? "{\"n\":0}}" : lines <= count ? "{\"n\":7}}" : "{\"n\":1}}";
+		unit_check(strstr(line, wanted) != NULL, "line %u: %s", lines, line);
+	}
+	assert_int_equal(lines, count + 2);
+	buf_fini(&b);
+}
+
+static void a_large_event_is_written_in_parts(void **state)
+{
+	(void)state;
+	enum { COUNT = 12000 };
+	struct fsio_calls before = fsio_calls;
+	add_file("all", "all.jsonl");
+	add_script("crm", "cat >> $0/in");
+	put_events(1, "\"c1\"");
+	put_large_event(COUNT);
+	put_events(1, "\"c1\"");
+	/* At first the file fails, and they become rows. */
+	failing_calls = 1;
+	fsio_calls.fdatasync = failing_fdatasync;
+	once();
+	fsio_calls = before;
+	expect_numbers("out/all.jsonl", "");
+	expect_large("in", COUNT);
+	later(SECONDS(3600));
+	once();
+	expect_large("out/all.jsonl", COUNT);
+	/* And in a round. */
+	add_file("other", "other.jsonl");
+	assert_int_equal(rename(unit_path(t.folder, "spool/archive"), unit_path(t.folder, "spool/journal.new")), 0);
+	assert_int_equal(rmdir(unit_path(t.folder, "spool/journal")), 0);
+	assert_int_equal(rename(unit_path(t.folder, "spool/journal.new"), unit_path(t.folder, "spool/journal")), 0);
+	assert_int_equal(unlink(unit_path(t.folder, "spool/state.db")), 0);
+	once();
+	expect_large("out/other.jsonl", COUNT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1150,6 +1208,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(idle_it_ends, setup, teardown),
 		cmocka_unit_test(crashes_lose_and_double_nothing),
 		cmocka_unit_test_setup_teardown(a_sync_that_fails_delays_the_file_only, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_large_event_is_written_in_parts, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,8 @@
 
 #include "journal/event.h"
 
+#include <errno.h>
+
 #include "base/hash.h"
 #include "base/text.h"
 #include "unit.h"
@@ -274,12 +276,58 @@ static void normalized_records(void **state)
 			assert_int_equal(buf_printf(&wanted, "{\"event_id\":\"%s\",%s" RECORD_FIELDS "%s", event.id,
 						    records[i].lines[k][0], records[i].lines[k][1]),
 					 0);
-		assert_int_equal(event_records(&event, &out), 0);
+		assert_int_equal(event_records(&event, &out, NULL, NULL), 0);
 		unit_check(strcmp(buf_cstr(&out), buf_cstr(&wanted)) == 0, "%s:\n%s\nwanted\n%s", records[i].name,
 			   out.data, wanted.data);
 		buf_fini(&out);
 		buf_fini(&wanted);
 	}
+}
+
+/* Drained in parts, which end with a record, they are the same. */
+static unsigned drains;
+
+static int drain(void *arg, struct buf *out)
+{
+	assert_in_range(out->len, 1u << 20, (1u << 20) + 4096);
+	assert_int_equal(out->data[out->len - 1], '\n');
+	assert_int_equal(buf_append(arg, out->data, out->len), 0);
+	out->len = 0;
+	drains++;
+	return 0;
+}
+
+static int refuse(void *arg, struct buf *out)
+{
+	(void)out;
+	errno = ENOSPC;
+	return --*(int *)arg > 0 ? 0 : -1;
+}
+
+static void records_in_parts(void **state)
+{
+	(void)state;
+	enum { COUNT = 20000 };
+	struct buf data = {0}, whole = {0}, parts = {0}, rest = {0};
+	assert_int_equal(buf_char(&data, '['), 0);
+	for (int i = 0; i < COUNT; i++)
+		assert_int_equal(buf_str(&data, i == 0 ? "1" : ",1"), 0);
+	assert_int_equal(buf_char(&data, ']'), 0);
+	struct event event = unit_event(AT, "\"n\"", buf_cstr(&data), COUNT);
+	assert_int_equal(event_records(&event, &whole, NULL, NULL), 0);
+	assert_int_equal(event_records(&event, &rest, drain, &parts), 0);
+	assert_int_equal(drains, whole.len >> 20);
+	assert_true(rest.cap < 4u << 20);
+	assert_int_equal(buf_append(&parts, rest.data, rest.len), 0);
+	assert_true(same_span((struct span){whole.data, whole.len}, (struct span){parts.data, parts.len}));
+	int refusals = 1;
+	rest.len = 0;
+	assert_int_equal(event_records(&event, &rest, refuse, &refusals), -1);
+	assert_int_equal(errno, ENOSPC);
+	buf_fini(&data);
+	buf_fini(&whole);
+	buf_fini(&parts);
+	buf_fini(&rest);
 }
 
 /* A record of what was read back is the record of what was sent. */
@@ -290,8 +338,8 @@ static void records_of_a_line(void **state)
 		struct event event = event_of(i), back;
 		struct buf line = line_of(&event), one = {0}, two = {0};
 		assert_int_equal(event_decode(line.data, line.len - 1, &back), EVENT_OK);
-		assert_int_equal(event_records(&event, &one), 0);
-		assert_int_equal(event_records(&back, &two), 0);
+		assert_int_equal(event_records(&event, &one, NULL, NULL), 0);
+		assert_int_equal(event_records(&back, &two, NULL, NULL), 0);
 		unit_check(same_span((struct span){one.data, one.len}, (struct span){two.data, two.len}), "%s",
 			   events[i].name);
 		size_t lines = 0;
@@ -370,6 +418,7 @@ int main(void)
 		cmocka_unit_test(each_part_is_damage),
 		cmocka_unit_test(right_sum_wrong_shape),
 		cmocka_unit_test(normalized_records),
+		cmocka_unit_test(records_in_parts),
 		cmocka_unit_test(records_of_a_line),
 		cmocka_unit_test(identity),
 		cmocka_unit_test(field_texts),

@@ -239,7 +239,7 @@ static bool write_line(void)
 static bool write_records(void)
 {
 	struct buf out = {0};
-	int result = event_records(&event, &out);
+	int result = event_records(&event, &out, NULL, NULL);
 	assert_true(result == 0 || (errno == ENOMEM && out.len == 0));
 	buf_fini(&out);
 	return result == 0;

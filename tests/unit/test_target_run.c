@@ -185,6 +185,31 @@ static void gets_a_large_input(void **state)
 	buf_fini(&large);
 }
 
+/* What is too large for memory is an unnamed file, which is read from its beginning too. */
+static void gets_an_input_from_the_disk(void **state)
+{
+	(void)state;
+	const char *argv[] = {"/bin/sh", "-c", "cat > $0/in", t.folder, NULL};
+	struct conf_target conf = {.name = "crm", .run = (char *const *)argv, .timeout = t.timeout};
+	struct target_run_input input = {.fd = target_run_paper(), .first = &t.event, .records = 2, .attempt = 1};
+	struct stat memory, disk, folder;
+	assert_int_equal(fsio_write(input.fd, "one\n", 4), 0);
+	assert_int_equal(fstat(input.fd, &memory), 0);
+	int fd = open(t.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(target_run_unload(&input.fd, fd), 0);
+	assert_int_equal(fstat(input.fd, &disk), 0);
+	assert_int_equal(fstat(fd, &folder), 0);
+	assert_true(memory.st_dev != disk.st_dev);
+	assert_true(disk.st_dev == folder.st_dev);
+	assert_int_equal(disk.st_nlink, 0);
+	assert_int_equal(fsio_write(input.fd, "two\n", 4), 0);
+	assert_int_equal(target_run_start(&t.run, &conf, &input), 0);
+	close(input.fd);
+	close(fd);
+	finish();
+	expect("in", "one\ntwo\n");
+}
+
 static void gets_exactly_this_environment(void **state)
 {
 	(void)state;
@@ -372,6 +397,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_cannot_run_ends_with_127, setup, teardown),
 		cmocka_unit_test_setup_teardown(gets_records_and_arguments, setup, teardown),
 		cmocka_unit_test_setup_teardown(gets_a_large_input, setup, teardown),
+		cmocka_unit_test_setup_teardown(gets_an_input_from_the_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(gets_exactly_this_environment, setup, teardown),
 		cmocka_unit_test_setup_teardown(leaks_nothing_into_a_script, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_timeout_ends_the_whole_group, setup, teardown),
