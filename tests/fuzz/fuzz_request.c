@@ -125,8 +125,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			line.len == 1 && *line.ptr == '-' ? NULL : strndup(line.len == 0 ? "" : line.ptr, line.len);
 	}
 	struct fake fake = {
-		.request = {headers[0], headers[1], headers[2], headers[3], headers[4], headers[5], fake_read,
-			    fake_send},
+		.request = {.method = headers[0],
+			    .uri = headers[1],
+			    .content_type = headers[2],
+			    .content_length = headers[3],
+			    .remote_addr = headers[4],
+			    .document_root = headers[5],
+			    .read = fake_read,
+			    .send = fake_send},
 		.cut = next_line(&rest).len > 0,
 		.body = rest,
 	};
