@@ -152,10 +152,9 @@ static int64_t waiting_in(int folder, const char *name, int64_t at)
 	return written_at < at + IDLE_MAX ? written_at : at + IDLE_MAX;
 }
 
-int snapshot_waiting(const char *spool, int64_t at, int64_t *since)
+int snapshot_is_waiting(const char *spool, int64_t at, int64_t before)
 {
 	char path[PATH_MAX];
-	*since = 0;
 	if (snprintf(path, sizeof path, "%s/journal", spool) >= (int)sizeof path) {
 		errno = ENAMETOOLONG;
 		return -1;
@@ -164,12 +163,14 @@ int snapshot_waiting(const char *spool, int64_t at, int64_t *since)
 	if (dir == NULL)
 		return -1;
 	struct dirent *entry;
-	while ((errno = 0, entry = readdir(dir)) != NULL) {
-		int64_t one = waiting_in(dirfd(dir), entry->d_name, at);
-		if (one != 0 && (*since == 0 || one < *since))
-			*since = one;
+	int result = 0;
+	while (result == 0 && (errno = 0, entry = readdir(dir)) != NULL) {
+		int64_t since = waiting_in(dirfd(dir), entry->d_name, at);
+		result = since != 0 && since < before;
 	}
-	int result = errno == 0 ? 0 : -1, saved = errno;
+	if (result == 0 && errno != 0)
+		result = -1;
+	int saved = errno;
 	closedir(dir);
 	errno = saved;
 	return result;

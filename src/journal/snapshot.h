@@ -45,8 +45,8 @@ int snapshot_health_write(const struct spool *spool, const struct snapshot_healt
 /* 0, or -1 with errno (EBADMSG: it is no such line). */
 int snapshot_health_read(const char *spool, struct snapshot_health *health);
 
-/* Since when, at the latest, an event has been standing in journal/ that came after `at`; 0: there is none. 0, or -1
- * with errno. */
-int snapshot_waiting(const char *spool, int64_t at, int64_t *since);
+/* Whether an event stands in journal/ that came after `at` and before `before`, as far as names and times of the
+ * segments tell. 1, 0, or -1 with errno. */
+int snapshot_is_waiting(const char *spool, int64_t at, int64_t before);
 
 #endif

@@ -180,12 +180,14 @@ static enum view respond_file(const struct visit *v, enum snapshot_file which, c
 
 /* Health */
 
+/* What came since the deliverer looked can have waited for too long only if that is so long ago: mostly the journal is
+ * not looked at. */
 static bool is_well(const struct conf *conf, int64_t now, const struct snapshot_health *health)
 {
-	int64_t since;
-	return health->ok && (health->late_at == 0 || now < health->late_at) &&
-	       snapshot_waiting(conf->spool, health->at, &since) == 0 &&
-	       (since == 0 || now - since <= conf->late_after);
+	if (!health->ok || (health->late_at != 0 && now >= health->late_at))
+		return false;
+	return now - health->at <= conf->late_after ||
+	       snapshot_is_waiting(conf->spool, health->at, now - conf->late_after) == 0;
 }
 
 static enum view respond_health(const struct visit *v)

@@ -1,5 +1,6 @@
 /* A request's path, headers and body, through receive_request and the answer. The input is text: method, URI, content
- * type, content length, remote address, document root, a line each ("-" for none), an empty line, the body. */
+ * type, content length, remote address, document root, authorization, a line each ("-" for none), an empty line, the
+ * body. */
 #include "config.h"
 
 #include <string.h>
@@ -8,7 +9,7 @@
 #include "fuzz.h"
 #include "receive/receive.h"
 
-#define HEADERS 6
+#define HEADERS 7
 
 struct fake {
 	struct request request;
@@ -92,6 +93,20 @@ static void check_status(const struct conf *conf, const struct request *request,
 	MUST(status == 200 || (status >= 400 && status <= 415) || status == 500 || status == 503);
 }
 
+/* There is no spool, so there is nothing to be seen; and without the token nothing is told. */
+static void check_page(const struct fake *fake, const struct receipt *receipt)
+{
+	static const char *const statuses[] = {"308 ", "401 ", "400 ", "403 ", "405 ", "503 "};
+	const char *sent = fake->sent.data + strlen("Status: ");
+	bool known = false;
+	MUST(fake->sent.len > 12 && memcmp(fake->sent.data, "Status: ", 8) == 0);
+	for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
+		known |= memcmp(sent, statuses[i], 4) == 0;
+	MUST(known && memmem(fake->sent.data, fake->sent.len, "\r\n\r\n", 4) != NULL);
+	MUST(!receipt->accepted && fake->body.len == 0);
+	MUST(memmem(fake->sent.data, fake->sent.len, "0123456789abcdef-token", 22) == NULL);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct span secrets[] = {{"wks_5de520f96e439b002043d8d8_secret", 35}};
@@ -112,8 +127,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		 .connection_count = 2,
 		 .max_body = 100000},
 	};
-	static const struct conf conf = {
-		.spool = "/srv/www/spool", .endpoints = endpoints, .endpoint_count = 2, .in_flight_max = 1 << 20};
+	static struct span tokens[] = {{"0123456789abcdef-token", 22}};
+	static const struct conf conf = {.spool = "/srv/www/spool",
+					 .endpoints = endpoints,
+					 .endpoint_count = 2,
+					 .in_flight_max = 1 << 20,
+					 .status_path = "/page",
+					 .tokens = tokens,
+					 .token_count = 1};
 	/* Used again and again, as the server does it; freed from time to time. */
 	static struct receive receive = {.conf = &conf};
 	static struct receipt receipt;
@@ -131,20 +152,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			    .content_length = headers[3],
 			    .remote_addr = headers[4],
 			    .document_root = headers[5],
+			    .authorization = headers[6],
 			    .read = fake_read,
 			    .send = fake_send},
 		.cut = next_line(&rest).len > 0,
 		.body = rest,
 	};
 	receive_request(&receive, &fake.request, &receipt);
-	MUST(receipt.accepted == (receipt.answer.status == 200) && receipt.reason != NULL);
-	check_status(&conf, &fake.request, receipt.answer.status);
+	MUST(receipt.accepted == (receipt.answer.status == 200) && (receipt.quiet || receipt.reason != NULL));
+	if (receipt.reply.len == 0)
+		check_status(&conf, &fake.request, receipt.answer.status);
 	MUST(!receipt.accepted || event_line_size(&receipt.line) > receipt.event.data.len);
 	check_audit(&receipt, &fake.request);
 	if (receipt.accepted && size % 7 == 0)
 		receipt_refuse(&receipt, "disk below its reserve");
-	MUST(request_answer(&fake.request, &receipt.answer) == 0);
-	check_response((struct span){fake.sent.data, fake.sent.len}, receipt.answer.status);
+	bool is_page = receipt.reply.len > 0;
+	MUST(receipt_answer(&receipt, &fake.request) == 0);
+	if (is_page)
+		check_page(&fake, &receipt);
+	else
+		check_response((struct span){fake.sent.data, fake.sent.len}, receipt.answer.status);
 	receipt_clear(&receive, &receipt);
 	MUST(receive.in_flight == 0);
 	if (size % 5 == 0)
