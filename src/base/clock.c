@@ -31,21 +31,52 @@ static bool is_letter(unsigned char c)
 	return letters[c];
 }
 
+struct date {
+	long year, month, day;
+};
+
+/* The date of a day, counted from 1970-01-01. gmtime_r would read the time zone's file first, which a CGI program does
+ * for each request. Counted from a first of March, the day that leap years add is a year's last one. */
+static struct date date_of(int64_t day)
+{
+	enum { TO_1970 = 719468, YEAR = 365, FOUR = 4 * YEAR + 1, CENTURY = 25 * FOUR - 1, CYCLE = 4 * CENTURY + 1 };
+	day += TO_1970; /* since 0000-03-01 */
+	int64_t cycles = (day < 0 ? day - (CYCLE - 1) : day) / CYCLE;
+	day -= cycles * CYCLE;
+	int64_t centuries = day / CENTURY < 4 ? day / CENTURY : 3;
+	day -= centuries * CENTURY;
+	int64_t fours = day / FOUR;
+	day -= fours * FOUR;
+	int64_t years = day / YEAR < 4 ? day / YEAR : 3;
+	day -= years * YEAR;
+	/* From March on, five months have 153 days, in turns of 31 and 30. */
+	long month = (long)(5 * day + 2) / 153;
+	return (struct date){
+		.year = (long)(400 * cycles + 100 * centuries + 4 * fours + years) + (month >= 10),
+		.month = month >= 10 ? month - 9 : month + 3,
+		.day = (long)day - (153 * month + 2) / 5 + 1,
+	};
+}
+
 /* Writes `at` in the shape of a pattern: letters stand for digits of the year (Y), month (M), and so on. */
 static void clock_format(int64_t at, const char *pattern, char *out)
 {
-	int64_t fraction = at % CLOCK_SECOND, whole = at / CLOCK_SECOND;
-	if (fraction < 0) {
-		fraction += CLOCK_SECOND;
-		whole--;
+	const int64_t whole_day = 86400 * CLOCK_SECOND;
+	int64_t day = at / whole_day, rest = at % whole_day;
+	if (rest < 0) {
+		rest += whole_day;
+		day--;
 	}
-	struct tm tm;
-	time_t seconds = (time_t)whole;
-	gmtime_r(&seconds, &tm);
+	struct date date = date_of(day);
+	long second = (long)(rest / CLOCK_SECOND);
 	/* By the pattern's letter. */
-	long value['s' + 1] = {
-		['Y'] = tm.tm_year + 1900L, ['M'] = tm.tm_mon + 1, ['D'] = tm.tm_mday, ['h'] = tm.tm_hour,
-		['m'] = tm.tm_min,          ['s'] = tm.tm_sec,     ['f'] = fraction};
+	long value['s' + 1] = {['Y'] = date.year,
+			       ['M'] = date.month,
+			       ['D'] = date.day,
+			       ['h'] = second / 3600,
+			       ['m'] = second / 60 % 60,
+			       ['s'] = second % 60,
+			       ['f'] = (long)(rest % CLOCK_SECOND)};
 	size_t n = strlen(pattern);
 	out[n] = '\0';
 	while (n-- > 0) {

@@ -37,6 +37,22 @@ static void there_and_back(void **state)
 	}
 }
 
+/* Each day of a thousand years, beside the C library. */
+static void dates(void **state)
+{
+	(void)state;
+	for (int64_t day = -135140; day < 230000; day++) {
+		char text[CLOCK_TEXT_SIZE], expected[128];
+		time_t seconds = (time_t)day * 86400;
+		struct tm tm;
+		gmtime_r(&seconds, &tm);
+		snprintf(expected, sizeof expected, "%04d-%02d-%02dT00:00:00.000000Z", tm.tm_year + 1900, tm.tm_mon + 1,
+			 tm.tm_mday);
+		clock_text(day * 86400 * CLOCK_SECOND, text);
+		assert_string_equal(text, expected);
+	}
+}
+
 static void only_the_beginning_is_read(void **state)
 {
 	(void)state;
@@ -127,6 +143,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(there_and_back),
+		cmocka_unit_test(dates),
 		cmocka_unit_test(only_the_beginning_is_read),
 		cmocka_unit_test(other_shapes_are_refused),
 		cmocka_unit_test(stamps_sort_by_time),
