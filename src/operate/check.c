@@ -80,6 +80,22 @@ static const char *spool_state(const struct conf *conf, const char *folder, bool
 	return "is there; this user can write to it";
 }
 
+/* A spool that was there before `group` was set keeps its modes. */
+static void check_group(const struct conf *conf)
+{
+	static const char *const folders[] = {".", "journal", "archive", "damaged"};
+	for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+		char path[PATH_MAX];
+		struct stat st;
+		snprintf(path, sizeof path, "%s/%s", conf->spool, folders[i]);
+		if (stat(path, &st) < 0 || (st.st_gid == conf->group && (st.st_mode & S_IRWXG) == S_IRWXG))
+			continue;
+		log_warnx("the group cannot use the spool as it is: chgrp -R %u %s && chmod -R g+rwX %s",
+			  (unsigned)conf->group, conf->spool, conf->spool);
+		return;
+	}
+}
+
 /* A spool that is not there is made by its first user, but not the folder that it stands in. */
 static void print_spool(const struct conf *conf)
 {
@@ -97,6 +113,7 @@ static void print_spool(const struct conf *conf)
 	if (conf->has_group) {
 		begin("  ", "group");
 		printf("id %u may read and write\n", (unsigned)conf->group);
+		check_group(conf);
 	}
 }
 

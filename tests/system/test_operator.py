@@ -1,6 +1,8 @@
 """The operator's commands: check, sign, verify."""
 
+import grp
 import json
+import os
 import re
 import subprocess
 
@@ -106,6 +108,17 @@ def test_check_refuses_a_configuration_that_others_can_write(site):
     done = site.run("-c", site.conf, "check")
     assert done.returncode == 78
     assert str(site.conf) in (done.stdout + done.stderr).decode()
+
+
+def test_check_names_what_a_group_cannot_use(make_site):
+    """A spool made before `group` was set; the advice helps."""
+    site = make_site()
+    assert site.post_cgi(sign.body()).status == 200
+    site.conf.write_text(f'group = "{grp.getgrgid(os.getegid()).gr_name}"\n' + site.conf.read_text())
+    done = site.run("-c", site.conf, "check")
+    advice = re.search(rb"the group cannot use the spool as it is: (.*)", done.stderr).group(1).decode()
+    subprocess.run(["sh", "-c", advice], check=True)
+    assert site.run("-c", site.conf, "check").stderr == b""
 
 
 def test_check_says_what_it_will_do(site):
