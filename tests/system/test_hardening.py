@@ -122,7 +122,7 @@ def test_no_core_of_a_process_that_knows_secrets(site, tmp_path):
         pytest.skip("no process leaves a core here")
     server = subprocess.Popen([PROGRAM, "-c", site.conf, "serve", "-s", site.socket], env=site.environment(), cwd=tmp_path,
                               preexec_fn=with_cores)
-    wait_for(site.socket.exists, "the receiver listens")
+    site.wait_for_serve(server)
     server.send_signal(signal.SIGABRT)
     status = os.waitpid(server.pid, 0)[1]
     assert os.WIFSIGNALED(status) and not os.WCOREDUMP(status)
@@ -150,7 +150,7 @@ def test_an_ordinary_user_is_served_too_and_cannot_look_into_the_receiver(as_nob
     """It starts its deliverer by /proc/self/exe, which it must still be able to open."""
     site, command = as_nobody
     server = site.start([*command, "-c", site.conf, "serve", "-s", site.socket])
-    wait_for(site.socket.exists, "the receiver listens")
+    site.wait_for_serve(server)
     for nonce in ("1", "2"):
         assert site.post_fastcgi(sign.body(nonce=nonce)).status == 200
     wait_for(lambda: len(site.records()) == 2, "the records arrive")
