@@ -142,7 +142,7 @@ static int each_file(const struct deliverer *d, int (*each)(void *arg, const cha
 			close(fd);
 		return -1;
 	}
-	while (errno = 0, result == 0 && (entry = readdir(dir)) != NULL)
+	while (result == 0 && (errno = 0, entry = readdir(dir)) != NULL)
 		if (is_archive_name(entry->d_name))
 			result = each(arg, entry->d_name);
 	if (result == 0 && errno != 0)

@@ -49,7 +49,7 @@ def without_reserve(b, image):
     for _ in range(2 if b.short else 20):
         trial = Trial(b, image.folder, options='reserve = "0"')
         child = trial.receiver()
-        trial.connect(child, 10).close()
+        expect(b, trial, 200, "space enough, no reserve", child)
         image.fill(leave=b.chance.randrange(0, 1 << 20))
         for _ in range(400):
             answers = trial.post_together([trial.good(50000) for _ in range(4)], child)

@@ -1,5 +1,6 @@
 """Descriptors, processes and memory run out."""
 
+import contextlib
 import os
 import pathlib
 import resource
@@ -40,6 +41,7 @@ def recover(b, trial, what, later=0):
     answer, _ = trial.post_cgi(trial.good())
     if not answer or answer.status != 200:
         b.problem(f"{what}: not accepted afterwards")
+    trial.end_deliverer()  # the receiver may have started one, which would be left to do it
     if not trial.settle(later):
         b.problem(f"{what}: {dict(trial.counted)}")
 
@@ -154,7 +156,8 @@ def processes(b):
                 resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
                 os.setuid(NOBODY)
             text = f"{most} processes"
-            run_all(b, trial, limited, text)
+            with contextlib.suppress(BlockingIOError):  # not even the program could be started
+                run_all(b, trial, limited, text)
             trial.kill_all()
             recover(b, trial, text, later=7200)
             give_away(trial.site.folder)

@@ -228,7 +228,8 @@ class Scripts(Deliverer):
         seen = kept.read_bytes() if kept.exists() else b""
         unseen = [marker for marker in trial.ledger.accepted if b'"%s"' % marker.encode() not in seen]
         if unseen:
-            trial.bench.problem(f"the script never saw {unseen[:5]}")
+            told = trial.site.audit(what="delivery", target="script")[-3:]
+            trial.bench.problem(f"the script never saw {unseen[:5]}; the last attempts were {told}")
         return well and not unseen
 
 

@@ -413,6 +413,42 @@ static void a_damaged_state_is_set_aside(void **state)
 	assert_true(logged("set aside"));
 }
 
+/* Whichever page is gone, the deliverer goes on. It may find it late, when an event is delivered that stands in the
+ * journal still: then that one comes again. */
+static void any_page_may_be_lost(void **state)
+{
+	(void)state;
+	static const char zeros[4096];
+	unsigned times[64] = {0};
+	add_file("all", "all.jsonl");
+	put_events(1, "\"c1\"");
+	once();
+	struct buf b = unit_read(unit_path(t.folder, "spool/state.db"));
+	unsigned pages = (unsigned)(b.len / sizeof zeros);
+	assert_in_range(pages, 20, UNIT_COUNT(times) - 1);
+	for (unsigned page = 0; page < pages; page++) {
+		const char *path = unit_path(t.folder, "spool/state.db");
+		assert_int_equal(truncate(path, 0), 0);
+		unit_write(path, b.data, b.len);
+		int fd = open(path, O_WRONLY | O_CLOEXEC);
+		assert_int_equal(pwrite(fd, zeros, sizeof zeros, (off_t)page * (off_t)sizeof zeros), sizeof zeros);
+		close(fd);
+		put_events(1, "\"c1\"");
+		once();
+	}
+	buf_fini(&b);
+	const char *rest = numbers("out/all.jsonl");
+	while (*rest != '\0') {
+		char *end;
+		unsigned long n = strtoul(rest, &end, 10);
+		assert_in_range(n, 0, pages);
+		times[n]++;
+		rest = end + strspn(end, " ");
+	}
+	for (unsigned i = 0; i <= pages; i++)
+		unit_check(times[i] == 1 || times[i] == 2, "%u: %u times", i, times[i]);
+}
+
 static void a_refused_file_keeps_its_events(void **state)
 {
 	(void)state;
@@ -1182,6 +1218,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_older_state_delivers_again_what_is_in_the_journal, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_torn_record_of_a_lost_state_is_cut_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_damaged_state_is_set_aside, setup, teardown),
+		cmocka_unit_test_setup_teardown(any_page_may_be_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refused_file_keeps_its_events, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_script_gets_each_event, setup, teardown),
 		cmocka_unit_test_setup_teardown(matches_choose, setup, teardown),
