@@ -11,14 +11,11 @@
 #include "journal/reader.h"
 #include "journal/snapshot.h"
 #include "journal/trail.h"
+#include "operate/chart.h"
 
-#define QUARTERS   96 /* a day of them */
 #define PARKED_MAX 50 /* rows of each list; the numbers above them count all */
 #define RECENT_MAX 15
 #define ROWS_MAX   200
-#define CHART_STEP 6 /* in the chart's own units: of a bar and the gap behind it */
-#define CHART_BAR  5
-#define CHART_HIGH 72
 
 /* Small parts */
 
@@ -174,113 +171,6 @@ static void write_tiles(struct html *h, const struct overview *o)
 
 /* Charts */
 
-struct day {
-	int64_t first; /* where the first quarter begins */
-	struct state_traffic quarters[QUARTERS];
-};
-
-static int note_quarter(void *arg, const struct state_traffic *traffic)
-{
-	struct day *day = arg;
-	int64_t i = (traffic->at - day->first) / STATE_QUARTER;
-	if (i >= 0 && i < QUARTERS)
-		day->quarters[i] = *traffic;
-	return 0;
-}
-
-/* What a chart shows of a quarter: one number, and another one on top of it. */
-struct chart {
-	const char *name, *of, *top_name, *kind;
-	size_t offset, top_offset; /* in struct state_traffic; SIZE_MAX: there is none */
-};
-
-static uint64_t number_at(const struct state_traffic *quarter, size_t offset)
-{
-	uint64_t n = 0;
-	if (offset != SIZE_MAX)
-		memcpy(&n, (const char *)quarter + offset, sizeof n);
-	return n;
-}
-
-static void bar(struct html *h, size_t at, uint64_t from, uint64_t to, uint64_t most, const char *kind)
-{
-	int64_t low = (int64_t)((double)from / (double)most * CHART_HIGH + 0.5);
-	int64_t high = (int64_t)((double)to / (double)most * CHART_HIGH + 0.5);
-	/* What is there can be seen. */
-	if (high == low)
-		high = low + 1;
-	html_markup(h, "<rect class=\"");
-	html_markup(h, kind);
-	html_markup(h, "\" x=\"");
-	html_integer(h, (int64_t)at * CHART_STEP);
-	html_markup(h, "\" y=\"");
-	html_integer(h, CHART_HIGH - high);
-	html_markup(h, "\" width=\"");
-	html_integer(h, CHART_BAR);
-	html_markup(h, "\" height=\"");
-	html_integer(h, high - low);
-	html_markup(h, "\"/>");
-}
-
-static void write_quarter(struct html *h, const struct chart *chart, const struct day *day, size_t i, uint64_t most)
-{
-	const struct state_traffic *quarter = &day->quarters[i];
-	uint64_t n = number_at(quarter, chart->offset), top = number_at(quarter, chart->top_offset);
-	char moment[CLOCK_TEXT_SIZE];
-	if (n + top == 0)
-		return;
-	clock_text(quarter->at, moment);
-	html_markup(h, "<g><title>");
-	html_text(h, (struct span){moment + strlen("2026-11-23T"), strlen("09:00")});
-	html_markup(h, " UTC: ");
-	html_count(h, n);
-	html_markup(h, " ");
-	html_markup(h, chart->of);
-	if (top > 0) {
-		html_markup(h, ", ");
-		html_count(h, top);
-		html_markup(h, chart->top_name);
-	}
-	html_markup(h, "</title>");
-	if (n > 0)
-		bar(h, i, 0, n, most, chart->kind);
-	if (top > 0)
-		bar(h, i, n, n + top, most, "bad");
-	html_markup(h, "</g>");
-}
-
-static void write_chart(struct html *h, const struct chart *chart, const struct day *day)
-{
-	uint64_t most = 0, sum = 0;
-	for (size_t i = 0; i < QUARTERS; i++) {
-		uint64_t n = number_at(&day->quarters[i], chart->offset);
-		uint64_t with_top = n + number_at(&day->quarters[i], chart->top_offset);
-		sum += n;
-		most = with_top > most ? with_top : most;
-	}
-	html_markup(h, "<figure><figcaption><b>");
-	html_markup(h, chart->name);
-	html_markup(h, "</b> <span>");
-	html_count(h, sum);
-	html_markup(
-		h,
-		" in 24 h</span></figcaption>\n<svg viewBox=\"0 0 576 73\" preserveAspectRatio=\"none\" role=\"img\" "
-		"aria-label=\"");
-	html_markup(h, chart->name);
-	html_markup(h, ": ");
-	html_count(h, sum);
-	html_markup(h, " in the last 24 hours, at most ");
-	html_count(h, most);
-	html_markup(h, " in a quarter of an hour\">");
-	for (size_t i = 0; i < QUARTERS && most > 0; i++)
-		write_quarter(h, chart, day, i, most);
-	html_markup(
-		h,
-		"<path class=\"axis\" d=\"M0 72.5H576\"/></svg>\n<p class=\"scale\"><span>24 h ago</span><span>most: ");
-	html_count(h, most);
-	html_markup(h, " in 15 min</span><span>now</span></p></figure>\n");
-}
-
 static int write_charts(struct html *h, const struct page *page)
 {
 	static const struct chart charts[] = {
@@ -289,13 +179,12 @@ static int write_charts(struct html *h, const struct page *page)
 		 offsetof(struct state_traffic, failed)},
 		{"Requests rejected", "requests", NULL, "warn", offsetof(struct state_traffic, refused), SIZE_MAX},
 	};
-	int64_t now = page->overview->now;
-	struct day day = {.first = now - now % STATE_QUARTER - (QUARTERS - 1) * STATE_QUARTER};
-	if (state_traffic(page->state, day.first, note_quarter, &day) < 0)
+	struct chart_day day;
+	if (chart_read(&day, page->state, page->overview->now) < 0)
 		return -1;
 	html_markup(h, "<section class=\"charts\" aria-label=\"Traffic of the last 24 hours\">\n");
 	for (size_t i = 0; i < sizeof charts / sizeof charts[0]; i++)
-		write_chart(h, &charts[i], &day);
+		chart_write(h, &charts[i], &day);
 	html_markup(h, "</section>\n");
 	return 0;
 }
@@ -607,59 +496,3 @@ int page_write(struct html *h, const struct page *page)
 	errno = ENOMEM;
 	return -1;
 }
-
-const char page_style[] =
-	":root { color-scheme: light dark; --ink: #1c2430; --faint: #5d6b7c; --line: #dfe4ea; --ground: #f6f7f9; "
-	"--paper: "
-	"#fff; --good: #2f7d5b; --warn: #a15c00; --bad: #b3261e; --good-bg: #e2f2ea; --warn-bg: #fbeed8; --bad-bg: "
-	"#fae3e1; "
-	"--blue: #3b6ea8; }\n"
-	"@media (prefers-color-scheme: dark) { :root { --ink: #dde3ea; --faint: #93a0b0; --line: #2c3643; --ground: "
-	"#12171e; "
-	"--paper: #1a212a; --good: #6cc79b; --warn: #e2ad5c; --bad: #f08b82; --good-bg: #1b3329; --warn-bg: #3a2d16; "
-	"--bad-bg: #432321; --blue: #6fa3dd; } }\n"
-	"* { box-sizing: border-box; }\n"
-	"body { margin: 0 auto; max-width: 76rem; padding: 1.25rem 1rem 2rem; background: var(--ground); color: "
-	"var(--ink); "
-	"font: 0.9375rem/1.45 system-ui, sans-serif; }\n"
-	"header { display: flex; flex-wrap: wrap; align-items: center; gap: 0.25rem 0.75rem; margin-bottom: 1rem; }\n"
-	"h1 { font-size: 1.375rem; margin: 0; }\n"
-	"header p { margin: 0 0 0 auto; }\n"
-	"header p, footer, .more, .scale, figcaption span, .tile span, .bar p { color: var(--faint); }\n"
-	"h2 { font-size: 1rem; margin: 0 0 0.5rem; }\n"
-	"section, .tiles { margin: 0 0 1.5rem; }\n"
-	".age { margin: 0 0 1rem; padding: 0.5rem 0.75rem; border-radius: 0.5rem; background: var(--warn-bg); }\n"
-	".tiles { list-style: none; padding: 0; display: grid; grid-template-columns: repeat(auto-fit, minmax(8rem, "
-	"1fr)); gap: 0.75rem; }\n"
-	".tile, figure, .scroll { background: var(--paper); border: 1px solid var(--line); border-radius: 0.5rem; }\n"
-	".tile { padding: 0.625rem 0.875rem; }\n"
-	".tile span, figcaption, .scale, th, .more, footer { font-size: 0.8125rem; }\n"
-	".tile b { display: block; font-size: 1.375rem; font-weight: 500; font-variant-numeric: tabular-nums; }\n"
-	".charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: 0.75rem; }\n"
-	"figure { margin: 0; padding: 0.625rem 0.875rem; }\n"
-	"figcaption, .scale { display: flex; justify-content: space-between; gap: 0.5rem; margin: 0; }\n"
-	"svg { display: block; width: 100%; height: 4.5rem; margin: 0.5rem 0 0.25rem; }\n"
-	"rect.good { fill: var(--blue); } rect.warn { fill: var(--warn); } rect.bad { fill: var(--bad); }\n"
-	".axis { stroke: var(--line); }\n"
-	".scroll { overflow-x: auto; }\n"
-	"table { border-collapse: collapse; width: 100%; }\n"
-	"th, td { text-align: left; padding: 0.4rem 0.75rem; white-space: nowrap; }\n"
-	"thead th, thead td { color: var(--faint); font-weight: 500; border-bottom: 1px solid var(--line); }\n"
-	"tbody th { font-size: inherit; font-weight: 600; }\n"
-	"tbody tr + tr > * { border-top: 1px solid var(--line); }\n"
-	".n { text-align: right; font-variant-numeric: tabular-nums; }\n"
-	"td.warn, .tile.warn b { color: var(--warn); } td.bad, .tile.bad b { color: var(--bad); }\n"
-	".id code { display: block; max-width: 9ch; overflow: hidden; text-overflow: ellipsis; "
-	"font: 0.8125rem ui-monospace, monospace; }\n"
-	".state { display: inline-block; padding: 0 0.5rem; border-radius: 1rem; font-size: 0.8125rem; font-weight: "
-	"600; }\n"
-	".state.ok { background: var(--good-bg); color: var(--good); }\n"
-	".state.late { background: var(--warn-bg); color: var(--warn); }\n"
-	".state.failing { background: var(--bad-bg); color: var(--bad); }\n"
-	".bar { display: flex; align-items: center; justify-content: space-between; gap: 1rem; margin: 0 0 0.5rem; }\n"
-	".bar p, .more, footer p, form { margin: 0; }\n"
-	"button { font: inherit; font-size: 0.8125rem; padding: 0.125rem 0.75rem; border: 1px solid var(--line); "
-	"border-radius: 0.375rem; background: var(--ground); color: var(--ink); cursor: pointer; }\n"
-	"button:hover { border-color: var(--faint); }\n"
-	"a { color: var(--blue); }\n"
-	":focus-visible { outline: 2px solid var(--blue); outline-offset: 2px; }\n";

@@ -17,7 +17,4 @@ struct page {
 /* 0, or -1 with errno: what is not in the overview could not be read, or there is no memory. */
 int page_write(struct html *h, const struct page *page);
 
-/* What it looks like. */
-extern const char page_style[];
-
 #endif

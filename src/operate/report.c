@@ -9,6 +9,7 @@
 #include "operate/metrics.h"
 #include "operate/overview.h"
 #include "operate/page.h"
+#include "operate/style.h"
 #include "operate/summary.h"
 
 static struct span span_of(const struct buf *b)
@@ -46,7 +47,7 @@ static int write_page(const struct spool *spool, struct state *state, const stru
 	if (result == 0)
 		result = page_write(&h, &page);
 	if (result == 0)
-		result = snapshot_write(spool, SNAPSHOT_STYLE, (struct span){page_style, strlen(page_style)});
+		result = snapshot_write(spool, SNAPSHOT_STYLE, (struct span){style_sheet, strlen(style_sheet)});
 	if (result == 0)
 		result = snapshot_write(spool, SNAPSHOT_PAGE, span_of(&h.out));
 	buf_fini(&h.out);

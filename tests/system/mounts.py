@@ -256,7 +256,7 @@ class ApacheCgi(Apache):
     """A customer's folder on a shared host, without suEXEC: the server's user is the only one."""
 
     example = "apache-suexec.conf"
-    modules = ["mpm_prefork", *Apache.modules[1:], "cgi", "rewrite"]
+    modules = ["mpm_prefork", *Apache.modules[1:], "cgi", "rewrite", "setenvif"]
 
     def names(self):
         return {**super().names(), "/var/www/customer": self.host.folder,
@@ -280,7 +280,7 @@ class ApacheSuexec(ApacheCgi):
     """The same under suEXEC."""
 
     suexec = True
-    modules = [*Apache.modules, "cgid", "rewrite", "suexec"]
+    modules = [*Apache.modules, "cgid", "rewrite", "setenvif", "suexec"]
 
     @property
     def extra(self):
