@@ -40,14 +40,15 @@ static const char settings[] = "PRAGMA synchronous=FULL;"
 			       "PRAGMA foreign_keys=OFF;";
 
 /* Since version 2. */
-#define SCHEMA_TRAFFIC                                                                                                 \
+#define SCHEMA_SINCE_2                                                                                                 \
 	"CREATE TABLE traffic (at INTEGER PRIMARY KEY, events INTEGER NOT NULL, records INTEGER NOT NULL,"             \
 	" refused INTEGER NOT NULL, done INTEGER NOT NULL, failed INTEGER NOT NULL);"                                  \
 	"PRAGMA user_version=2;"
 /* Since version 3. */
-#define SCHEMA_LENGTHS                                                                                                 \
+#define SCHEMA_SINCE_3                                                                                                 \
 	"CREATE TABLE self (one INTEGER PRIMARY KEY CHECK (one = 1), inode INTEGER NOT NULL, born INTEGER NOT NULL);"  \
 	"ALTER TABLE archive ADD COLUMN length INTEGER NOT NULL DEFAULT 0;"                                            \
+	"CREATE INDEX delivery_parked_lane ON delivery (target, lane, id) WHERE parked_at IS NOT NULL;"                \
 	"PRAGMA user_version=3;"
 
 static const char schema[] =
@@ -80,10 +81,10 @@ static const char schema[] =
 	"CREATE TABLE refusal (endpoint TEXT, connection TEXT, reason TEXT, status INTEGER NOT NULL,"
 	" count INTEGER NOT NULL, last_at INTEGER NOT NULL, PRIMARY KEY (endpoint, connection, reason)) WITHOUT ROWID;"
 	"CREATE TABLE trail (id INTEGER PRIMARY KEY, mark INTEGER NOT NULL UNIQUE, offset INTEGER NOT "
-	"NULL);" SCHEMA_TRAFFIC SCHEMA_LENGTHS;
+	"NULL);" SCHEMA_SINCE_2 SCHEMA_SINCE_3;
 static const char *const schema_from[SCHEMA_VERSION] = {
-	[1] = "BEGIN IMMEDIATE;" SCHEMA_TRAFFIC SCHEMA_LENGTHS "COMMIT;",
-	[2] = "BEGIN IMMEDIATE;" SCHEMA_LENGTHS "COMMIT;",
+	[1] = "BEGIN IMMEDIATE;" SCHEMA_SINCE_2 SCHEMA_SINCE_3 "COMMIT;",
+	[2] = "BEGIN IMMEDIATE;" SCHEMA_SINCE_3 "COMMIT;",
 };
 
 enum sql {
@@ -261,7 +262,8 @@ static const char *const sql_texts[STATEMENTS] = {
 	[BACKLOG] = ROW_COLUMNS ", n FROM"
 				" (SELECT min(id) AS first, count(*) AS n FROM delivery INDEXED BY delivery_head"
 				" WHERE parked_at IS NULL GROUP BY target, lane"
-				" UNION ALL SELECT min(id), count(*) FROM delivery INDEXED BY delivery_parked"
+				/* By an index of version 3, and more slowly without it. */
+				" UNION ALL SELECT min(id), count(*) FROM delivery"
 				" WHERE parked_at IS NOT NULL GROUP BY target, lane)"
 				" JOIN delivery ON delivery.id = first" ROW_JOINS,
 	[ROWS_OF] = ROW_COLUMNS ", 1 FROM delivery" ROW_JOINS " WHERE event = ? ORDER BY delivery.id",
