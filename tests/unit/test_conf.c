@@ -665,17 +665,20 @@ static void copy_this_program(const char *to)
 static void test_find(void **state)
 {
 	(void)state;
+	static const char system_wide[] = SYSCONFDIR "/hookspool/hookspool.conf";
 	char program[4096], answer[1024];
 	snprintf(program, sizeof program, "%s/program", folder);
 	copy_this_program(program);
 	for (size_t i = 0; i < UNIT_COUNT(searches); i++) {
+		if (searches[i].found == NULL && access(system_wide, F_OK) == 0)
+			continue; /* this machine has one */
 		unlink(conf_path);
 		if (searches[i].beside)
 			put("hookspool.conf", "", 0, 0600);
 		find(program, i, answer);
 		if (searches[i].found == NULL) {
 			assert_non_null(strstr(answer, conf_path));
-			assert_non_null(strstr(answer, SYSCONFDIR "/hookspool/hookspool.conf"));
+			assert_non_null(strstr(answer, system_wide));
 		} else {
 			assert_string_equal(answer, searches[i].found[0] == '/' ? searches[i].found : conf_path);
 		}
