@@ -364,7 +364,7 @@ def test_asking_wakes_a_deliverer(make_paged, visit):
     answer = visit(site, "/")
     assert (answer.status, answer.headers["refresh"]) == (503, "5")
     wait_for(lambda: visit(site, "/").status == 200, "a deliverer was started, and has written the page")
-    assert health(site) == (200, "ok")
+    wait_for(lambda: health(site) == (200, "ok"), "and health, last")
 
 
 def test_an_old_page_says_so(make_paged, visit):
