@@ -386,8 +386,12 @@ def test_a_deliverer_that_stays_writes_when_asked(make_paged):
     post(site, 2)
     wait_for(lambda: visit(site, "/status.json").json["accepted"] == 2, "it tells what has happened")
     old = time.time() - 5 * 86400
-    os.utime(site.spool / "status" / "page.html", (old, old))
-    assert b"5.0 d old" in visit(site, "/").body
+
+    def is_told():
+        os.utime(site.spool / "status" / "page.html", (old, old))
+        return b"5.0 d old" in visit(site, "/").body
+
+    wait_for(is_told, "the page says how old it is, unless the deliverer has just put a new one there")
     wait_for(lambda: b"5.0 d old" not in visit(site, "/").body, "nothing happened, but somebody asked")
 
 
