@@ -265,7 +265,6 @@ void receipt_clear(struct receive *receive, struct receipt *receipt)
 	receipt->event = (struct event){0};
 	receipt->body.len = 0;
 	receipt->quiet = receipt->rings = false;
-	buf_fini(&receipt->reply);
 	if (receipt->body.cap > BODY_KEPT_MAX)
 		buf_fini(&receipt->body);
 	buf_fini(&receipt->reply);
