@@ -261,6 +261,12 @@ static int write_parked(struct html *h, const struct page *page)
 
 /* Connections, targets, endpoints, syncs */
 
+/* Of two moments, 0 is none. */
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
 static void write_connection(struct html *h, const struct overview_connection *c, int64_t now)
 {
 	html_markup(h, "<tr>");
@@ -271,6 +277,7 @@ static void write_connection(struct html *h, const struct overview_connection *c
 	cell_count(h, c->events + c->unread, "");
 	cell_count(h, c->refused, "");
 	cell_count(h, c->backlog.pending, " warn");
+	cell_ago(h, earlier(c->backlog.oldest_at, c->unread_at), now);
 	cell_count(h, c->backlog.parked, " bad");
 	html_markup(h, "</tr>\n");
 }
@@ -278,8 +285,8 @@ static void write_connection(struct html *h, const struct overview_connection *c
 /* What needs somebody comes first. */
 static void write_connections(struct html *h, const struct overview *o)
 {
-	static const char *const columns[] = {"connection", "endpoint", "state",   "last event", ">events",
-					      ">rejected",  ">pending", ">parked", NULL};
+	static const char *const columns[] = {"connection", "endpoint", "state",  "last event", ">events",
+					      ">rejected",  ">pending", "oldest", ">parked",    NULL};
 	static const enum health order[] = {HEALTH_FAILING, HEALTH_LATE, HEALTH_OK};
 	uint64_t shown = 0, all = 0;
 	heading(h, "connections", "Connections");
@@ -294,7 +301,7 @@ static void write_connections(struct html *h, const struct overview *o)
 			}
 		}
 	if (all == 0)
-		html_markup(h, "<tr><td colspan=\"8\">No event has come yet.</td></tr>\n");
+		html_markup(h, "<tr><td colspan=\"9\">No event has come yet.</td></tr>\n");
 	end_table(h);
 	more(h, all - shown);
 	html_markup(h, "</section>\n");
@@ -302,8 +309,8 @@ static void write_connections(struct html *h, const struct overview *o)
 
 static void write_targets(struct html *h, const struct overview *o)
 {
-	static const char *const columns[] = {"target",   "state",   "last done",  ">done", ">failed",
-					      ">pending", ">parked", "last error", NULL};
+	static const char *const columns[] = {"target",   "state",  "last done", ">done",      ">failed",
+					      ">pending", "oldest", ">parked",   "last error", NULL};
 	if (o->targets == NULL)
 		return;
 	heading(h, "targets", "Targets");
@@ -316,6 +323,7 @@ static void write_targets(struct html *h, const struct overview *o)
 		cell_count(h, t->done, "");
 		cell_count(h, t->failed, "");
 		cell_count(h, t->backlog.pending, " warn");
+		cell_ago(h, t->backlog.oldest_at, o->now);
 		cell_count(h, t->backlog.parked, " bad");
 		html_markup(h, "<td>");
 		if (t->error != NULL) {

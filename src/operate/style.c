@@ -37,7 +37,7 @@ const char style_sheet[] =
 	".axis { stroke: var(--line); }\n"
 	".scroll { overflow-x: auto; }\n"
 	"table { border-collapse: collapse; width: 100%; }\n"
-	"th, td { text-align: left; padding: 0.4rem 0.75rem; white-space: nowrap; }\n"
+	"th, td { text-align: left; padding: 0.4rem 0.625rem; white-space: nowrap; }\n"
 	"thead th, thead td { color: var(--faint); font-weight: 500; border-bottom: 1px solid var(--line); }\n"
 	"tbody th { font-size: inherit; font-weight: 600; }\n"
 	"tbody tr + tr > * { border-top: 1px solid var(--line); }\n"
