@@ -107,6 +107,23 @@ def test_no_secret_in_a_message_about_its_file(site):
         assert not any(word in done.stdout + done.stderr for word in words)
 
 
+def test_no_secret_and_no_signature_is_written(make_site):
+    """Neither the one that came nor the one that is right, whatever became of the request."""
+    site = make_site(deliver="auto")
+    site.serve()
+    right = [sign.mac(algorithm, encoding, b"[]", "n").encode() for algorithm in ("sha1", "sha256") for encoding in sign.ENCODINGS]
+    bodies = [sign.body(b"[]", "n", sha1=sha1, sha256=sha256) for sha1, sha256 in (("hex", "base64"), ("base64", "hex"))]
+    bodies += [body.replace(b'"nonce":"n"', b'"nonce":"m"') for body in bodies] + [bodies[0] + b"x", bodies[0][:-1]]
+    assert [site.post_fastcgi(body).status for body in bodies] == [200, 200, 401, 401, 400, 400]
+    wait_for(lambda: site.records(), "the record arrives")
+    site.end_deliverer()
+    written = [path for path in site.folder.rglob("*") if path.is_file() and path not in (site.conf, site.secret)]
+    assert {"serve.log", "audit.jsonl", "state.db", "records.jsonl"} <= {path.name for path in written}
+    for path in written:
+        text = path.read_bytes()
+        assert not holds_a_secret(site, text) and not any(signature in text for signature in right), path
+
+
 def with_cores():
     resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
@@ -167,3 +184,32 @@ def test_an_ordinary_user_s_cgi_starts_its_deliverer(as_nobody):
     done = subprocess.run(command, input=body, capture_output=True, timeout=60, env={**site.environment(), **variables(body)})
     assert done.stdout.startswith(b"Status: 200 ")
     wait_for(lambda: len(site.records()) == 1, "the record arrives")
+
+
+def digit_changed(signature, at):
+    """The signature with another digit there, of the same kind, so that it takes the same way through the decoder."""
+    others = {byte: byte ^ 1 for byte in b"23456789bcdefgBCDEFG"}
+    while signature[at] not in others:
+        at += 1
+    return signature[:at] + bytes([others[signature[at]]]) + signature[at + 1:]
+
+
+def instructions(site, body):
+    """How many the scheme takes to say that this body is forged."""
+    out = site.folder / "callgrind"
+    done = site.run("-c", site.conf, "verify", "-", input=body, prefix=[
+        "valgrind", "--tool=callgrind", "--collect-atstart=no", "--toggle-collect=unified_accept", f"--callgrind-out-file={out}"])
+    assert done.returncode == 1 and b"signature wrong" in done.stdout + done.stderr, done
+    return int(re.search(r"^summary: (\d+)", out.read_text(), re.M).group(1))
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("encoding", ["hex", "base64"])
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256"])
+def test_it_takes_as_long_wherever_a_signature_is_wrong(site, algorithm, encoding):
+    body = sign.body(**{"sha1": None, algorithm: encoding})
+    signature = sign.mac(algorithm, encoding, b'[{"id":"1"}]', "n").encode()
+    counted = {at: instructions(site, body.replace(signature, digit_changed(signature, at)))
+               for at in (0, len(signature) - 12)}
+    assert len(set(counted.values())) == 1 and min(counted.values()) > 1000, counted
+    assert "memeql_sec" in readelf("-s")
