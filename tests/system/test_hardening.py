@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 import sign
-from sites import PROGRAM, SANITIZED, SCRIPTS, is_alive, variables, wait_for
+from sites import PROGRAM, ROOT, SANITIZED, SCRIPTS, is_alive, processes, variables, wait_for
 
 NOBODY = 65534
 
@@ -213,3 +213,56 @@ def test_it_takes_as_long_wherever_a_signature_is_wrong(site, algorithm, encodin
                for at in (0, len(signature) - 12)}
     assert len(set(counted.values())) == 1 and min(counted.values()) > 1000, counted
     assert "memeql_sec" in readelf("-s")
+
+
+def group(name):
+    """The system calls of one of systemd's groups."""
+    listing = subprocess.run(["systemd-analyze", "syscall-filter", name], capture_output=True, text=True, check=True).stdout
+    found = set()
+    for word in re.findall(r"^    (@?[a-z0-9_-]+)$", listing, re.M):
+        found |= group(word) if word.startswith("@") else {word}
+    return found
+
+
+def allowed(unit):
+    """What a unit in examples/systemd lets its service call."""
+    calls = set()
+    for line in re.findall(r"^SystemCallFilter=(.*)$", (ROOT / "examples" / "systemd" / unit).read_text(), re.M):
+        for word in line.lstrip("~").split():
+            calls = calls - group(word) if line.startswith("~") else calls | group(word)
+    return calls
+
+
+def called(trace):
+    return set(re.findall(r"^\d+ +(\w+)\(", trace.read_text(), re.M))
+
+
+@pytest.mark.plain
+def test_the_units_let_everything_be_called_that_is(make_site):
+    """A filter that is too tight ends a service at a moment of its own choosing."""
+    site = make_site(options='keep = "7d"\naudit_max = "64K"', targets='''
+target "records" {
+    file = "out/%{object_type}/records.jsonl"
+}
+target "script" {
+    run = {"/bin/cat"}
+    batch = 10
+}
+''')
+    traces = {unit: site.folder / unit for unit in ("hookspool.service", "hookspool-deliver.service")}
+    trace = ["strace", "-f", "-qq", "-s", "0", "-o"]
+    server = site.serve([*trace, traces["hookspool.service"]], leaks=False)
+    for number in range(400):
+        assert site.post_fastcgi(sign.body(nonce=str(number))).status == 200
+        assert site.post_fastcgi(b"[" * number).status == 400
+    child, = [pid for pid, parent in processes().items() if parent == server.pid]
+    os.kill(child, signal.SIGTERM)
+    assert server.wait(60) == 0
+    done = site.run("-c", site.conf, "deliver", "--once", prefix=[*trace, traces["hookspool-deliver.service"]])
+    assert done.returncode == 0
+    assert (site.folder / "out" / "crm_contact" / "records.jsonl").read_bytes().count(b"\n") == 400
+    assert (site.spool / "audit.jsonl.1").exists(), "the audit trail was rotated"
+    for unit, path in traces.items():
+        calls, filter_ = called(path), allowed(unit)
+        assert len(calls) > 20 and len(filter_) > 200
+        assert calls <= filter_, (unit, calls - filter_)
