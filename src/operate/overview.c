@@ -24,12 +24,14 @@ struct reading {
 	struct overview *o;
 	const struct conf *conf;
 	struct spool spool;
-	struct state *state;   /* NULL: none yet */
-	struct names tokens;   /* endpoint and connection, as they stand in lines that were not taken in */
-	struct buf token_rows; /* struct overview_connection * each */
+	struct state *state;        /* NULL: none yet */
+	struct names connections;   /* endpoint and connection */
+	struct buf connection_rows; /* struct overview_connection * each */
+	struct names tokens;        /* endpoint and connection, as they stand in lines that were not taken in */
+	struct buf token_rows;      /* struct overview_connection * each */
 	struct names cursors;
 	struct buf offsets; /* uint64_t each: of the cursors */
-	struct buf line, text;
+	struct buf line, text, key;
 	uint64_t looked_max, looked; /* bytes of events that were not taken in */
 };
 
@@ -73,18 +75,38 @@ static struct overview_target *target_of(struct overview *o, const char *name)
 	return *at;
 }
 
-static struct overview_connection *find_connection(struct overview *o, struct span endpoint, struct span connection)
+/* What the connection is known by, in r->key. 0, or -1. */
+static int make_key(struct reading *r, struct span endpoint, struct span connection)
 {
-	struct overview_connection *c = o->connections;
-	while (c != NULL && (!is_text(c->connection, connection) || !is_text(c->endpoint, endpoint)))
-		c = c->next;
+	r->key.len = 0;
+	if (buf_append(&r->key, endpoint.ptr, endpoint.len) == 0 && buf_char(&r->key, '\0') == 0 &&
+	    buf_append(&r->key, connection.ptr, connection.len) == 0)
+		return 0;
+	r->o->arena.failed = true;
+	return -1;
+}
+
+/* There may be thousands of them, and as many that ask. NULL: there is none. */
+static struct overview_connection *find_connection(struct reading *r, struct span endpoint, struct span connection)
+{
+	struct overview_connection *c;
+	if (make_key(r, endpoint, connection) < 0)
+		return NULL;
+	size_t number = names_find(&r->connections, r->key.data, r->key.len);
+	if (number == SIZE_MAX)
+		return NULL;
+	memcpy(&c, r->connection_rows.data + number * sizeof c, sizeof c);
 	return c;
 }
 
-static struct overview_connection *add_connection(struct overview *o, struct span endpoint, struct span connection)
+static struct overview_connection *add_connection(struct reading *r, struct span endpoint, struct span connection)
 {
+	struct overview *o = r->o;
 	struct overview_connection *c = arena_alloc(&o->arena, sizeof *c);
-	if (c == NULL)
+	size_t number;
+	if (c == NULL || make_key(r, endpoint, connection) < 0 ||
+	    names_add(&r->connections, r->key.data, r->key.len, &number) != NAMES_NEW ||
+	    buf_append(&r->connection_rows, &c, sizeof c) < 0)
 		return NULL;
 	c->endpoint = copy(o, endpoint);
 	c->connection = copy(o, connection);
@@ -149,8 +171,9 @@ static int add_goal(void *arg, const struct state_goal *goal)
 
 static int add_contact(void *arg, const struct state_contact *contact)
 {
-	struct overview *o = arg;
-	struct overview_connection *c = add_connection(o, span_of(contact->endpoint), span_of(contact->connection));
+	struct reading *r = arg;
+	struct overview *o = r->o;
+	struct overview_connection *c = add_connection(r, span_of(contact->endpoint), span_of(contact->connection));
 	if (c == NULL)
 		return -1;
 	c->events = contact->events;
@@ -188,8 +211,9 @@ static int add_sync(void *arg, const struct state_sync *sync)
 /* What the state has counted, and then what the trail has beyond that. */
 static int add_refusal(void *arg, const struct state_refusal *refusal)
 {
-	struct overview *o = arg;
-	struct overview_connection *c = find_connection(o, refusal->endpoint, refusal->connection);
+	struct reading *r = arg;
+	struct overview *o = r->o;
+	struct overview_connection *c = find_connection(r, refusal->endpoint, refusal->connection);
 	struct overview_endpoint *e = find_endpoint(o, refusal->endpoint);
 	struct span connection = c == NULL ? (struct span){"", 0} : refusal->connection;
 	struct overview_refusal **at = &o->refusals;
@@ -261,7 +285,7 @@ static int add_backlog(void *arg, const struct state_row *row)
 	if (append_connection(&r->text, event.fields[EVENT_CONNECTION_ID]) < 0)
 		return -1;
 	if (known)
-		c = find_connection(r->o, event.endpoint, (struct span){r->text.data, r->text.len});
+		c = find_connection(r, event.endpoint, (struct span){r->text.data, r->text.len});
 	struct overview_target *t = target_of(r->o, row->target);
 	if (t == NULL)
 		return -1;
@@ -276,16 +300,16 @@ static int read_state(struct reading *r)
 {
 	struct overview *o = r->o;
 	if (r->state == NULL)
-		return tally_read(NULL, &r->spool, add_refusal, o);
+		return tally_read(NULL, &r->spool, add_refusal, r);
 	if (state_hold(r->state) < 0)
 		return -1;
 	for (size_t i = 0; i < STATE_COUNTS; i++)
 		if (state_count(r->state, (enum state_count)i, &o->counts[i]) < 0)
 			return -1;
 	return state_cursors(r->state, add_cursor, r) < 0 || state_goals(r->state, add_goal, o) < 0 ||
-			       state_contacts(r->state, add_contact, o) < 0 || state_syncs(r->state, add_sync, o) < 0 ||
-			       state_refusals(r->state, add_refusal, o) < 0 ||
-			       tally_read(r->state, &r->spool, add_refusal, o) < 0 ||
+			       state_contacts(r->state, add_contact, r) < 0 || state_syncs(r->state, add_sync, o) < 0 ||
+			       state_refusals(r->state, add_refusal, r) < 0 ||
+			       tally_read(r->state, &r->spool, add_refusal, r) < 0 ||
 			       state_backlog(r->state, add_backlog, r) < 0
 		       ? -1
 		       : 0;
@@ -329,9 +353,9 @@ static struct overview_connection *connection_of(struct reading *r, const struct
 	if (append_connection(&r->text, line->connection) < 0)
 		return NULL;
 	struct span connection = {r->text.data, r->text.len};
-	c = find_connection(r->o, line->endpoint, connection);
+	c = find_connection(r, line->endpoint, connection);
 	if (c == NULL)
-		c = add_connection(r->o, line->endpoint, connection);
+		c = add_connection(r, line->endpoint, connection);
 	return c == NULL || buf_append(&r->token_rows, &c, sizeof c) < 0 ? NULL : c;
 }
 
@@ -433,8 +457,8 @@ static int add_listed(struct reading *r)
 			id.len = 0;
 			result = text_component(&id, e->connections[k], strlen(e->connections[k]));
 			struct span connection = {id.data, id.len};
-			if (result == 0 && find_connection(r->o, span_of(e->path), connection) == NULL &&
-			    add_connection(r->o, span_of(e->path), connection) == NULL)
+			if (result == 0 && find_connection(r, span_of(e->path), connection) == NULL &&
+			    add_connection(r, span_of(e->path), connection) == NULL)
 				result = -1;
 		}
 	}
@@ -479,7 +503,8 @@ static int read_once(struct reading *r)
 	*r->o = (struct overview){.now = clock_now()};
 	names_clear(&r->cursors);
 	names_clear(&r->tokens);
-	r->offsets.len = r->token_rows.len = 0;
+	names_clear(&r->connections);
+	r->offsets.len = r->token_rows.len = r->connection_rows.len = 0;
 	r->looked = 0;
 	if (add_conf(r) < 0)
 		return -1;
@@ -514,6 +539,9 @@ int overview_read(struct overview *o, const struct conf *conf, enum overview_rea
 	int saved = o->arena.failed ? ENOMEM : errno;
 	names_fini(&r.cursors);
 	names_fini(&r.tokens);
+	names_fini(&r.connections);
+	buf_fini(&r.connection_rows);
+	buf_fini(&r.key);
 	buf_fini(&r.token_rows);
 	buf_fini(&r.offsets);
 	buf_fini(&r.line);
