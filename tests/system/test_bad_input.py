@@ -939,6 +939,21 @@ def test_34_control_characters_in_what_is_logged(make_mount, value):
     assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]", (log.read_bytes() if log.exists() else b"")[len(before):])
 
 
+def test_34_control_characters_before_the_operator(make_mount):
+    """What commands print for people has none that would move a terminal's cursor, whether it came from a sender or from
+    a script. Their --json is for programs, and has data as it was sent."""
+    evil = "\x7f\x9b31m\x85"
+    mount = make_mount(targets='target "crm" {\n    run = {"/bin/sh", "-c", "cat; printf \'\\\\033[31m\\\\233x\'; exit 100"}\n}\n')
+    body = re.sub(rb"\\u00(7f|9b|85)", lambda found: chr(int(found.group(1), 16)).encode(), hostile_body(evil))
+    assert evil.encode() in body
+    event_id = mount.accepted(body)
+    mount.site.deliver()
+    for command in (["status"], ["log"], ["show", event_id], ["parked"], ["replay", event_id], ["retry", "--all"]):
+        done = mount.site.run("-c", mount.site.conf, *command)
+        assert done.stdout and not re.search(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]", done.stdout + done.stderr), command
+        done.stdout.decode()
+
+
 # The administrator's files.
 
 def alter_conf(old, new):
