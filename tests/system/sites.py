@@ -105,6 +105,15 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def faketime(later):
+    """The prefix of a command that shall run as if it were so much later ("+2h"). faketime names its semaphore after its
+    pid: one that a killed faketime has left behind would end another of the same pid."""
+    for left in pathlib.Path("/dev/shm").glob("*faketime_s*"):
+        if not pathlib.Path("/proc", left.name.rpartition("_")[2]).exists():
+            left.unlink(missing_ok=True)
+    return "faketime", "-f", later
+
+
 FILE_TARGET = """
 target "records" {
     file = "%s/records.jsonl"
@@ -169,7 +178,7 @@ endpoint "/webhook" {{
 
     def deliver(self, later=None):
         """Drains the journal. `later`: as if it were so much later ("+2h")."""
-        prefix = ("faketime", "-f", later) if later else ()
+        prefix = faketime(later) if later else ()
         done = self.run("-c", self.conf, "deliver", "--once", prefix=prefix)
         assert done.returncode == 0, done.stderr.decode()
 

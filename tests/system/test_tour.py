@@ -17,7 +17,7 @@ import pytest
 import fastcgi
 import sign
 from ledger import Ledger
-from sites import Answer, variables, wait_for
+from sites import Answer, faketime, variables, wait_for
 
 CONNECTIONS = [f"c{number}" for number in range(10)]
 EVENTS = 1000
@@ -261,7 +261,7 @@ def test_silence_is_late(make_site, case, expect, later, code, state):
     site = make_site(endpoint=f'expect = "{expect}"' if expect else "")
     site.post_cgi(sign.body())
     site.deliver()
-    done = site.run("-c", site.conf, "status", "--json", prefix=("faketime", "-f", later))
+    done = site.run("-c", site.conf, "status", "--json", prefix=faketime(later))
     status = json.loads(done.stdout)
     assert (done.returncode, status["state"]) == (code, state)
     assert status["connections"][0]["state"] == ("ok" if "31d" in later else state), \
@@ -272,7 +272,7 @@ def test_what_waits_is_late_and_what_fails_is_failing(make_site):
     site = make_site(options='late_after = "10m"', targets='target "crm" {\n    run = "/bin/false"\n}\n')
     site.post_cgi(sign.body())
     status = lambda later: json.loads(site.run("-c", site.conf, "status", "--json",
-                                               prefix=("faketime", "-f", later)).stdout)
+                                               prefix=faketime(later)).stdout)
     assert status("+1m")["state"] == "ok"
     assert status("+11m")["state"] == "late", "nobody delivers it"
     site.deliver()
