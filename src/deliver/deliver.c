@@ -515,6 +515,14 @@ static int run_sessions(struct post *post)
 
 /* Starting */
 
+/* A deliverer that was killed while it started a script may leave a child that has its lock and its trigger for a
+ * moment. */
+static bool has_living_owner(const struct spool *spool)
+{
+	pid_t owner = spool_locked_by(spool);
+	return owner > 0 && (kill(owner, 0) == 0 || errno != ESRCH);
+}
+
 /* The lock, -1 with errno, or EAGAIN if another deliverer has it and will look at the journal. */
 static int take_lock(struct spool *spool)
 {
@@ -523,7 +531,8 @@ static int take_lock(struct spool *spool)
 		int fd = spool_lock(spool);
 		if (fd >= 0 || errno != EAGAIN)
 			return fd;
-		if (spool_trigger(spool) == SPOOL_AWAKE || clock_monotonic() >= give_up_at) {
+		if ((spool_trigger(spool) == SPOOL_AWAKE && has_living_owner(spool)) ||
+		    clock_monotonic() >= give_up_at) {
 			errno = EAGAIN;
 			return -1;
 		}

@@ -905,6 +905,32 @@ static void one_that_ends_is_waited_for(void **state)
 	expect_numbers("out/all.jsonl", "0");
 }
 
+/* One that was killed while it started a script: the child has its lock and its trigger until it is another program. It
+ * is waited for, not taken for a deliverer that is awake. */
+static void what_a_dead_one_has_left_is_waited_for(void **state)
+{
+	(void)state;
+	struct spool spool;
+	int status;
+	add_file("all", "all.jsonl");
+	put_events(1, "\"c1\"");
+	assert_int_equal(spool_open(&spool, &t.conf, SPOOL_DELIVER), 0);
+	pid_t owner = fork();
+	if (owner == 0) {
+		if (spool_lock(&spool) < 0 || spool_trigger_listen(&spool) < 0)
+			_exit(1);
+		if (fork() == 0)
+			usleep(300000);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(owner, &status, 0), owner);
+	assert_int_equal(status, 0);
+	assert_int_equal(spool_trigger(&spool), SPOOL_AWAKE);
+	once();
+	expect_numbers("out/all.jsonl", "0");
+	spool_close(&spool);
+}
+
 static void wait_for_numbers(const char *name, const char *expected)
 {
 	int64_t begun = clock_monotonic();
@@ -1239,6 +1265,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_large_segment_is_moved_as_it_is, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_second_one_yields, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_that_ends_is_waited_for, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_a_dead_one_has_left_is_waited_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(it_stays_and_is_woken, setup, teardown),
 		cmocka_unit_test_setup_teardown(sigterm_lets_a_script_finish, setup, teardown),
 		cmocka_unit_test_setup_teardown(sigterm_ends_a_script_that_does_not, setup, teardown),
