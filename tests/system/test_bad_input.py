@@ -586,6 +586,17 @@ def test_26_the_query_is_ignored(mount, query):
     mount.accepted(sign.body(nonce=nonce()), path="/webhook" + query)
 
 
+@pytest.mark.parametrize("arguments", [["drop", "--all"], ["-c", "/dev/null"], ["check"], ["--help"], ["serve", "-s", "/dev/null"]],
+                         ids=lambda arguments: arguments[0])
+def test_26_words_of_the_query_are_no_arguments(site, arguments):
+    """A server hands them to a CGI program as its arguments (RFC 3875 section 4.4)."""
+    body = sign.body(nonce=nonce())
+    done = subprocess.run([PROGRAM, *arguments], input=body, capture_output=True, timeout=60,
+                          env={**site.environment(), **variables(body, "/webhook?" + "+".join(arguments))})
+    assert Answer.parse(done.stdout).status == 200
+    assert site.journal().count(b"\n") == 1
+
+
 # FastCGI itself.
 
 def request(body=None, about=None):
