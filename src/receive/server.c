@@ -27,11 +27,12 @@
 #define ACCEPTORS_FIRST 2 /* or as many as there are processors, up to ACCEPTORS_MANY */
 #define ACCEPTORS_MANY  8
 #define KEEPERS_FIRST   1
-#define CREW_MAX        32
+#define CREW_MAX        64
 #define STACK_SIZE      (256u << 10)         /* bytes, of a thread that reads requests */
 #define SILENCE_MAX     (15 * CLOCK_SECOND)  /* a new connection that says nothing */
 #define SLOW_AFTER      (CLOCK_SECOND / 20)  /* a request that takes longer to read waits for its sender */
 #define REQUEST_MAX     (120 * CLOCK_SECOND) /* from a request's first byte to the last of its body */
+#define CROWDED_MAX     (3 * CLOCK_SECOND)   /* the same, while all threads that there can be wait for their senders */
 #define DRAIN_MAX       (2 * CLOCK_SECOND)   /* the same, once the server is stopping */
 #define STOP_SIGNAL     SIGUSR2
 #define BATCH_MAX       256                 /* jobs in one commit */
@@ -420,20 +421,29 @@ static void *committer_run(void *arg)
 
 /* The main thread: signals, children, the clock. */
 
-/* Cuts off connections whose time is up, and adds a thread where they hold all there are. A descriptor that libfcgi
- * closes this very moment may already be another connection's: that one's request fails unacknowledged, and is sent
- * again. */
+/* Called with the lock held. Whether new requests wait until a thread has read what its sender is slow to send. */
+static bool crew_is_stuck(struct crew *crew)
+{
+	crew_add_if_stuck(crew);
+	return crew->free == 0;
+}
+
+/* Cuts off connections whose time is up, and adds a thread where they hold all there are; where none can be added,
+ * their time is up earlier. A descriptor that libfcgi closes this very moment may already be another connection's: that
+ * one's request fails unacknowledged, and is sent again. */
 static void watch_connections(struct server *server)
 {
 	int64_t now = clock_monotonic();
-	struct connections *const lists[] = {&server->idle, &server->reading};
+	const struct connection *c;
 	pthread_mutex_lock(&server->lock);
-	for (size_t i = 0; i < 2; i++)
-		for (struct connection *c = lists[i]->head.next; c != &lists[i]->head; c = c->next)
-			if (c->deadline != 0 && now > c->deadline)
-				fcgi_abort(c->fd);
-	crew_add_if_stuck(&server->acceptors);
-	crew_add_if_stuck(&server->keepers);
+	bool acceptors_stuck = crew_is_stuck(&server->acceptors), keepers_stuck = crew_is_stuck(&server->keepers);
+	int64_t slow = acceptors_stuck || keepers_stuck ? now - CROWDED_MAX : 0;
+	for (c = server->idle.head.next; c != &server->idle.head; c = c->next)
+		if (c->deadline != 0 && now > c->deadline)
+			fcgi_abort(c->fd);
+	for (c = server->reading.head.next; c != &server->reading.head; c = c->next)
+		if (now > c->deadline || c->began_at < slow)
+			fcgi_abort(c->fd);
 	pthread_mutex_unlock(&server->lock);
 }
 

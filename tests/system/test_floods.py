@@ -5,6 +5,7 @@ a gigabyte, and there are 50,000 bad signatures. `seen` is what tests/system/bad
 import os
 import re
 import resource
+import select
 import threading
 import time
 from collections import Counter
@@ -191,6 +192,25 @@ def test_idle_connections(served, seen):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert before.grown() < 16 * MB
     seen(f"{count:,} connections; good: {good.answers + later.answers:,} × 200; {before}")
+
+
+def test_slow_senders(served, seen):
+    """More than there can be threads, each in the middle of its body: whoever is slowest is cut off, and only then."""
+    count, body = (300 if FULL else 100), sign.body(nonce="slow")
+    about = fastcgi.begin() + fastcgi.params(variables(body)) + fastcgi.record(fastcgi.STDIN, body[:9])
+    before, slow = Memory(served.server.pid), []
+    for _ in range(count):
+        slow.append(connect(served))
+        slow[-1].send(about)
+    began = time.monotonic()
+    with GoodSender(served) as good:
+        waited = time.monotonic() - began
+    open_still = sum(not select.select([connection.socket], [], [], 0)[0] for connection in slow)
+    for connection in slow:
+        connection.close()
+    assert before.grown() < 8 * MB
+    assert len(served.journal().splitlines()) == 20 + good.answers
+    seen(f"{count} slow, {count - open_still} cut off; good: {good.answers:,} × 200, the first after {waited:.1f} s; {before}")
 
 
 def forged(numbers):
