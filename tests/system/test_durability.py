@@ -1,6 +1,7 @@
 """What got a 200 is never lost and never delivered twice, whatever happens to the processes."""
 
 import array
+import collections
 import fcntl
 import os
 import random
@@ -255,3 +256,39 @@ def test_a_second_deliverer_yields(make_site):
     first = wait_for(site.deliverer, "there is a deliverer")
     site.deliver()
     assert site.deliverer() == first and is_alive(first)
+
+
+def sizes(site):
+    """Of what stands in the spool, by folder or name; the audit trail is bounded by itself, the lock has a number."""
+    found = collections.Counter()
+    for path in site.spool.rglob("*"):
+        if path.is_file() and not path.name.startswith(("audit.jsonl", "deliver.lock")):
+            found[path.relative_to(site.spool).parts[0]] += path.stat().st_size
+    return +found
+
+
+def test_a_spool_gets_as_small_as_it_was(make_site):
+    """When all is delivered, and `keep` and `remember` have passed."""
+    site = make_site(options='keep = "1d"\nremember = "2d"', targets="""target "records" {
+    file = "%{date}.jsonl"
+}
+target "script" {
+    run = {"/bin/true"}
+    batch = 100
+}
+""")
+    site.post_cgi(sign.body(nonce="first"))
+    site.deliver()
+    site.deliver(later="+3d")
+    site.deliver(later="+3d")
+    small = sizes(site)
+    server = site.serve()
+    for number in range(500):
+        assert site.post_fastcgi(sign.body(nonce=str(number))).status == 200
+    site.stop(server)
+    site.deliver(later="+3d")
+    grown = sizes(site)
+    assert grown["state.db"] > small["state.db"] and grown["archive"] > 100000, grown
+    site.deliver(later="+6d")
+    site.deliver(later="+6d")
+    assert sizes(site) == small

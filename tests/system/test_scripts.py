@@ -198,6 +198,28 @@ def test_a_failing_event_holds_back_its_own_lane_only(make_site, tmp_path):
     assert sorted(out.read_text().splitlines()) == sorted([f"a {ids[0]}", f"b {ids[1]}", f"b {ids[3]}", f"b {ids[5]}"])
 
 
+def test_a_lane_goes_on_in_order_when_its_script_is_mended(make_site, tmp_path):
+    out, broken = tmp_path / "noted", tmp_path / "broken"
+    site = make_site(targets="""target "script" {
+    run = {"/bin/sh", "-c", "test $HOOKSPOOL_CONNECTION_ID != a -o ! -e $1 && echo $HOOKSPOOL_EVENT_ID >> $0", "%s", "%s"}
+    workers = 4
+}
+""" % (out, broken))
+    broken.touch()
+    sent = {"a": [], "b": [], "c": []}
+    for number in range(8):
+        for connection, ids in sent.items():
+            ids.append(site.post_cgi(sign.body(nonce=f"{number}{connection}", connection_id=connection)).json["id"])
+    site.deliver()
+    site.deliver(later="+1h")
+    assert sorted(out.read_text().split()) == sorted(sent["b"] + sent["c"])
+    broken.unlink()
+    site.deliver(later="+3h")
+    ran = out.read_text().split()
+    for ids in sent.values():
+        assert [event_id for event_id in ran if event_id in ids] == ids
+
+
 def test_a_batch_holds_several_events(make_site, tmp_path):
     out = tmp_path / "described"
     site = make_site(targets=FILE + target("describe", out, options="batch = 3"))
