@@ -182,10 +182,10 @@ class Trial:
         site.children.append(child)
         return child
 
-    def finish(self, child, what):
+    def finish(self, child, what, patience=PATIENCE):
         """Waits for a child's end; its exit code."""
         try:
-            code = child.wait(PATIENCE)
+            code = child.wait(patience)
         except subprocess.TimeoutExpired:
             self.bench.problem(f"{what} does not end")
             child.kill()
@@ -212,9 +212,10 @@ class Trial:
         self.site.children.append(child)
         return child
 
-    def deliver(self, prefix=(), env=None, **options):
+    def deliver(self, prefix=(), env=None, patience=PATIENCE, **options):
         """A deliverer's run; its exit code."""
-        return self.finish(self.start_deliverer("--once", prefix=prefix, env=env, **options), "a deliverer")
+        child = self.start_deliverer("--once", prefix=prefix, env=env, **options)
+        return self.finish(child, "a deliverer", patience)
 
     def deliverer(self):
         """The deliverer's process id or None. While one looks, processes end."""
@@ -245,10 +246,10 @@ class Trial:
 
     # the reckoning
 
-    def settle(self, later=0):
+    def settle(self, later=0, patience=PATIENCE):
         """Drains the journal, undisturbed, and checks. `later`: after so many seconds, as deliverers see it."""
         self.offset += later
-        code = self.deliver()
+        code = self.deliver(patience=patience)
         if code:
             log = (self.site.folder / "deliver.log").read_text().splitlines()[-3:]
             self.bench.problem(f"a deliverer that nobody disturbed ended with {code}: {log}")
