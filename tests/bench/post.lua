@@ -1,5 +1,5 @@
 -- Posts signed payloads, each with a nonce of its own. Environment: HEAD, MIDDLE, TAIL (files), PAIRS (nonce and signature
--- a line), or ONE (a whole body) and SIGNATURE (of it, for a header).
+-- a line; AT: how many to leave out), or ONE (a whole body) and SIGNATURE (of it, for a header).
 local function read(name)
 	local file = assert(io.open(os.getenv(name), "rb"))
 	local text = file:read("*a")
@@ -20,7 +20,7 @@ function init()
 		head, pairs_ = read("ONE"), {""}
 		wrk.headers["X-Hub-Signature-256"] = os.getenv("SIGNATURE")
 	end
-	at = math.floor(number * #pairs_ / 2)
+	at = tonumber(os.getenv("AT") or 0) + math.floor(number * #pairs_ / 2)
 	wrk.method = "POST"
 	wrk.headers["Content-Type"] = "application/json"
 end
