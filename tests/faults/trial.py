@@ -235,6 +235,8 @@ class Trial:
 
     def kill_all(self):
         """Whatever runs for this site, deliverers that were started by others too."""
+        for child in self.site.children:
+            child.kill()
         for pid in self.site.processes():
             try:
                 os.kill(pid, signal.SIGKILL)
