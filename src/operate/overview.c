@@ -27,8 +27,12 @@ struct reading {
 	struct state *state;        /* NULL: none yet */
 	struct names connections;   /* endpoint and connection */
 	struct buf connection_rows; /* struct overview_connection * each */
-	struct names tokens;        /* endpoint and connection, as they stand in lines that were not taken in */
-	struct buf token_rows;      /* struct overview_connection * each */
+	struct names refusals;      /* endpoint, connection and reason */
+	struct buf refusal_rows;    /* struct overview_refusal * each */
+	struct overview_refusal *last_refusal;
+	struct overview_sync *last_sync;
+	struct names tokens;   /* endpoint and connection, as they stand in lines that were not taken in */
+	struct buf token_rows; /* struct overview_connection * each */
 	struct names cursors;
 	struct buf offsets; /* uint64_t each: of the cursors */
 	struct buf line, text, key;
@@ -188,14 +192,14 @@ static int add_contact(void *arg, const struct state_contact *contact)
 
 static int add_sync(void *arg, const struct state_sync *sync)
 {
-	struct overview *o = arg;
-	struct overview_sync **at = &o->syncs;
-	while (*at != NULL)
-		at = &(*at)->next;
-	*at = arena_alloc(&o->arena, sizeof **at);
-	if (*at == NULL)
+	struct reading *r = arg;
+	struct overview *o = r->o;
+	struct overview_sync *s = arena_alloc(&o->arena, sizeof *s);
+	if (s == NULL)
 		return -1;
-	**at = (struct overview_sync){
+	*(o->syncs == NULL ? &o->syncs : &r->last_sync->next) = s;
+	r->last_sync = s;
+	*s = (struct overview_sync){
 		.endpoint = copy(o, sync->endpoint),
 		.connection = copy(o, sync->connection),
 		.object_type = copy(o, sync->object_type),
@@ -208,6 +212,48 @@ static int add_sync(void *arg, const struct state_sync *sync)
 	return o->arena.failed ? -1 : 0;
 }
 
+/* There are few reasons. */
+static int add_reason(struct overview *o, struct overview_reason **at, const struct state_refusal *refusal)
+{
+	while (*at != NULL && !is_text((*at)->reason, refusal->reason))
+		at = &(*at)->next;
+	if (*at == NULL &&
+	    ((*at = arena_alloc(&o->arena, sizeof **at)) == NULL || ((*at)->reason = copy(o, refusal->reason)) == NULL))
+		return -1;
+	(*at)->count += refusal->count;
+	return 0;
+}
+
+/* That of the same endpoint, connection and reason, added where it is new. NULL: no memory. */
+static struct overview_refusal *refusal_of(struct reading *r, const struct state_refusal *refusal,
+					   struct span connection)
+{
+	struct overview *o = r->o;
+	struct overview_refusal *same;
+	size_t number;
+	if (make_key(r, refusal->endpoint, connection) < 0 || buf_char(&r->key, '\0') < 0 ||
+	    buf_append(&r->key, refusal->reason.ptr, refusal->reason.len) < 0)
+		return NULL;
+	switch (names_add(&r->refusals, r->key.data, r->key.len, &number)) {
+	case NAMES_FAILED:
+		return NULL;
+	case NAMES_KNOWN:
+		memcpy(&same, r->refusal_rows.data + number * sizeof same, sizeof same);
+		return same;
+	case NAMES_NEW:
+		break;
+	}
+	same = arena_alloc(&o->arena, sizeof *same);
+	if (same == NULL || buf_append(&r->refusal_rows, &same, sizeof same) < 0)
+		return NULL;
+	same->endpoint = copy(o, refusal->endpoint);
+	same->connection = copy(o, connection);
+	same->reason = copy(o, refusal->reason);
+	*(o->refusals == NULL ? &o->refusals : &r->last_refusal->next) = same;
+	r->last_refusal = same;
+	return o->arena.failed ? NULL : same;
+}
+
 /* What the state has counted, and then what the trail has beyond that. */
 static int add_refusal(void *arg, const struct state_refusal *refusal)
 {
@@ -216,23 +262,14 @@ static int add_refusal(void *arg, const struct state_refusal *refusal)
 	struct overview_connection *c = find_connection(r, refusal->endpoint, refusal->connection);
 	struct overview_endpoint *e = find_endpoint(o, refusal->endpoint);
 	struct span connection = c == NULL ? (struct span){"", 0} : refusal->connection;
-	struct overview_refusal **at = &o->refusals;
-	while (*at != NULL && (!is_text((*at)->reason, refusal->reason) ||
-			       !is_text((*at)->endpoint, refusal->endpoint) || !is_text((*at)->connection, connection)))
-		at = &(*at)->next;
-	if (*at == NULL) {
-		*at = arena_alloc(&o->arena, sizeof **at);
-		if (*at == NULL)
-			return -1;
-		(*at)->endpoint = copy(o, refusal->endpoint);
-		(*at)->connection = copy(o, connection);
-		(*at)->reason = copy(o, refusal->reason);
-		if (o->arena.failed)
-			return -1;
-	}
-	(*at)->status = refusal->status;
-	(*at)->count += refusal->count;
-	keep_latest(&(*at)->last_at, refusal->last_at);
+	struct overview_refusal *same = refusal_of(r, refusal, connection);
+	if (same == NULL || add_reason(o, &o->reasons, refusal) < 0 ||
+	    (e != NULL && add_reason(o, &e->reasons, refusal) < 0) ||
+	    (c != NULL && add_reason(o, &c->reasons, refusal) < 0))
+		return -1;
+	same->status = refusal->status;
+	same->count += refusal->count;
+	keep_latest(&same->last_at, refusal->last_at);
 	o->refused += refusal->count;
 	if (c != NULL) {
 		c->refused += refusal->count;
@@ -307,7 +344,7 @@ static int read_state(struct reading *r)
 		if (state_count(r->state, (enum state_count)i, &o->counts[i]) < 0)
 			return -1;
 	return state_cursors(r->state, add_cursor, r) < 0 || state_goals(r->state, add_goal, o) < 0 ||
-			       state_contacts(r->state, add_contact, r) < 0 || state_syncs(r->state, add_sync, o) < 0 ||
+			       state_contacts(r->state, add_contact, r) < 0 || state_syncs(r->state, add_sync, r) < 0 ||
 			       state_refusals(r->state, add_refusal, r) < 0 ||
 			       tally_read(r->state, &r->spool, add_refusal, r) < 0 ||
 			       state_backlog(r->state, add_backlog, r) < 0
@@ -504,7 +541,8 @@ static int read_once(struct reading *r)
 	names_clear(&r->cursors);
 	names_clear(&r->tokens);
 	names_clear(&r->connections);
-	r->offsets.len = r->token_rows.len = r->connection_rows.len = 0;
+	names_clear(&r->refusals);
+	r->offsets.len = r->token_rows.len = r->connection_rows.len = r->refusal_rows.len = 0;
 	r->looked = 0;
 	if (add_conf(r) < 0)
 		return -1;
@@ -540,6 +578,8 @@ int overview_read(struct overview *o, const struct conf *conf, enum overview_rea
 	names_fini(&r.cursors);
 	names_fini(&r.tokens);
 	names_fini(&r.connections);
+	names_fini(&r.refusals);
+	buf_fini(&r.refusal_rows);
 	buf_fini(&r.connection_rows);
 	buf_fini(&r.key);
 	buf_fini(&r.token_rows);

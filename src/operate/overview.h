@@ -23,6 +23,13 @@ struct overview_refusal {
 	int64_t last_at;
 };
 
+/* Refused requests by reason alone. */
+struct overview_reason {
+	struct overview_reason *next;
+	const char *reason;
+	uint64_t count;
+};
+
 /* What waits, or was given up, for a target or from a connection. */
 struct overview_backlog {
 	uint64_t pending, parked; /* deliveries */
@@ -47,6 +54,7 @@ struct overview_connection {
 	struct overview_connection *next;
 	const char *endpoint, *connection;
 	uint64_t events, unread, refused; /* taken in, not taken in yet, refused requests */
+	struct overview_reason *reasons;  /* of those refused */
 	int64_t last_at, unread_at, refused_at;
 	struct overview_backlog backlog;
 	enum health health;
@@ -57,6 +65,7 @@ struct overview_endpoint {
 	struct overview_endpoint *next;
 	const struct conf_endpoint *conf;
 	uint64_t events, unread, refused;
+	struct overview_reason *reasons;
 	int64_t last_at, unread_at, refused_at, fault_at;
 	enum health health;
 	const char *why;
@@ -82,6 +91,7 @@ struct overview {
 	bool unread_more;  /* there are more of them than was looked at */
 	uint64_t refused;
 	struct overview_backlog backlog;
+	struct overview_reason *reasons;
 	struct overview_refusal *refusals;
 	struct overview_target *targets;
 	struct overview_endpoint *endpoints;

@@ -2,27 +2,11 @@
 
 #include "operate/summary.h"
 
-#include <string.h>
-
-/* Reason to count, of one connection or endpoint, or of all (NULL). */
-static void write_refusals(struct writer *w, const struct overview *o, const char *endpoint, const char *connection)
+static void write_reasons(struct writer *w, const struct overview_reason *reasons)
 {
 	writer_open(w, "rejected", '{');
-	for (const struct overview_refusal *r = o->refusals; r != NULL; r = r->next) {
-		uint64_t count = 0;
-		bool told = false;
-		for (const struct overview_refusal *other = o->refusals; other != NULL; other = other->next) {
-			if (strcmp(other->reason, r->reason) != 0 ||
-			    (endpoint != NULL && strcmp(other->endpoint, endpoint) != 0) ||
-			    (connection != NULL && strcmp(other->connection, connection) != 0))
-				continue;
-			/* The first of several tells the sum. */
-			told |= count == 0 && other != r;
-			count += other->count;
-		}
-		if (!told && count > 0)
-			writer_number(w, r->reason, count);
-	}
+	for (; reasons != NULL; reasons = reasons->next)
+		writer_number(w, reasons->reason, reasons->count);
 	writer_close(w, '}');
 }
 
@@ -68,7 +52,7 @@ static void write_endpoints(struct writer *w, const struct overview *o)
 		writer_number(w, "events", e->events);
 		writer_number(w, "unread", e->unread);
 		writer_time(w, "last", e->last_at);
-		write_refusals(w, o, e->conf->path, NULL);
+		write_reasons(w, e->reasons);
 		writer_time(w, "last_rejected", e->refused_at);
 		writer_close(w, '}');
 	}
@@ -87,7 +71,7 @@ static void write_connections(struct writer *w, const struct overview *o)
 		writer_number(w, "unread", c->unread);
 		writer_time(w, "last", c->last_at);
 		write_backlog(w, &c->backlog);
-		write_refusals(w, o, c->endpoint, c->connection);
+		write_reasons(w, c->reasons);
 		writer_time(w, "last_rejected", c->refused_at);
 		writer_close(w, '}');
 	}
@@ -122,7 +106,7 @@ void summary_write(struct writer *w, const struct overview *o, const struct conf
 	writer_number(w, "accepted", o->counts[STATE_EVENTS] + o->unread);
 	writer_number(w, "records", o->counts[STATE_RECORDS]);
 	writer_number(w, "duplicates", o->counts[STATE_DUPLICATES]);
-	write_refusals(w, o, NULL, NULL);
+	write_reasons(w, o->reasons);
 	writer_number(w, "rejected_uncounted", o->counts[STATE_UNTOLD]);
 	writer_number(w, "unread", o->unread);
 	writer_bool(w, "unread_more", o->unread_more);
