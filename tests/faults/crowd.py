@@ -98,7 +98,7 @@ class Crowd:
 
 @row("crowd", "eight receivers, CGI runs and deliverers on one spool, killed at random")
 def crowd(bench):
-    seconds = float(os.environ.get("HOOKSPOOL_CROWD", 12 if bench.short else 300))
+    seconds = float(os.environ.get("HOOKSPOOL_CROWD", 5 if bench.short else 300))
     c = Crowd(bench)
     for number in range(RECEIVERS):
         c.start(number)
