@@ -362,7 +362,9 @@ def test_a_form_that_is_not_the_pages_does_nothing(make_paged, visit):
 def test_asking_wakes_a_deliverer(make_paged, visit):
     site = make_paged(deliver="auto")
     answer = visit(site, "/")
-    assert (answer.status, answer.headers["refresh"]) == (503, "5")
+    seen = answer.status, answer.headers["refresh"]
+    # `serve` starts a deliverer without being asked, which may have been there first.
+    assert seen == (503, "5") or (visit is visit_fastcgi and seen == (200, "30"))
     wait_for(lambda: visit(site, "/").status == 200, "a deliverer was started, and has written the page")
     wait_for(lambda: health(site) == (200, "ok"), "and health, last")
 
