@@ -1,6 +1,7 @@
 /* The ceiling: a FastCGI responder that reads the body, prints ok, and does nothing else. usage: bare SOCKET THREADS */
 #include <fcgiapp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -27,6 +28,7 @@ int main(int argc, char **argv)
 	}
 	pthread_t thread[64];
 	FCGX_Init();
+	signal(SIGTERM, SIG_DFL); /* libfcgi would wait for one more request */
 	int fd = FCGX_OpenSocket(argv[1], 1024);
 	if (fd < 0)
 		return 71;
