@@ -1,11 +1,16 @@
 """What the receiver and the deliverer keep."""
 
+import contextlib
+import fcntl
 import re
+import struct
+import termios
 
 import pytest
 
+import fastcgi
 import sign
-from sites import memory, sample, wait_for
+from sites import Answer, memory, sample, variables, wait_for
 
 MB = 1 << 20
 
@@ -55,6 +60,52 @@ def test_a_body_that_is_too_large_costs_next_to_nothing(site, length):
     assert site.post_fastcgi(big_body(40 * MB), **length).status == 413
     allowed = 11 * MB if length else MB
     assert memory(server.pid, "VmHWM") - before < allowed
+
+
+class SlowSender(fastcgi.Connection):
+    """Has sent a body but for its last byte, and keeps the receiver waiting for it."""
+
+    def __init__(self, site, body, **length):
+        super().__init__(site.socket)
+        self.last = fastcgi.stream(fastcgi.STDIN, body[-1:])
+        all_but_end = fastcgi.stream(fastcgi.STDIN, body[:-1])[:-len(fastcgi.record(fastcgi.STDIN))]
+        self.send(fastcgi.begin(keep=False) + fastcgi.params(variables(body, **length)) + all_but_end)
+
+    def is_read(self):
+        return struct.unpack("i", fcntl.ioctl(self.socket, termios.TIOCOUTQ, bytes(4))) == (0,)
+
+    def finish(self):
+        self.send(self.last)
+        return Answer.parse(self.answer())
+
+
+@pytest.mark.parametrize("length", [{}, {"CONTENT_LENGTH": "-1"}], ids=["declared", "not declared"])
+def test_bodies_in_flight_have_a_bound(make_site, length):
+    """Four slow senders hold all of in_flight_max. Whoever comes then costs a thread at most, and is to come again."""
+    site = make_site(endpoint='max_body = "1M"', options='in_flight_max = "4M"')
+    server = site.serve()
+    small = sample("virtual-one")
+    body = big_body(MB)
+    body += b" " * (MB - 1 - len(body))  # as read in pieces of 64 KiB, with its end in the last of them, it takes 1 MiB
+    assert site.post_fastcgi(small).status == 200
+    before = memory(server.pid, "VmHWM")
+    with contextlib.ExitStack() as connections:
+        def slow_senders(count):
+            return [connections.enter_context(SlowSender(site, body, **length)) for _ in range(count)]
+
+        holders = slow_senders(4)
+        wait_for(lambda: all(sender.is_read() for sender in holders), "the bodies are in memory")
+        refused = [sender.finish() for sender in slow_senders(40)] + [site.post_fastcgi(small, **length)]
+        assert {(answer.status, answer.headers.get("retry-after")) for answer in refused} == {(503, "30")}
+        assert len(site.audit(reason="too much in flight")) == 41
+        grown = memory(server.pid, "VmHWM") - before
+        print(grown / MB)
+        assert grown < (4 + 3) * MB
+        assert [sender.finish().status for sender in holders[:2]] == [200, 200]
+        for sender in holders[2:]:
+            sender.close()
+    wait_for(lambda: site.post_fastcgi(body, **length).status == 200, "there is room again")
+    wait_for(lambda: memory(server.pid, "VmRSS") < 8 * MB, "the memory is given back")
 
 
 @pytest.mark.parametrize("target", [
