@@ -2,9 +2,11 @@
 
 #include "base/fsio.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -129,6 +131,31 @@ int fsio_make_folder(int dirfd, const char *name, mode_t mode)
 		return -1;
 	}
 	return fd;
+}
+
+int fsio_each_name(int dirfd, const char *path, fsio_name *each, void *arg)
+{
+	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	DIR *dir = fdopendir(fd);
+	if (dir == NULL) {
+		int saved = errno;
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	const struct dirent *entry;
+	int result = 0;
+	while (result == 0 && (errno = 0, entry = readdir(dir)) != NULL)
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			result = each(arg, fd, entry->d_name);
+	if (result == 0 && errno != 0)
+		result = -1;
+	int saved = errno;
+	closedir(dir);
+	errno = saved;
+	return result;
 }
 
 int fsio_free_space(int fd, uint64_t *bytes, uint64_t *inodes)

@@ -38,6 +38,12 @@ int fsio_read_file(const char *path, size_t max, struct buf *out);
  * is left as it is. Returns a descriptor of the folder (O_DIRECTORY, never through a symbolic link), or -1. */
 int fsio_make_folder(int dirfd, const char *name, mode_t mode);
 
+/* Calls back for each name in the folder `path` (in dirfd, never through a symbolic link) but "." and "..", with a
+ * descriptor of the folder, until a call returns other than 0. What the last call returned; 0 if there was none; or -1
+ * with errno: the folder could not be read. */
+typedef int fsio_name(void *arg, int folder, const char *name);
+int fsio_each_name(int dirfd, const char *path, fsio_name *each, void *arg);
+
 /* Free space of the file system that fd lives on, for this user: bytes and inodes (UINT64_MAX where it counts none). */
 int fsio_free_space(int fd, uint64_t *bytes, uint64_t *inodes);
 

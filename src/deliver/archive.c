@@ -2,7 +2,6 @@
 
 #include "deliver/archive.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include "base/fsio.h"
 #include "base/text.h"
 #include "deliver/names.h"
+#include "journal/segment.h"
 
 #define MOVE_SIZE   (UINT64_C(1) << 20) /* from here on a segment is moved as it is */
 #define FOLD_SIZE   (UINT64_C(64) << 20)
@@ -122,42 +122,13 @@ static bool remove_folded(void *arg, const char *name, uint64_t size)
 	return true;
 }
 
-static bool is_archive_name(const char *name)
-{
-	int64_t stamp;
-	size_t n = strlen(name);
-	return n < SEGMENT_NAME_SIZE && n > 6 && strcmp(name + n - 6, ".jsonl") == 0 &&
-	       clock_parse_stamp(name, &stamp) == 0;
-}
-
-/* Calls back for each file of the archive. */
-static int each_file(const struct deliverer *d, int (*each)(void *arg, const char *name), void *arg)
-{
-	int fd = openat(d->spool.archive_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	struct dirent *entry;
-	int result = 0;
-	if (dir == NULL) {
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
-	while (result == 0 && (errno = 0, entry = readdir(dir)) != NULL)
-		if (is_archive_name(entry->d_name))
-			result = each(arg, entry->d_name);
-	if (result == 0 && errno != 0)
-		result = -1;
-	int saved = errno;
-	closedir(dir);
-	errno = saved;
-	return result;
-}
-
-static int latest_fold(void *arg, const char *name)
+static int latest_fold(void *arg, int folder, const char *name)
 {
 	char *latest = arg;
 	size_t n = strlen(name), end = strlen(FOLD_END);
-	if (n == CLOCK_STAMP_SIZE - 1 + end && strcmp(name + n - end, FOLD_END) == 0 && strcmp(name, latest) > 0)
+	(void)folder;
+	if (segment_parse_name(name, NULL) && n == CLOCK_STAMP_SIZE - 1 + end &&
+	    strcmp(name + n - end, FOLD_END) == 0 && strcmp(name, latest) > 0)
 		strcpy(latest, name);
 	return 0;
 }
@@ -187,12 +158,12 @@ static int open_old_fold(const struct deliverer *d, char name[SEGMENT_NAME_SIZE]
 	int64_t stamp;
 	struct stat st;
 	name[0] = '\0';
-	if (each_file(d, latest_fold, name) < 0)
+	if (fsio_each_name(d->spool.archive_fd, ".", latest_fold, name) < 0)
 		return -1;
 	errno = 0;
 	if (name[0] == '\0')
 		return -1;
-	clock_parse_stamp(name, &stamp);
+	segment_parse_name(name, &stamp);
 	int64_t age = clock_now() - stamp;
 	int fd = openat(d->spool.archive_fd, name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
@@ -393,19 +364,22 @@ static int remember_from(struct deliverer *d, const char *name, uint64_t offset)
 	return result;
 }
 
-static int remember_file(void *arg, const char *name)
+static int remember_file(void *arg, int folder, const char *name)
 {
-	return remember_from(arg, name, 0);
+	(void)folder;
+	return segment_parse_name(name, NULL) ? remember_from(arg, name, 0) : 0;
 }
 
 /* Names the files of the archive that hold more than is recorded. */
-static int find_unknown(void *arg, const char *name)
+static int find_unknown(void *arg, int folder, const char *name)
 {
 	struct pass *pass = arg;
 	struct stat st;
 	uint64_t length = 0;
+	if (!segment_parse_name(name, NULL))
+		return 0;
 	int known = state_archive_length(pass->d->state, name, &length);
-	if (known < 0 || fstatat(pass->d->spool.archive_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (known < 0 || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -1;
 	return known && (uint64_t)st.st_size <= length ? 0 : add_name(&pass->folded, name);
 }
@@ -435,7 +409,7 @@ int archive_recover(struct deliverer *d)
 	struct pass pass = {.d = d};
 	int result = state_cursors(d->state, find_missing, &pass);
 	if (result == 0)
-		result = each_file(d, find_unknown, &pass);
+		result = fsio_each_name(d->spool.archive_fd, ".", find_unknown, &pass);
 	if (result == 0 && pass.folded.count + pass.gone.count > 0) {
 		result = state_begin(d->state);
 		if (result == 0 && (recover(&pass) < 0 || state_commit(d->state) < 0)) {
@@ -452,5 +426,5 @@ int archive_recover(struct deliverer *d)
 
 int archive_remember(struct deliverer *d)
 {
-	return each_file(d, remember_file, d);
+	return fsio_each_name(d->spool.archive_fd, ".", remember_file, d);
 }

@@ -2,13 +2,14 @@
 
 #include "journal/errand.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "base/fsio.h"
 
 #define FOLDER       "errands"
 #define ALL          "all"
@@ -69,22 +70,23 @@ int errand_prepare(const struct spool *spool)
 	return 0;
 }
 
+struct list {
+	struct errand *errands;
+	int count, max;
+};
+
+static int list_one(void *arg, int folder, const char *name)
+{
+	struct list *list = arg;
+	(void)folder;
+	list->count += errand_parse(&list->errands[list->count], name);
+	return list->count == list->max;
+}
+
 int errand_list(const struct spool *spool, struct errand *errands, int max)
 {
-	int fd = openat(spool->fd, FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	if (dir == NULL) {
-		close_quietly(fd);
-		return -1;
-	}
-	struct dirent *entry;
-	int n = 0;
-	while (n < max && (errno = 0, entry = readdir(dir)) != NULL)
-		n += errand_parse(&errands[n], entry->d_name);
-	int result = n < max && errno != 0 ? -1 : n, saved = errno;
-	closedir(dir);
-	errno = saved;
-	return result;
+	struct list list = {.errands = errands, .max = max};
+	return fsio_each_name(spool->fd, FOLDER, list_one, &list) < 0 ? -1 : list.count;
 }
 
 int errand_done(const struct spool *spool, const struct errand *errand)

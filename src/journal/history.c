@@ -2,7 +2,6 @@
 
 #include "journal/history.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -61,44 +60,33 @@ static int add_name(struct names_list *list, const char *name)
 	return 0;
 }
 
-static bool is_segment_name(const char *name)
-{
-	int64_t stamp;
-	size_t n = strlen(name);
-	return n < SEGMENT_NAME_SIZE && n > 6 && strcmp(name + n - 6, ".jsonl") == 0 &&
-	       clock_parse_stamp(name, &stamp) == 0;
-}
-
 static int by_name(const void *a, const void *b)
 {
 	return strcmp(a, b);
 }
 
+struct listing {
+	struct search *search;
+	struct names_list *list;
+};
+
+static int list_one(void *arg, int folder, const char *name)
+{
+	const struct listing *listing = arg;
+	struct search *search = listing->search;
+	struct stat st;
+	if (!segment_parse_name(name, NULL) || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    !S_ISREG(st.st_mode) || st.st_mtim.tv_sec * CLOCK_SECOND + MARGIN < search->query->since)
+		return 0;
+	search->total += (uint64_t)st.st_size;
+	return add_name(listing->list, name);
+}
+
 /* The folder's segments that may have something that fits, in the order of their names. */
 static int list_folder(struct search *search, int folder, struct names_list *list)
 {
-	struct dirent *entry;
-	struct stat st;
-	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	int result = 0;
-	if (dir == NULL) {
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
-	while (result == 0 && (errno = 0, entry = readdir(dir)) != NULL) {
-		if (!is_segment_name(entry->d_name) || fstatat(folder, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-		    !S_ISREG(st.st_mode) || st.st_mtim.tv_sec * CLOCK_SECOND + MARGIN < search->query->since)
-			continue;
-		result = add_name(list, entry->d_name);
-		search->total += (uint64_t)st.st_size;
-	}
-	if (result == 0 && errno != 0)
-		result = -1;
-	int saved = errno;
-	closedir(dir);
-	errno = saved;
+	struct listing listing = {search, list};
+	int result = fsio_each_name(folder, ".", list_one, &listing);
 	if (list->count > 0)
 		qsort(list->names, list->count, SEGMENT_NAME_SIZE, by_name);
 	return result;

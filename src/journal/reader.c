@@ -2,7 +2,6 @@
 
 #include "journal/reader.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -99,16 +98,8 @@ static size_t reader_find(const struct reader *reader, const char *name, bool *f
 	return low;
 }
 
-static bool is_segment_name(const char *name)
-{
-	int64_t stamp;
-	size_t n = strlen(name);
-	return n < SEGMENT_NAME_SIZE && n > 6 && strcmp(name + n - 6, ".jsonl") == 0 &&
-	       clock_parse_stamp(name, &stamp) == 0;
-}
-
 /* The source of this name, made where it is new. NULL with errno. */
-static struct source *reader_source(struct reader *reader, const char *name)
+static struct source *reader_source(struct reader *reader, const char *name, int64_t stamp)
 {
 	bool found;
 	size_t at = reader_find(reader, name, &found);
@@ -126,7 +117,7 @@ static struct source *reader_source(struct reader *reader, const char *name)
 	if (source == NULL)
 		return NULL;
 	strcpy(source->name, name);
-	clock_parse_stamp(name, &source->stamp);
+	source->stamp = stamp;
 	source->fd = -1;
 	source->head = READER_NONE;
 	memmove(reader->sources + at + 1, reader->sources + at, (reader->count - at) * sizeof(struct source *));
@@ -137,9 +128,10 @@ static struct source *reader_source(struct reader *reader, const char *name)
 
 int reader_resume(struct reader *reader, const char *name, uint64_t offset)
 {
-	if (!is_segment_name(name))
+	int64_t stamp;
+	if (!segment_parse_name(name, &stamp))
 		return 0;
-	struct source *source = reader_source(reader, name);
+	struct source *source = reader_source(reader, name, stamp);
 	if (source == NULL)
 		return -1;
 	source_close(source);
@@ -149,34 +141,25 @@ int reader_resume(struct reader *reader, const char *name, uint64_t offset)
 	return 0;
 }
 
+static int see_segment(void *arg, int folder, const char *name)
+{
+	struct reader *reader = arg;
+	int64_t stamp;
+	(void)folder;
+	if (!segment_parse_name(name, &stamp))
+		return 0;
+	struct source *source = reader_source(reader, name, stamp);
+	if (source == NULL)
+		return -1;
+	source->there = true;
+	return 0;
+}
+
 static int list_segments(struct reader *reader)
 {
-	int fd = openat(reader->spool->journal_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	if (dir == NULL) {
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
 	for (size_t i = 0; i < reader->count; i++)
 		reader->sources[i]->there = false;
-	struct dirent *entry;
-	int result = 0;
-	while (result == 0 && (errno = 0, entry = readdir(dir)) != NULL) {
-		if (!is_segment_name(entry->d_name))
-			continue;
-		struct source *source = reader_source(reader, entry->d_name);
-		if (source == NULL)
-			result = -1;
-		else
-			source->there = true;
-	}
-	if (result == 0 && errno != 0)
-		result = -1;
-	int saved = errno;
-	closedir(dir);
-	errno = saved;
-	return result;
+	return fsio_each_name(reader->spool->journal_fd, ".", see_segment, reader);
 }
 
 static void drop_missing(struct reader *reader)

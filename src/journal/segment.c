@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +16,19 @@
 
 #define AGE_MAX    (3600 * CLOCK_SECOND)
 #define BIRTHS_MAX 16
+#define SUFFIX     ".jsonl"
+
+bool segment_parse_name(const char *name, int64_t *stamp)
+{
+	int64_t at;
+	size_t n = strlen(name), end = sizeof SUFFIX - 1;
+	if (n >= SEGMENT_NAME_SIZE || n < end || strcmp(name + n - end, SUFFIX) != 0 ||
+	    clock_parse_stamp(name, &at) < 0)
+		return false;
+	if (stamp != NULL)
+		*stamp = at;
+	return true;
+}
 
 static void make_name(char name[SEGMENT_NAME_SIZE], int64_t stamp)
 {
@@ -22,7 +36,7 @@ static void make_name(char name[SEGMENT_NAME_SIZE], int64_t stamp)
 	uint32_t random;
 	clock_stamp(stamp, text);
 	fsio_random(&random, sizeof random);
-	snprintf(name, SEGMENT_NAME_SIZE, "%s-%ld-%08" PRIx32 ".jsonl", text, (long)getpid(), random);
+	snprintf(name, SEGMENT_NAME_SIZE, "%s-%ld-%08" PRIx32 SUFFIX, text, (long)getpid(), random);
 }
 
 static void abandon(int *fd)

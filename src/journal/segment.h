@@ -22,6 +22,10 @@ struct segment {
 		.fd = -1                                                                                               \
 	}
 
+/* Whether it is the name of a segment, or of a file of the archive, which are named alike. `stamp`, if not NULL, takes
+ * what the name begins with: us since 1970. */
+bool segment_parse_name(const char *name, int64_t *stamp);
+
 /* Opens a new segment, durably (S3). `stamp` is the received_at of its first event. 0, or -1 with errno. */
 int segment_open(struct segment *segment, const struct spool *spool, int64_t stamp);
 

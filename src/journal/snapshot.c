@@ -2,7 +2,6 @@
 
 #include "journal/snapshot.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -16,6 +15,7 @@
 #include "base/clock.h"
 #include "base/fsio.h"
 #include "base/text.h"
+#include "journal/segment.h"
 
 #define FOLDER   "status"
 #define READ_MAX (64 << 20)          /* bytes */
@@ -140,8 +140,7 @@ static int64_t waiting_in(int folder, const char *name, int64_t at)
 {
 	struct stat st;
 	int64_t stamp;
-	if (clock_parse_stamp(name, &stamp) < 0 || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    st.st_size == 0)
+	if (!segment_parse_name(name, &stamp) || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_size == 0)
 		return 0;
 	if (stamp > at)
 		return stamp;
@@ -152,26 +151,24 @@ static int64_t waiting_in(int folder, const char *name, int64_t at)
 	return written_at < at + IDLE_MAX ? written_at : at + IDLE_MAX;
 }
 
+struct waiting {
+	int64_t at, before;
+};
+
+static int is_waiting_in(void *arg, int folder, const char *name)
+{
+	const struct waiting *waiting = arg;
+	int64_t since = waiting_in(folder, name, waiting->at);
+	return since != 0 && since < waiting->before;
+}
+
 int snapshot_is_waiting(const char *spool, int64_t at, int64_t before)
 {
 	char path[PATH_MAX];
+	struct waiting waiting = {at, before};
 	if (snprintf(path, sizeof path, "%s/journal", spool) >= (int)sizeof path) {
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	DIR *dir = opendir(path);
-	if (dir == NULL)
-		return -1;
-	struct dirent *entry;
-	int result = 0;
-	while (result == 0 && (errno = 0, entry = readdir(dir)) != NULL) {
-		int64_t since = waiting_in(dirfd(dir), entry->d_name, at);
-		result = since != 0 && since < before;
-	}
-	if (result == 0 && errno != 0)
-		result = -1;
-	int saved = errno;
-	closedir(dir);
-	errno = saved;
-	return result;
+	return fsio_each_name(AT_FDCWD, path, is_waiting_in, &waiting);
 }

@@ -337,6 +337,61 @@ static void random_bytes(void **state)
 	assert_memory_equal(none, "\1\2\3\4", 4);
 }
 
+struct seen {
+	char names[8][8];
+	int count, last; /* it ends at this one */
+};
+
+static int see(void *arg, int folder, const char *name)
+{
+	struct seen *seen = arg;
+	assert_int_equal(faccessat(folder, name, F_OK, AT_SYMLINK_NOFOLLOW), 0);
+	strcpy(seen->names[seen->count++], name);
+	errno = EXDEV;
+	return seen->count == seen->last ? -7 : 0;
+}
+
+static void each_name(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"a", "b", ".c", "..d"};
+	char *folder = unit_folder();
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct seen seen = {.last = -1};
+	assert_int_equal(fsio_each_name(fd, ".", see, &seen), 0);
+	assert_int_equal(seen.count, 0);
+	for (size_t i = 0; i < UNIT_COUNT(names); i++)
+		unit_write(unit_path(folder, names[i]), "", 0);
+	/* Again and again from the beginning, whatever was read of it before. */
+	for (int last = 1; last <= 5; last++) {
+		seen = (struct seen){.last = last};
+		assert_int_equal(fsio_each_name(fd, ".", see, &seen), last == 5 ? 0 : -7);
+		assert_int_equal(seen.count, last == 5 ? 4 : last);
+		assert_true(last == 5 || errno == EXDEV);
+	}
+	for (size_t i = 0; i < UNIT_COUNT(names); i++) {
+		int times = 0;
+		for (int k = 0; k < seen.count; k++)
+			times += strcmp(seen.names[k], names[i]) == 0;
+		unit_check(times == 1, "%s", names[i]);
+	}
+	assert_int_equal(mkdirat(fd, "sub", 0700), 0);
+	assert_int_equal(symlinkat("sub", fd, "link"), 0);
+	assert_int_equal(fsio_each_name(fd, "sub", see, &seen), 0);
+	assert_int_equal(fsio_each_name(AT_FDCWD, unit_path(folder, "sub"), see, &seen), 0);
+	static const struct {
+		const char *name;
+		int error;
+	} wrong[] = {{"none", ENOENT}, {"a", ENOTDIR}, {"link", ENOTDIR}};
+	for (size_t i = 0; i < UNIT_COUNT(wrong); i++) {
+		errno = 0;
+		int result = fsio_each_name(fd, wrong[i].name, see, &seen);
+		unit_check(result == -1 && errno == wrong[i].error, "%s: %s", wrong[i].name, strerror(errno));
+	}
+	close(fd);
+	unit_remove(folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,6 +404,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(folders_that_are_there, setup, teardown),
 		cmocka_unit_test(reads_at),
 		cmocka_unit_test(reads_files),
+		cmocka_unit_test(each_name),
 		cmocka_unit_test(free_space),
 		cmocka_unit_test(closes_from),
 		cmocka_unit_test(random_bytes),

@@ -387,6 +387,37 @@ static void full(void **state)
 	}
 }
 
+#define TEXT  "20261123T090000.123456Z"
+#define DIGIT "0123456789"
+
+static void names(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *name;
+		bool is;
+	} rows[] = {
+		{TEXT "-17-0badcafe.jsonl", true},
+		{TEXT "-fold.jsonl", true},
+		{TEXT ".jsonl", true},
+		{TEXT DIGIT DIGIT DIGIT "1234.jsonl", true}, /* 63 bytes */
+		{TEXT DIGIT DIGIT DIGIT "12345.jsonl", false},
+		{"", false},
+		{".jsonl", false},
+		{TEXT, false},
+		{TEXT "-17-0badcafe.json", false},
+		{TEXT "-17-0badcafe.jsonl~", false},
+		{"." TEXT "-17-0badcafe.jsonl", false},
+		{"20261323T090000.123456Z-17-0badcafe.jsonl", false},
+	};
+	for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+		int64_t stamp = 0;
+		unit_check(segment_parse_name(rows[i].name, &stamp) == rows[i].is, "%s", rows[i].name);
+		unit_check(segment_parse_name(rows[i].name, NULL) == rows[i].is, "%s", rows[i].name);
+		unit_check(stamp == (rows[i].is ? STAMP : 0), "%s", rows[i].name);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -399,6 +430,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(no_folder, setup, teardown),
 		cmocka_unit_test_setup_teardown(umasks, setup, teardown),
 		cmocka_unit_test(full),
+		cmocka_unit_test(names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
