@@ -72,6 +72,15 @@ int fsio_sync(int fd)
 	return result;
 }
 
+void fsio_close(int *fd)
+{
+	int saved = errno;
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+	errno = saved;
+}
+
 ssize_t fsio_read_at(int fd, void *bytes, size_t n, off_t offset)
 {
 	size_t done = 0;
@@ -125,9 +134,7 @@ int fsio_make_folder(int dirfd, const char *name, mode_t mode)
 	if (fd < 0)
 		return -1;
 	if (made && (fchmod(fd, mode) < 0 || fsio_sync(dirfd) < 0)) {
-		int saved = errno;
-		close(fd);
-		errno = saved;
+		fsio_close(&fd);
 		return -1;
 	}
 	return fd;
@@ -140,9 +147,7 @@ int fsio_each_name(int dirfd, const char *path, fsio_name *each, void *arg)
 		return -1;
 	DIR *dir = fdopendir(fd);
 	if (dir == NULL) {
-		int saved = errno;
-		close(fd);
-		errno = saved;
+		fsio_close(&fd);
 		return -1;
 	}
 	const struct dirent *entry;

@@ -28,6 +28,9 @@ int fsio_datasync(int fd);
 /* For folders, and for files whose metadata matter. */
 int fsio_sync(int fd);
 
+/* Closes *fd, unless it is -1, and makes it that. errno stays as it is: a failure before can be told afterwards. */
+void fsio_close(int *fd);
+
 /* Reads up to n bytes at offset, continued until n or end of file. Bytes read, or -1. */
 ssize_t fsio_read_at(int fd, void *bytes, size_t n, off_t offset);
 

@@ -49,9 +49,8 @@ static int sync_segment(const struct spool *spool, const char *name)
 	int fd = openat(spool->journal_fd, name, READ_FLAGS);
 	if (fd < 0)
 		return -1;
-	int result = fsio_datasync(fd), saved = errno;
-	close(fd);
-	errno = saved;
+	int result = fsio_datasync(fd);
+	fsio_close(&fd);
 	return result;
 }
 
@@ -73,9 +72,7 @@ static int read_segment(struct pass *pass, const char *name, uint64_t size)
 	if (fd < 0)
 		return -1;
 	ssize_t n = buf_reserve(b, size) < 0 ? -1 : fsio_read_at(fd, b->data + before, size, 0);
-	int saved = errno;
-	close(fd);
-	errno = saved;
+	fsio_close(&fd);
 	if (n < 0)
 		return -1;
 	const char *newline = memrchr(b->data + before, '\n', (size_t)n);
@@ -187,9 +184,7 @@ static int open_fold(const struct deliverer *d, char name[SEGMENT_NAME_SIZE])
 	snprintf(name, SEGMENT_NAME_SIZE, "%s" FOLD_END, stamp);
 	fd = openat(d->spool.archive_fd, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd >= 0 && (spool_own(&d->spool, fd) < 0 || fsio_sync(d->spool.archive_fd) < 0)) {
-		int saved = errno;
-		close(fd);
-		errno = saved;
+		fsio_close(&fd);
 		return -1;
 	}
 	return fd;
@@ -208,9 +203,7 @@ static int fold(struct pass *pass, char name[SEGMENT_NAME_SIZE])
 			: 0;
 	if (result == 0)
 		pass->fold_size = (uint64_t)st.st_size;
-	int saved = errno;
-	close(fd);
-	errno = saved;
+	fsio_close(&fd);
 	return result;
 }
 

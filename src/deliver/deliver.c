@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fsio.h"
 #include "base/log.h"
 #include "deliver/archive.h"
 #include "deliver/deliverer.h"
@@ -376,13 +377,6 @@ static bool is_over(struct session *s)
 	return lanes_next(s->lanes, &s->d, &next_age) == 0 || next_age > s->once_age;
 }
 
-static void close_fd(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
-
 static void listen_to_trigger(struct post *post)
 {
 	post->trigger = spool_trigger_listen(&post->spool);
@@ -393,7 +387,7 @@ static void listen_to_trigger(struct post *post)
 /* A commit before the last look is seen by it; one after it finds no reader, and starts another deliverer. */
 static enum outcome finish(struct session *s)
 {
-	close_fd(&s->post->trigger);
+	fsio_close(&s->post->trigger);
 	enum outcome outcome = take_in(s);
 	if (outcome == GO_ON)
 		outcome = run_errands(s);
@@ -416,7 +410,7 @@ static enum outcome finish(struct session *s)
 
 static enum outcome stop(struct session *s, int64_t now)
 {
-	close_fd(&s->post->trigger);
+	fsio_close(&s->post->trigger);
 	if (!lanes_are_busy(s->lanes))
 		return ENDED;
 	if (s->stop_at == 0)
@@ -579,8 +573,8 @@ static int run(struct post *post)
 		listen_to_trigger(post);
 		result = run_sessions(post);
 	}
-	close_fd(&post->trigger);
-	close_fd(&post->signals);
+	fsio_close(&post->trigger);
+	fsio_close(&post->signals);
 	signals_close(&saved);
 	return result;
 }
@@ -600,7 +594,7 @@ int deliver(const struct conf *conf, enum deliver_until until, const struct deli
 		result = until == DELIVER_STOP ? EX_TEMPFAIL : 0;
 	else
 		log_warn("%s/deliver.lock", conf->spool);
-	close_fd(&post.lock);
+	fsio_close(&post.lock);
 	spool_close(&post.spool);
 	return result;
 }

@@ -287,10 +287,8 @@ static int start_script(struct lanes *lanes, struct deliverer *d, struct slot *s
 	input.attempt = slot->deliveries[0].attempts + 1;
 	if (target_run_start(&slot->run, slot->target->conf, &input) == 0)
 		result = 1;
-end:;
-	int saved = errno;
-	close(input.fd);
-	errno = saved;
+end:
+	fsio_close(&input.fd);
 	return result;
 }
 

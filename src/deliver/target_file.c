@@ -91,14 +91,6 @@ static mode_t folder_mode(mode_t file_mode)
 	return mode;
 }
 
-static void close_keeping_errno(int fd)
-{
-	int saved = errno;
-	if (fd >= 0)
-		close(fd);
-	errno = saved;
-}
-
 /* One in which something is made must be synced, so it must be readable. */
 static int open_to_sync(int folder)
 {
@@ -111,7 +103,7 @@ static int make_folder(int above, const char *name, mode_t mode)
 	if (fd < 0)
 		return -1;
 	int made = fsio_make_folder(fd, name, mode);
-	close_keeping_errno(fd);
+	fsio_close(&fd);
 	return made;
 }
 
@@ -121,7 +113,7 @@ static int sync_folder(int folder)
 	if (fd < 0)
 		return -1;
 	int result = fsio_sync(fd);
-	close_keeping_errno(fd);
+	fsio_close(&fd);
 	return result;
 }
 
@@ -131,7 +123,7 @@ static int enter_folder(int above, const char *name, bool follow, mode_t mode)
 	int fd = openat(above, name, FOLDER_FLAGS | (follow ? 0 : O_NOFOLLOW));
 	if (fd < 0 && errno == ENOENT)
 		fd = make_folder(above, name, mode);
-	close_keeping_errno(above);
+	fsio_close(&above);
 	return fd;
 }
 
@@ -186,7 +178,7 @@ static int open_file(int folder, const char *name, mode_t mode, struct stat *st)
 		return fd;
 	errno = S_ISREG(st->st_mode) ? EMLINK : EINVAL;
 fail:
-	close_keeping_errno(fd);
+	fsio_close(&fd);
 	return -1;
 }
 
@@ -228,7 +220,7 @@ static int outfile_open(struct outfile *file, struct span path)
 	if (folder < 0)
 		return -1;
 	file->fd = open_file(folder, name, file->mode, &st);
-	close_keeping_errno(folder);
+	fsio_close(&folder);
 	if (file->fd < 0)
 		return -1;
 	return identify(file->fd, &file->state) < 0 || find_path(&st, path, &file->path) < 0 ? -1 : 0;
@@ -480,9 +472,7 @@ static int recover_file(void *arg, const char *path, const struct state_file *kn
 		return 0;
 	if (identify(fd, &now) == 0 && is_same_file(&now, known) && now.length > known->length)
 		result = cut_remains(arg, path, fd, known->length, &now.length);
-	int saved = errno;
-	close(fd);
-	errno = saved;
+	fsio_close(&fd);
 	return result < 0 ? -1 : 0;
 }
 

@@ -43,9 +43,7 @@ int target_run_unload(int *paper, int folder)
 	while ((n = fsio_read_at(*paper, bytes, sizeof bytes, at)) > 0 && fsio_write(fd, bytes, (size_t)n) == 0)
 		at += n;
 	if (n != 0) {
-		int saved = errno;
-		close(fd);
-		errno = saved;
+		fsio_close(&fd);
 		return -1;
 	}
 	close(*paper);

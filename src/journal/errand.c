@@ -15,14 +15,6 @@
 #define ALL          "all"
 #define TARGET_CHARS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 
-static void close_quietly(int fd)
-{
-	int saved = errno;
-	if (fd >= 0)
-		close(fd);
-	errno = saved;
-}
-
 bool errand_parse(struct errand *errand, const char *name)
 {
 	const size_t digits = EVENT_ID_SIZE - 1;
@@ -56,8 +48,8 @@ int errand_leave(const char *spool, const struct errand *errand)
 		return -1;
 	int fd = openat(folder, errand->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	int result = fd >= 0 || errno == EEXIST ? 0 : -1;
-	close_quietly(fd);
-	close_quietly(folder);
+	fsio_close(&fd);
+	fsio_close(&folder);
 	return result;
 }
 
@@ -93,6 +85,6 @@ int errand_done(const struct spool *spool, const struct errand *errand)
 {
 	int folder = openat(spool->fd, FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int result = folder < 0 ? -1 : unlinkat(folder, errand->name, 0);
-	close_quietly(folder);
+	fsio_close(&folder);
 	return result;
 }

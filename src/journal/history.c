@@ -194,9 +194,8 @@ static int search_segment(struct search *search, int folder, struct history_line
 	int fd = openat(folder, line->segment, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -1;
-	int result = search_file(search, fd, line), saved = errno;
-	close(fd);
-	errno = saved;
+	int result = search_file(search, fd, line);
+	fsio_close(&fd);
 	return result;
 }
 

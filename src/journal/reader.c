@@ -456,23 +456,17 @@ int reader_fetch(const struct spool *spool, const char *segment, uint64_t offset
 		 struct event *event)
 {
 	const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-	size_t before = out->len;
-	int error = 0;
 	int fd = openat(spool->journal_fd, segment, flags);
 	if (fd < 0 && errno == ENOENT && spool->archive_fd >= 0)
 		fd = openat(spool->archive_fd, segment, flags);
 	if (fd < 0)
 		return -1;
-	if (buf_reserve(out, length) < 0)
-		error = errno;
-	ssize_t n = error ? -1 : fsio_read_at(fd, out->data + before, length, (off_t)offset);
-	if (error == 0 && n < 0)
-		error = errno;
-	else if (error == 0 && ((uint64_t)n != length || event_decode(out->data + before, length, event) != EVENT_OK))
-		error = EBADMSG;
-	close(fd);
-	if (error != 0) {
-		errno = error;
+	ssize_t n = buf_reserve(out, length) < 0 ? -1 : fsio_read_at(fd, out->data + out->len, length, (off_t)offset);
+	fsio_close(&fd);
+	if (n < 0)
+		return -1;
+	if ((uint64_t)n != length || event_decode(out->data + out->len, length, event) != EVENT_OK) {
+		errno = EBADMSG;
 		return -1;
 	}
 	out->len += length;

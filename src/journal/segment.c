@@ -39,14 +39,6 @@ static void make_name(char name[SEGMENT_NAME_SIZE], int64_t stamp)
 	snprintf(name, SEGMENT_NAME_SIZE, "%s-%ld-%08" PRIx32 SUFFIX, text, (long)getpid(), random);
 }
 
-static void abandon(int *fd)
-{
-	int saved = errno;
-	close(*fd);
-	*fd = -1;
-	errno = saved;
-}
-
 /* S1 to S2: whether the file is ours, by lock and by name. */
 static bool is_owned(const struct segment *segment, const struct spool *spool)
 {
@@ -69,11 +61,11 @@ int segment_open(struct segment *segment, const struct spool *spool, int64_t sta
 		if (!is_owned(segment, spool)) {
 			/* The deliverer has looked at it between its birth and its lock, and may put it away. */
 			errno = EAGAIN;
-			abandon(&segment->fd);
+			fsio_close(&segment->fd);
 			continue;
 		}
 		if (spool_own(spool, segment->fd) < 0 || fsio_sync(spool->journal_fd) < 0) {
-			abandon(&segment->fd);
+			fsio_close(&segment->fd);
 			return -1;
 		}
 		segment->size = 0;
@@ -89,7 +81,7 @@ int segment_commit(struct segment *segment, struct iovec *iov, int count)
 	for (int i = 0; i < count; i++)
 		size += iov[i].iov_len;
 	if (fsio_write_all(segment->fd, iov, count) < 0 || fsio_datasync(segment->fd) < 0) {
-		abandon(&segment->fd);
+		fsio_close(&segment->fd);
 		return -1;
 	}
 	segment->size += size;
@@ -98,8 +90,7 @@ int segment_commit(struct segment *segment, struct iovec *iov, int count)
 
 void segment_close(struct segment *segment)
 {
-	if (segment->fd >= 0)
-		abandon(&segment->fd);
+	fsio_close(&segment->fd);
 }
 
 bool segment_is_full(const struct segment *segment, int64_t now)

@@ -26,14 +26,6 @@ static const char *const names[SNAPSHOT_FILES] = {
 	[SNAPSHOT_METRICS] = "metrics", [SNAPSHOT_HEALTH] = "health",   [SNAPSHOT_FORM] = "form",
 };
 
-static void close_quietly(int fd)
-{
-	int saved = errno;
-	if (fd >= 0)
-		close(fd);
-	errno = saved;
-}
-
 int snapshot_write(const struct spool *spool, enum snapshot_file file, struct span content)
 {
 	char fresh[32];
@@ -46,8 +38,8 @@ int snapshot_write(const struct spool *spool, enum snapshot_file file, struct sp
 	fd = openat(folder, fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd >= 0 && spool_own(spool, fd) == 0 && fsio_write(fd, content.ptr, content.len) == 0)
 		result = renameat(folder, fresh, folder, names[file]);
-	close_quietly(fd);
-	close_quietly(folder);
+	fsio_close(&fd);
+	fsio_close(&folder);
 	return result;
 }
 
@@ -74,7 +66,7 @@ int snapshot_read(const char *spool, enum snapshot_file file, struct buf *out, i
 			result = 0;
 		}
 	}
-	close_quietly(fd);
+	fsio_close(&fd);
 	return result;
 }
 

@@ -15,15 +15,6 @@
 #include "base/fsio.h"
 #include "config/conf.h"
 
-static void close_fd(int *fd)
-{
-	int saved = errno;
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-	errno = saved;
-}
-
 /* Makes the spool's own folder, durably, and gives it its mode. */
 static int make_root(const struct spool *spool)
 {
@@ -40,8 +31,8 @@ static int make_root(const struct spool *spool)
 	if (folder >= 0 && above >= 0 && (!spool->has_group || fchown(folder, (uid_t)-1, spool->group) == 0) &&
 	    fchmod(folder, spool->folder_mode) == 0 && fsio_sync(folder) == 0)
 		result = fsio_sync(above);
-	close_fd(&folder);
-	close_fd(&above);
+	fsio_close(&folder);
+	fsio_close(&above);
 	return result;
 }
 
@@ -52,7 +43,7 @@ int spool_folder(const struct spool *spool, const char *name)
 	/* A folder of another owner has its group already; only its maker may give it away. */
 	if (fd >= 0 && spool->has_group && fstat(fd, &st) == 0 && st.st_gid != spool->group &&
 	    fchown(fd, (uid_t)-1, spool->group) < 0)
-		close_fd(&fd);
+		fsio_close(&fd);
 	return fd;
 }
 
@@ -111,11 +102,11 @@ fail:
 
 void spool_close(struct spool *spool)
 {
-	close_fd(&spool->trigger_fd);
-	close_fd(&spool->damaged_fd);
-	close_fd(&spool->archive_fd);
-	close_fd(&spool->journal_fd);
-	close_fd(&spool->fd);
+	fsio_close(&spool->trigger_fd);
+	fsio_close(&spool->damaged_fd);
+	fsio_close(&spool->archive_fd);
+	fsio_close(&spool->journal_fd);
+	fsio_close(&spool->fd);
 }
 
 bool spool_is_there(const struct spool *spool)
@@ -141,7 +132,7 @@ static int open_trigger(const struct spool *spool, int flags)
 	struct stat st;
 	int fd = openat(spool->fd, "trigger", flags | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode))) {
-		close_fd(&fd);
+		fsio_close(&fd);
 		errno = EINVAL;
 	}
 	return fd;
@@ -162,7 +153,7 @@ enum spool_wake spool_trigger(struct spool *spool)
 			return errno == ENXIO ? SPOOL_ASLEEP : SPOOL_WAKE_FAILED;
 		if (write(spool->trigger_fd, "", 1) == 1 || errno == EAGAIN)
 			return SPOOL_AWAKE;
-		close_fd(&spool->trigger_fd);
+		fsio_close(&spool->trigger_fd);
 	}
 	return SPOOL_ASLEEP;
 }
@@ -186,12 +177,12 @@ int spool_lock(const struct spool *spool)
 	if (fcntl(fd, F_OFD_SETLK, &lock) < 0) {
 		if (errno == EACCES)
 			errno = EAGAIN;
-		close_fd(&fd);
+		fsio_close(&fd);
 		return -1;
 	}
 	if (fstat(fd, &st) < 0 || (st.st_uid == geteuid() && spool_own(spool, fd) < 0) || ftruncate(fd, 0) < 0 ||
 	    pwrite(fd, pid, (size_t)n, 0) != n)
-		close_fd(&fd);
+		fsio_close(&fd);
 	return fd;
 }
 
@@ -207,6 +198,6 @@ pid_t spool_locked_by(const struct spool *spool)
 		holder = -1;
 	else if (lock.l_type != F_UNLCK)
 		holder = pread(fd, text, sizeof text - 1, 0) > 0 ? (pid_t)strtol(text, NULL, 10) : -1;
-	close_fd(&fd);
+	fsio_close(&fd);
 	return holder;
 }
