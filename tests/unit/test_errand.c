@@ -8,26 +8,19 @@
 
 #define ID "0123456789abcdef0123456789abcdef"
 
-static struct {
-	char *folder;
-	struct conf conf;
-	struct spool spool;
-} t;
+static struct unit_spool t;
 
 static int setup(void **state)
 {
 	(void)state;
-	t.folder = unit_folder();
-	t.conf = unit_conf(t.folder);
-	assert_int_equal(spool_open(&t.spool, &t.conf, SPOOL_DELIVER), 0);
+	unit_spool_open(&t, SPOOL_DELIVER);
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	spool_close(&t.spool);
-	unit_remove(t.folder);
+	unit_spool_remove(&t);
 	return 0;
 }
 

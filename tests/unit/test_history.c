@@ -11,23 +11,19 @@
 #define T0     INT64_C(1790000000000000)
 #define MINUTE (60 * CLOCK_SECOND)
 
-static char *folder;
-static struct conf conf;
-static struct spool spool;
+static struct unit_spool t;
 
 static int setup(void **state)
 {
 	(void)state;
-	folder = unit_folder();
-	conf = unit_conf(folder);
-	return spool_open(&spool, &conf, SPOOL_DELIVER);
+	unit_spool_open(&t, SPOOL_DELIVER);
+	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	spool_close(&spool);
-	unit_remove(folder);
+	unit_spool_remove(&t);
 	return 0;
 }
 
@@ -60,7 +56,7 @@ static const char *path_of(const char *where, int segment)
 {
 	char name[96];
 	snprintf(name, sizeof name, "%s/%s", where, segment_of(segment));
-	return unit_path(folder, name);
+	return unit_path(t.folder, name);
 }
 
 static void put_raw(const char *where, int segment, const char *text)
@@ -94,7 +90,7 @@ static int note(void *arg, const struct history_line *line)
 	/* It stands where it is said to. */
 	char name[96];
 	snprintf(name, sizeof name, "%s/%s", line->archived ? "archive" : "journal", line->segment);
-	again = unit_read(unit_path(folder, name));
+	again = unit_read(unit_path(t.folder, name));
 	assert_memory_equal(again.data + line->offset, line->raw.ptr, line->raw.len);
 	buf_fini(&again);
 	buf_printf(&f->text, "%s%d ", line->archived ? "a" : "j", (int)((line->event.received_at - T0) / MINUTE));
@@ -114,7 +110,7 @@ static void check(const struct history_query *query, int stop_at, int result, co
 	struct found f = {.stop_at = stop_at};
 	struct history_query q = *query;
 	q.progress = progress;
-	unit_check(history_search(&spool, &q, note, &f) == result, "%s", found);
+	unit_check(history_search(&t.spool, &q, note, &f) == result, "%s", found);
 	assert_non_null(buf_cstr(&f.text));
 	unit_check(strcmp(f.text.data, found) == 0, "%s, not %s", f.text.data, found);
 	if (result == 0)
@@ -154,7 +150,7 @@ static void passes_over_what_is_no_line(void **state)
 	unit_write(path_of("journal", 1), line.data, line.len);
 	put("journal", 1, 3);
 	put_raw("journal", 1, "{\"v\":1,\"received_at\":\"torn");
-	unit_write(unit_path(folder, "journal/notes.txt"), "x\n", 2);
+	unit_write(unit_path(t.folder, "journal/notes.txt"), "x\n", 2);
 	assert_int_equal(mkdir(path_of("journal", 2), 0700), 0);
 	check(&(struct history_query){0}, 0, 0, "j1 j3 ");
 	buf_fini(&line);
@@ -221,7 +217,7 @@ static int note_glance(void *arg, const struct history_glance *line)
 static void check_glances(uint64_t from, const char *seen)
 {
 	struct glimpses g = {.from = from};
-	assert_int_equal(history_look(&spool, from_of, note_glance, &g), 0);
+	assert_int_equal(history_look(&t.spool, from_of, note_glance, &g), 0);
 	assert_non_null(buf_cstr(&g.text));
 	unit_check(strcmp(g.text.data, seen) == 0, "%s", g.text.data);
 	buf_fini(&g.text);

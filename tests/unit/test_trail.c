@@ -5,23 +5,19 @@
 #include "journal/audit.h"
 #include "unit.h"
 
-static char *folder;
-static struct conf conf;
-static struct spool spool;
+static struct unit_spool t;
 
 static int setup(void **state)
 {
 	(void)state;
-	folder = unit_folder();
-	conf = unit_conf(folder);
-	return spool_open(&spool, &conf, SPOOL_RECEIVE);
+	unit_spool_open(&t, SPOOL_RECEIVE);
+	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	spool_close(&spool);
-	unit_remove(folder);
+	unit_spool_remove(&t);
 	return 0;
 }
 
@@ -36,7 +32,7 @@ static const char *line_of(int n)
 
 static void put(const char *name, const char *text)
 {
-	unit_write(unit_path(folder, name), text, strlen(text));
+	unit_write(unit_path(t.folder, name), text, strlen(text));
 }
 
 static int number_of(struct span raw)
@@ -85,14 +81,14 @@ static void reads_whole_lines(void **state)
 	(void)state;
 	struct trail trail;
 	struct span raw;
-	assert_int_equal(trail_open(&trail, &spool, TRAIL_NEW), 0);
+	assert_int_equal(trail_open(&trail, &t.spool, TRAIL_NEW), 0);
 	put("audit.jsonl", "{\"at\":");
-	assert_int_equal(trail_open(&trail, &spool, TRAIL_NEW), 0);
+	assert_int_equal(trail_open(&trail, &t.spool, TRAIL_NEW), 0);
 	put("audit.jsonl", line_of(0) + strlen("{\"at\":"));
 	for (int i = 1; i < 5000; i++)
 		put("audit.jsonl", line_of(i));
 	put("audit.jsonl", "{\"at\":\"torn");
-	assert_int_equal(trail_open(&trail, &spool, TRAIL_NEW), 1);
+	assert_int_equal(trail_open(&trail, &t.spool, TRAIL_NEW), 1);
 	for (int i = 0; i < 5000; i++) {
 		assert_int_equal(trail_next(&trail, &raw), 1);
 		assert_int_equal(number_of(raw), i);
@@ -113,7 +109,7 @@ static void reads_whole_lines(void **state)
 
 	/* From where another one stood. */
 	struct trail again;
-	assert_int_equal(trail_open(&again, &spool, TRAIL_NEW), 1);
+	assert_int_equal(trail_open(&again, &t.spool, TRAIL_NEW), 1);
 	assert_int_equal(again.mark, trail.mark);
 	again.offset = offset;
 	assert_int_equal(trail_next(&again, &raw), 1);
@@ -130,17 +126,17 @@ static void knows_a_file_by_its_mark(void **state)
 	struct trail a, b;
 	put("audit.jsonl", line_of(1));
 	put("audit.jsonl.1", line_of(2));
-	assert_int_equal(trail_open(&a, &spool, TRAIL_NEW), 1);
-	assert_int_equal(trail_open(&b, &spool, TRAIL_OLD), 1);
+	assert_int_equal(trail_open(&a, &t.spool, TRAIL_NEW), 1);
+	assert_int_equal(trail_open(&b, &t.spool, TRAIL_OLD), 1);
 	assert_int_not_equal(a.mark, b.mark);
-	assert_false(trail_is_over(&a, &spool));
-	assert_true(trail_is_over(&b, &spool));
+	assert_false(trail_is_over(&a, &t.spool));
+	assert_true(trail_is_over(&b, &t.spool));
 	trail_close(&b);
-	assert_int_equal(rename(unit_path(folder, "audit.jsonl"), unit_path(folder, "audit.jsonl.1")), 0);
-	assert_false(trail_is_over(&a, &spool));
+	assert_int_equal(rename(unit_path(t.folder, "audit.jsonl"), unit_path(t.folder, "audit.jsonl.1")), 0);
+	assert_false(trail_is_over(&a, &t.spool));
 	put("audit.jsonl", line_of(3));
-	assert_true(trail_is_over(&a, &spool));
-	assert_int_equal(trail_open(&b, &spool, TRAIL_OLD), 1);
+	assert_true(trail_is_over(&a, &t.spool));
+	assert_int_equal(trail_open(&b, &t.spool, TRAIL_OLD), 1);
 	assert_int_equal(a.mark, b.mark);
 	trail_close(&a);
 	trail_close(&b);
@@ -162,7 +158,7 @@ static void the_latest_first(void **state)
 {
 	(void)state;
 	char text[64] = "";
-	assert_int_equal(trail_latest(&spool, 9, take_number, text), 0);
+	assert_int_equal(trail_latest(&t.spool, 9, take_number, text), 0);
 	assert_string_equal(text, "");
 	for (int i = 14; i < 18; i++)
 		put("audit.jsonl.1", line_of(i));
@@ -170,31 +166,31 @@ static void the_latest_first(void **state)
 	put("audit.jsonl", "no line\n");
 	put("audit.jsonl", line_of(19));
 	put("audit.jsonl", "{\"at\":\"torn");
-	assert_int_equal(trail_latest(&spool, 3, take_number, text), 0);
+	assert_int_equal(trail_latest(&t.spool, 3, take_number, text), 0);
 	assert_string_equal(text, "19 17 16 ");
 	*text = '\0';
-	assert_int_equal(trail_latest(&spool, 9, take_number, text), 0);
+	assert_int_equal(trail_latest(&t.spool, 9, take_number, text), 0);
 	assert_string_equal(text, "19 17 16 14 ");
 	/* Of a large file the end is looked at. */
 	for (int i = 1000; i < 10000; i++)
 		put("audit.jsonl", line_of(i));
 	*text = '\0';
-	assert_int_equal(trail_latest(&spool, 3, take_number, text), 0);
+	assert_int_equal(trail_latest(&t.spool, 3, take_number, text), 0);
 	assert_string_equal(text, "9998 9997 9995 ");
 	/* An error ends it. */
 	*text = '\0';
 	put("audit.jsonl", line_of(13));
-	assert_int_equal(trail_latest(&spool, 3, take_number, text), -1);
+	assert_int_equal(trail_latest(&t.spool, 3, take_number, text), -1);
 }
 
 static void only_a_plain_file(void **state)
 {
 	(void)state;
 	struct trail trail;
-	assert_int_equal(mkfifo(unit_path(folder, "audit.jsonl"), 0600), 0);
-	assert_int_equal(trail_open(&trail, &spool, TRAIL_NEW), -1);
-	assert_int_equal(symlink("/etc/passwd", unit_path(folder, "audit.jsonl.1")), 0);
-	assert_int_equal(trail_open(&trail, &spool, TRAIL_OLD), -1);
+	assert_int_equal(mkfifo(unit_path(t.folder, "audit.jsonl"), 0600), 0);
+	assert_int_equal(trail_open(&trail, &t.spool, TRAIL_NEW), -1);
+	assert_int_equal(symlink("/etc/passwd", unit_path(t.folder, "audit.jsonl.1")), 0);
+	assert_int_equal(trail_open(&trail, &t.spool, TRAIL_OLD), -1);
 }
 
 int main(void)

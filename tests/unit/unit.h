@@ -1,4 +1,4 @@
-/* What the unit tests share: rows that name themselves, a temporary folder, files, a configuration, an event.
+/* What the unit tests share: rows that name themselves, a temporary folder, files, a configuration, a spool, an event.
  * Helpers fail the test that calls them. */
 #ifndef HOOKSPOOL_UNIT_H
 #define HOOKSPOOL_UNIT_H
@@ -22,6 +22,7 @@
 #include "base/buf.h"
 #include "config/conf.h"
 #include "journal/event.h"
+#include "journal/spool.h"
 
 #define UNIT_COUNT(table) (sizeof(table) / sizeof(table)[0])
 #define UNIT_SPAN(text)                                                                                                \
@@ -135,6 +136,26 @@ static inline struct conf unit_conf(const char *spool)
 		.in_flight_max = 64u << 20,
 		.audit_max = 16u << 20,
 	};
+}
+
+/* A spool in a folder of its own, as whoever uses it so opens it. */
+struct unit_spool {
+	char *folder;
+	struct conf conf;
+	struct spool spool;
+};
+
+static inline void unit_spool_open(struct unit_spool *t, enum spool_use use)
+{
+	t->folder = unit_folder();
+	t->conf = unit_conf(t->folder);
+	assert_int_equal(spool_open(&t->spool, &t->conf, use), 0);
+}
+
+static inline void unit_spool_remove(struct unit_spool *t)
+{
+	spool_close(&t->spool);
+	unit_remove(t->folder);
 }
 
 /* An event that has everything but the optional fields. */
