@@ -56,16 +56,6 @@ __attribute__((format(printf, 1, 0))) static void log_message(const char *format
 	log_line(message);
 }
 
-void log_info(const char *format, ...)
-{
-	int saved = errno;
-	va_list args;
-	va_start(args, format);
-	log_message(format, args, 0);
-	va_end(args);
-	errno = saved;
-}
-
 void log_warn(const char *format, ...)
 {
 	int saved = errno;

@@ -10,7 +10,6 @@ void log_to(log_sink *sink);
 /* The command's name, put before each line. Borrowed; a literal. */
 void log_name(const char *name);
 
-void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* With ": " and the text of errno. */
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Without errno. */

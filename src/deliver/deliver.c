@@ -139,7 +139,7 @@ static int make_state(struct session *s)
 {
 	if (archive_remember(&s->d) < 0 || state_commit(s->d.state) < 0)
 		return -1;
-	log_info("%s/state.db: made anew", s->d.conf->spool);
+	log_warnx("%s/state.db: made anew", s->d.conf->spool);
 	return 0;
 }
 

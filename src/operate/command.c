@@ -105,5 +105,5 @@ void command_wake(const struct conf *conf, struct spool *spool)
 	if (conf->deliver_auto && is_owner(spool))
 		wake_deliverer(conf->path);
 	else
-		log_info("no deliverer runs: this takes effect when `hookspool deliver` is run by its user");
+		log_warnx("no deliverer runs: this takes effect when `hookspool deliver` is run by its user");
 }

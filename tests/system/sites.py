@@ -232,6 +232,16 @@ endpoint "/webhook" {{
 
     # posting
 
+    def mount(self, how, **options):
+        """Starts what serves the program, "lighttpd" or "serve", and gives the function that posts to it; anything else
+        is CGI, where nothing has to be started."""
+        if how == "lighttpd":
+            return functools.partial(self.post_http, self.lighttpd(**options))
+        if how == "serve":
+            self.serve(**options)
+            return self.post_fastcgi
+        return self.post_cgi
+
     def post_http(self, port, body, path="/webhook", method="POST", content_type="application/json"):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         connection.request(method, path, body, {"Content-Type": content_type})

@@ -132,10 +132,7 @@ def test_a_refused_sample_leaves_nothing(mount, name):
 ], ids=lambda value: value if isinstance(value, str) else "")
 @pytest.mark.parametrize("mounted", ["serve", "cgi"])
 def test_what_is_no_webhook_is_refused(site, mounted, case, request_, status):
-    if mounted == "serve":
-        site.serve()
-    post = site.post_fastcgi if mounted == "serve" else site.post_cgi
-    answer = post(sample("virtual-one"), **request_)
+    answer = site.mount(mounted)(sample("virtual-one"), **request_)
     assert answer.status == status
     assert status == 200 or list(answer.json) == ["error"]
     assert answer.headers.get("allow") == ("POST" if status == 405 else None)
@@ -149,10 +146,7 @@ def test_what_is_no_webhook_is_refused(site, mounted, case, request_, status):
 @pytest.mark.parametrize("mounted", ["serve", "cgi"])
 def test_what_is_no_event_is_refused(make_site, mounted, body, status):
     site = make_site(endpoint='max_body = "2000"')
-    if mounted == "serve":
-        site.serve()
-    post = site.post_fastcgi if mounted == "serve" else site.post_cgi
-    assert post(body).status == status
+    assert site.mount(mounted)(body).status == status
     assert b'"event_id"' not in site.journal()
 
 
@@ -178,13 +172,11 @@ def test_an_endpoint_can_demand_sha256(make_site):
     assert site.post_cgi(sign.body(nonce="2", sha1=None, sha256="hex")).status == 200
 
 
-@pytest.mark.parametrize("mounted", ["one process", "four processes", "cgi"])
-def test_the_same_payload_100_times_at_once_is_one_event(site, mounted):
-    if mounted == "cgi":
-        post = site.post_cgi
-    else:
-        port = site.lighttpd(processes=4 if mounted == "four processes" else 1)
-        post = lambda body: site.post_http(port, body)
+@pytest.mark.parametrize("mounted, options", [
+    ("lighttpd", {}), ("lighttpd", {"processes": 4}), ("cgi", {}),
+], ids=["one process", "four processes", "cgi"])
+def test_the_same_payload_100_times_at_once_is_one_event(site, mounted, options):
+    post = site.mount(mounted, **options)
     answers = all_at_once([lambda: post(sample("virtual-ten"))] * 100)
     assert {answer.status for answer in answers} == {200}
     assert len({answer.body for answer in answers}) == 1
@@ -213,14 +205,7 @@ def test_the_same_event_in_another_spelling_is_the_same(site):
 def test_records_arrive_without_anybody_asking(make_site, mounted):
     """deliver = "auto": the receiver starts the deliverer; under `serve` it is watched."""
     site = make_site(deliver="auto")
-    if mounted == "lighttpd":
-        port = site.lighttpd()
-        post = lambda body: site.post_http(port, body)
-    elif mounted == "serve":
-        site.serve()
-        post = site.post_fastcgi
-    else:
-        post = site.post_cgi
+    post = site.mount(mounted)
     for nonce in ("first", "second"):
         assert post(sign.body(nonce=nonce)).status == 200
     wait_for(lambda: len(site.records()) == 2, "both records arrive")

@@ -145,14 +145,7 @@ def test_a_script_that_hangs_is_killed_with_its_children(make_site, tmp_path):
 def test_a_script_that_hangs_delays_no_answer_and_no_file(make_site, tmp_path, mounted):
     pids = tmp_path / "pids"
     site = make_site(targets=target("hang", pids, options='timeout = "1h"') + FILE, deliver="auto")
-    if mounted == "lighttpd":
-        port = site.lighttpd()
-        post = lambda body: site.post_http(port, body)
-    elif mounted == "serve":
-        site.serve()
-        post = site.post_fastcgi
-    else:
-        post = site.post_cgi
+    post = site.mount(mounted)
     assert post(sign.body(nonce="first")).status == 200
     wait_for(lambda: pids.exists() and len(pids.read_text().split()) == 4, "the script hangs")
     for nonce in range(20):
