@@ -10,7 +10,8 @@
  *     journal/   where it waits                      event (a line), segment (written), reader, history, spool
  *                what became of it                   audit (written), trail (read)
  *                between page and deliverer          snapshot (what is shown), errand (what is asked for)
- *     deliver/   to the user's files and scripts     deliver (the loop), state (SQLite), target_file, target_run, retry
+ *     deliver/   to the user's files and scripts     deliver (the loop), state (state_sql: SQLite), identities,
+ *                                                target_file, target_run, retry
  *                what was refused, and when          tally, traffic
  *                what the page asked for             errands
  *

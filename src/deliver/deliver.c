@@ -335,9 +335,8 @@ static int tidy_state(struct session *s)
 	struct state *state = s->d.state;
 	if (state_begin(state) < 0)
 		return -1;
-	if (state_seen_settle(state, true) < 0 || state_seen_sweep(state, TIDY_ROWS, s->d.conf->remember) < 0 ||
-	    state_files_sweep(state, FILES_UNUSED) < 0 || state_traffic_sweep(state) < 0 || state_keep_age(state) < 0 ||
-	    state_commit(state) < 0) {
+	if (state_seen_sweep(state, TIDY_ROWS, s->d.conf->remember) < 0 || state_files_sweep(state, FILES_UNUSED) < 0 ||
+	    state_traffic_sweep(state) < 0 || state_keep_age(state) < 0 || state_commit(state) < 0) {
 		state_rollback(state);
 		return -1;
 	}

@@ -453,25 +453,12 @@ static int put_claims(struct round *round, struct deliverer *d)
 	return 0;
 }
 
-static int by_identity(const void *a, const void *b)
-{
-	return memcmp(*(uint8_t *const *)a, *(uint8_t *const *)b, STATE_ID_SIZE);
-}
-
-/* In their order: neighbours share a page of the database. */
 static int put_seen(struct round *round, struct deliverer *d)
 {
-	size_t count = round->entries.count;
-	const uint8_t **ids = malloc((count + 1) * sizeof *ids);
-	int result = ids == NULL ? -1 : 0;
-	for (size_t i = 0; i < count && result == 0; i++)
-		ids[i] = entry_at(round, i)->delivery.event;
-	if (result == 0)
-		qsort(ids, count, sizeof *ids, by_identity);
-	for (size_t i = 0; i < count && result == 0; i++)
-		result = state_seen_add(d->state, ids[i]);
-	free(ids);
-	return result;
+	for (size_t i = 0; i < round->entries.count; i++)
+		if (state_seen_add(d->state, entry_at(round, i)->delivery.event) < 0)
+			return -1;
+	return 0;
 }
 
 static int put_round(struct round *round, struct deliverer *d)
@@ -491,8 +478,7 @@ static int put_round(struct round *round, struct deliverer *d)
 		if (tally->done + tally->failed > 0 && state_target_add(d->state, d->targets[i].id, tally) < 0)
 			return -1;
 	}
-	if (state_seen_settle(d->state, false) < 0 ||
-	    state_seen_sweep(d->state, (unsigned)round->entries.count * 2 + 16, d->conf->remember) < 0)
+	if (state_seen_sweep(d->state, round->entries.count * 2, d->conf->remember) < 0)
 		return -1;
 	return state_keep_age(d->state);
 }

@@ -1,5 +1,5 @@
-/* state.db: what the deliverer knows beyond the journal. The only user of SQLite. doc/journal.md says what is in it and
- * what a crash leaves of it.
+/* state.db: what the deliverer knows beyond the journal. doc/journal.md says what is in it and what a crash leaves of
+ * it.
  *
  * Functions return 0, or -1 with errno, unless said otherwise; -1 may come from each of them: EBADMSG means that the
  * database is damaged (state_set_aside), ENOSPC, EIO, EAGAIN (another process holds it) and ENOMEM are what they say.
@@ -61,15 +61,14 @@ int state_cursor_drop(struct state *state, const char *segment);
 /* Whether a delivery row names the segment. */
 int state_is_pinned(struct state *state, const char *segment);
 
-/* Identities. */
+/* Identities (identities.h), for the deliverer. They are added and swept in a transaction; state_commit writes them. */
 #define STATE_ID_SIZE 16
 int state_seen(struct state *state, const uint8_t id[STATE_ID_SIZE]);
+/* One that is not seen. */
 int state_seen_add(struct state *state, const uint8_t id[STATE_ID_SIZE]);
-/* To be called once after many were added, in their transaction: keeps the cost of the next ones low. `all`: brings
- * them where the sweep finds them. */
-int state_seen_settle(struct state *state, bool all);
-/* Looks at up to `rows` of them, goes on where the last call ended, and forgets those older than `remember`. */
-int state_seen_sweep(struct state *state, unsigned rows, int64_t remember);
+/* Forgets identities older than `remember`, some more than `max` of them at most; some may be kept for a while longer.
+ * What is added from then on is kept so that these can be forgotten together. */
+int state_seen_sweep(struct state *state, size_t max, int64_t remember);
 
 /* Files of file targets. */
 struct state_file {
