@@ -75,8 +75,9 @@ struct session {
 enum outcome {
 	GO_ON,
 	ENDED,
-	STATE_BAD, /* state.db is damaged */
-	BROKEN,    /* nothing can be done; it was logged */
+	STATE_BAD,   /* state.db is damaged */
+	STATE_NEWER, /* state.db is a later version's; it was logged */
+	BROKEN,      /* nothing can be done; it was logged */
 };
 
 /* A failure: logged, and tried again after a pause, unless it is to be done once. */
@@ -469,8 +470,8 @@ static enum outcome session_run(struct post *post)
 	struct session s;
 	enum outcome outcome = GO_ON;
 	if (session_open(&s, post) < 0) {
-		outcome = errno == EBADMSG ? STATE_BAD : BROKEN;
-		if (errno == EPROTONOSUPPORT)
+		outcome = errno == EBADMSG ? STATE_BAD : errno == EPROTONOSUPPORT ? STATE_NEWER : BROKEN;
+		if (outcome == STATE_NEWER)
 			log_warnx("%s/state.db: made by a later version of this program", post->conf->spool);
 		else if (outcome == BROKEN)
 			log_warn("%s: cannot be opened for delivery", post->conf->spool);
@@ -494,6 +495,8 @@ static int run_sessions(struct post *post)
 		enum outcome outcome = session_run(post);
 		if (outcome == ENDED)
 			return 0;
+		if (outcome == STATE_NEWER)
+			return EX_SOFTWARE;
 		if (outcome != STATE_BAD)
 			return EX_IOERR;
 		if (state_set_aside(&post->spool, name) < 0) {

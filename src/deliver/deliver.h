@@ -30,7 +30,8 @@ struct deliver_watcher {
 };
 
 /* watcher may be NULL. An exit code (sysexits): 0; 75 if another deliverer holds the spool and is awake (0 unless
- * DELIVER_STOP: the work is being done); 70, 74 on failures that end it. */
+ * DELIVER_STOP: the work is being done); 70 if state.db is a later version's, or damaged again and again; 74 on other
+ * failures that end it. */
 int deliver(const struct conf *conf, enum deliver_until until, const struct deliver_watcher *watcher);
 
 #endif

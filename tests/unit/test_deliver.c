@@ -413,6 +413,19 @@ static void a_damaged_state_is_set_aside(void **state)
 	assert_true(logged("set aside"));
 }
 
+static void a_later_state_is_left_alone(void **state)
+{
+	(void)state;
+	add_file("all", "all.jsonl");
+	once();
+	query("PRAGMA user_version = 999");
+	put_event("\"a\"", "\"c1\"");
+	assert_int_equal(deliver(&t.conf, DELIVER_ONCE, NULL), EX_SOFTWARE);
+	assert_true(logged("later version"));
+	assert_int_equal(query("PRAGMA user_version"), 999);
+	assert_int_equal(access(unit_path(t.folder, "out/all.jsonl"), F_OK), -1);
+}
+
 /* Whichever page is gone, the deliverer goes on. It may find it late, when an event is delivered that stands in the
  * journal still: then that one comes again. */
 static void any_page_may_be_lost(void **state)
@@ -1244,6 +1257,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_older_state_delivers_again_what_is_in_the_journal, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_torn_record_of_a_lost_state_is_cut_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_damaged_state_is_set_aside, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_later_state_is_left_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(any_page_may_be_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refused_file_keeps_its_events, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_script_gets_each_event, setup, teardown),
