@@ -10,9 +10,11 @@
  *     journal/   where it waits                      event (a line), segment (written), reader, history, spool
  *                what became of it                   audit (written), trail (read)
  *                between page and deliverer          snapshot (what is shown), errand (what is asked for)
- *     deliver/   to the user's files and scripts     deliver (the loop), state (state_sql: SQLite), identities,
- *                                                target_file, target_run, retry
- *                what was refused, and when          tally, traffic
+ *     deliver/   taken in, and handed out            deliver (the loop); round (events in), lanes (deliveries out)
+ *                to the user's files and scripts     target (which events), target_file, target_run, retry
+ *                what is known, and what is kept     state (state_sql: SQLite), identities, archive, remains (what a
+ *                                                    crash left in a file)
+ *                counted, for people                 progress (of syncs), tally (of refusals), traffic
  *                what the page asked for             errands
  *
  * Beside the way: operate/ has the commands, one file each; config/ the configuration; base/ what all of them use, such

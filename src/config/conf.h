@@ -19,8 +19,8 @@ struct conf_endpoint {
 	const char *path;        /* "/webhook": begins with '/', has no trailing '/', no "..", no query */
 	const char *scheme;      /* a name that scheme_find() knows */
 	const char *secret_file; /* absolute */
-	struct span
-		*secrets; /* one a line of secret_file, at least one, none empty, NUL-terminated behind len; or NULL */
+	/* One a line of secret_file, at least one, none empty, a NUL behind each; NULL if they were not read. */
+	struct span *secrets;
 	size_t secret_count;
 	unsigned algorithms;      /* of CONF_SHA1 | CONF_SHA256, what may prove an event; both by default */
 	const char **connections; /* ids allowed; none: all */

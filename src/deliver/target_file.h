@@ -1,13 +1,17 @@
 /* File targets: files that records are appended to, each event exactly once.
  *
- * A set holds the files of one transaction. Its owner
- *     outfiles_add()      says which files it needs, and appends records to their buffers,
- *     outfiles_flush()    appends the buffers to the files, as often as it likes: opens those that are new in the set
- * and cuts back what a crash has left of them; those that were never used before are recorded in a transaction of their
- * own, so that a length is always known before it grows, outfiles_sync()     makes them durable, outfiles_settle() puts
- * the new lengths, in the owner's transaction, outfiles_clear()    when it is committed; or outfiles_undo() first when
- * it is not. A file that cannot be used gets an error and nothing more happens to it; what becomes of the others is for
- * the owner to say (outfiles_refuse), who calls outfiles_undo() for those with an error.
+ * A set holds the files of one transaction. Its owner calls
+ *
+ *     outfiles_add       for each file that it needs, and appends records to its buffer
+ *     outfiles_flush     to append the buffers to the files, as often as it likes
+ *     outfiles_sync      to make them durable
+ *     outfiles_settle    to put the new lengths, in a transaction of its own
+ *     outfiles_clear     when that is committed; when it is not, after outfiles_undo
+ *
+ * outfiles_flush opens the files that are new in the set and cuts back what a crash has left of them. Those that were
+ * never used before are recorded in a transaction of their own: so a length is always known before it grows. A file
+ * that cannot be used gets an error and nothing more happens to it; what becomes of the others is for the owner to say
+ * (outfiles_refuse), who calls outfiles_undo for those with an error.
  *
  * When a commit fails, nothing is undone: whether it is durable is known at the next start, or the next append.
  *

@@ -1,5 +1,5 @@
 /* The commands, one file each. `conf_path` is what -c gave, or NULL; argv[0] is the command's name. Each returns an
- * exit code: 0, 1 (refused, not found), or one of sysexits.h: 64 usage, 74 I/O, 75 try again, 78 configuration. */
+ * exit code: 0, 1 (refused, not found), or one of sysexits.h; hookspool(1) lists them. */
 #ifndef HOOKSPOOL_COMMAND_H
 #define HOOKSPOOL_COMMAND_H
 
