@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/text.h"
 #include "journal/errand.h"
 
@@ -36,13 +35,9 @@ static int note_row(void *arg, const struct state_row *row)
 
 static int tell(struct deliverer *d, const struct state_row *row, const char *target)
 {
-	char at[CLOCK_TEXT_SIZE], id[EVENT_ID_SIZE];
-	clock_text(clock_now(), at);
+	char id[EVENT_ID_SIZE];
 	text_hex(row->delivery.event, STATE_ID_SIZE, id);
-	return buf_printf(&d->story,
-			  "{\"at\":\"%s\",\"what\":\"operator\",\"target\":\"%s\",\"event_id\":\"%s\","
-			  "\"result\":\"retried\",\"detail\":\"on the page\"}\n",
-			  at, target, id);
+	return audit_tell(&d->story, &(struct audit_delivery){"operator", target, id, 0, "retried", "on the page"});
 }
 
 /* In a transaction. */

@@ -5,15 +5,36 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fsio.h"
 #include "base/log.h"
 
 #define AUDIT     "audit.jsonl"
 #define AUDIT_OLD "audit.jsonl.1"
+
+int audit_tell(struct buf *out, const struct audit_delivery *delivery)
+{
+	size_t before = out->len;
+	char at[CLOCK_TEXT_SIZE];
+	const char *id = delivery->event_id, *quote = id == NULL ? "" : "\"";
+	clock_text(clock_now(), at);
+	if (buf_printf(out, "{\"at\":\"%s\",\"what\":\"%s\",\"target\":\"%s\",\"event_id\":%s%s%s", at, delivery->what,
+		       delivery->target, quote, id == NULL ? "null" : id, quote) < 0 ||
+	    (delivery->attempt > 0 && buf_printf(out, ",\"attempt\":%u", delivery->attempt) < 0) ||
+	    buf_printf(out, ",\"result\":\"%s\"", delivery->result) < 0 ||
+	    (delivery->detail != NULL && (buf_str(out, ",\"detail\":") < 0 ||
+					  buf_json_string(out, delivery->detail, strlen(delivery->detail)) < 0)) ||
+	    buf_str(out, "}\n") < 0) {
+		out->len = before;
+		return -1;
+	}
+	return 0;
+}
 
 void audit_init(struct audit *audit, const struct spool *spool, uint64_t max)
 {
@@ -22,9 +43,7 @@ void audit_init(struct audit *audit, const struct spool *spool, uint64_t max)
 
 void audit_fini(struct audit *audit)
 {
-	if (audit->fd >= 0)
-		close(audit->fd);
-	audit->fd = -1;
+	fsio_close(&audit->fd);
 }
 
 static int audit_open(struct audit *audit)
@@ -66,11 +85,18 @@ static int audit_prepare(struct audit *audit)
 	return audit_open(audit);
 }
 
+/* In one write, so that lines of several processes stay whole. */
+static int write_lines(int fd, const char *lines, size_t n)
+{
+	ssize_t written = write(fd, lines, n);
+	if (written >= 0 && written < (ssize_t)n)
+		errno = ENOSPC;
+	return written == (ssize_t)n ? 0 : -1;
+}
+
 void audit_write(struct audit *audit, const char *lines, size_t n)
 {
-	if (n == 0)
-		return;
-	if (audit_prepare(audit) == 0 && write(audit->fd, lines, n) == (ssize_t)n)
+	if (n == 0 || (audit_prepare(audit) == 0 && write_lines(audit->fd, lines, n) == 0))
 		return;
 	int64_t now = clock_monotonic();
 	if (audit->warned_at == 0 || now - audit->warned_at >= 60 * CLOCK_SECOND) {
@@ -85,9 +111,7 @@ int audit_append(const struct spool *spool, const char *lines, size_t n)
 	int fd = openat(spool->fd, AUDIT, O_WRONLY | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
-	ssize_t written = write(fd, lines, n);
-	int saved = errno;
-	close(fd);
-	errno = written < 0 ? saved : ENOSPC;
-	return written == (ssize_t)n ? 0 : -1;
+	int result = write_lines(fd, lines, n);
+	fsio_close(&fd);
+	return result;
 }

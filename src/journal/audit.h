@@ -24,6 +24,18 @@ struct audit {
 	int64_t warned_at; /* us, monotonic; 0: never */
 };
 
+/* What became of a delivery: an attempt at it, or what an operator did to it. */
+struct audit_delivery {
+	const char *what; /* "delivery", "operator" */
+	const char *target;
+	const char *event_id; /* NULL: many events */
+	unsigned attempt;     /* 0: it was none */
+	const char *result;
+	const char *detail; /* may be NULL */
+};
+/* Appends its line, of this moment. 0, or -1 with errno ENOMEM and `out` as it was. */
+int audit_tell(struct buf *out, const struct audit_delivery *delivery);
+
 void audit_init(struct audit *audit, const struct spool *spool, uint64_t max);
 void audit_fini(struct audit *audit);
 

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "journal/audit.h"
@@ -32,19 +31,11 @@ void deed_close(struct deed *deed)
 
 int deed_tell(struct deed *deed, const char *target, const uint8_t *id, const char *result, const char *detail)
 {
-	struct buf *b = &deed->story;
-	char at[CLOCK_TEXT_SIZE], hex[EVENT_ID_SIZE + 2] = "null";
-	clock_text(clock_now(), at);
-	if (id != NULL) {
-		hex[0] = '"';
-		text_hex(id, STATE_ID_SIZE, hex + 1);
-		strcat(hex, "\"");
-	}
-	if (buf_printf(b, "{\"at\":\"%s\",\"what\":\"operator\",\"target\":\"%s\",\"event_id\":%s,\"result\":\"%s\"",
-		       at, target, hex, result) < 0 ||
-	    (detail != NULL && (buf_str(b, ",\"detail\":") < 0 || buf_json_string(b, detail, strlen(detail)) < 0)))
-		return -1;
-	return buf_str(b, "}\n");
+	char hex[EVENT_ID_SIZE];
+	if (id != NULL)
+		text_hex(id, STATE_ID_SIZE, hex);
+	return audit_tell(&deed->story,
+			  &(struct audit_delivery){"operator", target, id == NULL ? NULL : hex, 0, result, detail});
 }
 
 int deed_commit(struct deed *deed)
