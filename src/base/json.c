@@ -117,6 +117,7 @@ static inline unsigned row_utf8_errors(row v)
 struct reader {
 	const byte *end;
 	const byte *stuck; /* the first offending byte, or end */
+	unsigned levels;   /* that a value may have */
 	bool deep;
 };
 
@@ -384,7 +385,7 @@ static const byte *read_value(struct reader *r, const byte *p, struct json_value
 	for (;;) {
 		bool more = *p == '{' || *p == '['; /* an element or a member follows */
 		if (more) {
-			if (depth == JSON_DEPTH) {
+			if (depth == r->levels) {
 				r->deep = true;
 				return stuck_at(r, p);
 			}
@@ -426,6 +427,42 @@ static const byte *read_value(struct reader *r, const byte *p, struct json_value
 	}
 }
 
+/* An object whose members are wanted. */
+static const byte *read_members(struct reader *r, const byte *p, struct json_value *object, json_member *each,
+				void *arg)
+{
+	*object = (struct json_value){.type = JSON_OBJECT, .raw = object->raw};
+	r->levels--;
+	p = read_space(r, p + 1, &object->spaced);
+	if (p != NULL && *p == '}')
+		return p + 1;
+	while (p != NULL) {
+		struct json_value value;
+		if (*p != '"')
+			return stuck_at(r, p);
+		const byte *key = p, *key_end = read_string(r, p);
+		p = key_end == NULL ? NULL : read_colon(r, key_end, &object->spaced);
+		if (p == NULL)
+			return NULL;
+		value.raw.ptr = (const char *)p;
+		p = read_value(r, p, &value);
+		if (p == NULL)
+			return NULL;
+		value.raw.len = (size_t)((const char *)p - value.raw.ptr);
+		object->count++;
+		object->spaced |= value.spaced;
+		each(arg, (struct span){(const char *)key, (size_t)(key_end - key)}, &value);
+		p = read_space(r, p, &object->spaced);
+		if (p != NULL && *p == '}')
+			return p + 1;
+		if (p != NULL && *p != ',')
+			return stuck_at(r, p);
+		if (p != NULL)
+			p = read_space(r, p + 1, &object->spaced);
+	}
+	return NULL;
+}
+
 static enum json_error name_error(const struct reader *r)
 {
 	if (r->deep)
@@ -437,14 +474,20 @@ static enum json_error name_error(const struct reader *r)
 	return JSON_SYNTAX;
 }
 
-enum json_error json_scan(const char *text, size_t n, struct json_value *value, size_t *where)
+enum json_error json_scan_members(const char *text, size_t n, struct json_value *value, json_member *each, void *arg,
+				  size_t *where)
 {
 	/* No text may be NULL, from which nothing can be counted. */
 	const byte *begin = (const byte *)(n == 0 ? "" : text);
-	struct reader r = {.end = begin + n, .stuck = begin};
+	struct reader r = {.end = begin + n, .stuck = begin, .levels = JSON_DEPTH};
 	const byte *p = skip_space(begin, r.end);
 	value->raw.ptr = (const char *)p;
-	p = p < r.end ? read_value(&r, p, value) : stuck_at(&r, p);
+	if (p == r.end)
+		p = stuck_at(&r, p);
+	else if (*p == '{' && each != NULL)
+		p = read_members(&r, p, value, each, arg);
+	else
+		p = read_value(&r, p, value);
 	if (p != NULL) {
 		value->raw.len = (size_t)((const char *)p - value->raw.ptr);
 		p = skip_space(p, r.end);
@@ -454,6 +497,11 @@ enum json_error json_scan(const char *text, size_t n, struct json_value *value, 
 	}
 	*where = (size_t)(r.stuck - begin);
 	return name_error(&r);
+}
+
+enum json_error json_scan(const char *text, size_t n, struct json_value *value, size_t *where)
+{
+	return json_scan_members(text, n, value, NULL, NULL, where);
 }
 
 /* Text that was scanned is not checked again, only searched: in pieces of 64 bytes. Bit i of a mask is byte i. */

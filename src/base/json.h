@@ -48,6 +48,13 @@ struct json_value {
  * first one of a character that is not UTF-8, the bracket that goes too deep, n if the text ends too early. */
 enum json_error json_scan(const char *text, size_t n, struct json_value *value, size_t *where);
 
+/* The same, and if the value is an object its members are handed to `each` on the way, in their order: one pass in
+ * place of a scan and a walk. An error may stand behind a member: what `each` was given counts only if the answer is
+ * JSON_OK. */
+typedef void json_member(void *arg, struct span key, const struct json_value *value);
+enum json_error json_scan_members(const char *text, size_t n, struct json_value *value, json_member *each, void *arg,
+				  size_t *where);
+
 /* Walks the members of an object, or the elements of an array, of a text that json_scan accepted.
  *     struct json_walk walk;
  *     json_walk_begin(&walk, &object);

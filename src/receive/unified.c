@@ -56,6 +56,7 @@ struct claim {
 	const struct conf_endpoint *endpoint;
 	struct json_value members[MEMBERS];
 	bool present[MEMBERS];
+	const char *wrong; /* with a member's name */
 	struct buf nonce;
 	uint8_t claimed[SIGNATURES][MAC_SIZE_MAX]; /* decoded signatures */
 	bool signed_by[SIGNATURES];                /* which there are */
@@ -87,24 +88,21 @@ static bool has_nul(struct span key)
 }
 
 /* A key that decodes to a member's name twice would let two readers of one body see two events; and so would
- * "data\0x", which a reader of C strings takes for "data". */
-static enum scheme_verdict find_members(struct claim *claim, const struct json_value *body)
+ * "data\0x", which a reader of C strings takes for "data". The first such key is what is told. */
+static void take_member(void *arg, struct span key, const struct json_value *value)
 {
-	struct json_walk walk;
-	json_walk_begin(&walk, body);
-	while (json_walk_next(&walk)) {
-		if (has_nul(walk.key))
-			return malformed(claim, "NUL in a member's name");
-		for (size_t i = 0; i < MEMBERS; i++) {
-			if (!json_string_is(walk.key, member_names[i]))
-				continue;
-			if (claim->present[i])
-				return malformed(claim, "duplicate member");
-			claim->present[i] = true;
-			claim->members[i] = walk.value;
-		}
+	struct claim *claim = arg;
+	const char *wrong = has_nul(key) ? "NUL in a member's name" : NULL;
+	for (size_t i = 0; i < MEMBERS && wrong == NULL; i++) {
+		if (!json_string_is(key, member_names[i]))
+			continue;
+		if (claim->present[i])
+			wrong = "duplicate member";
+		claim->present[i] = true;
+		claim->members[i] = *value;
 	}
-	return SCHEME_ACCEPTED;
+	if (claim->wrong == NULL)
+		claim->wrong = wrong;
 }
 
 static enum scheme_verdict read_nonce(struct claim *claim)
@@ -166,11 +164,11 @@ static enum scheme_verdict read_claim(struct claim *claim, const char *body, siz
 {
 	struct json_value whole;
 	size_t where;
-	if (json_scan(body, n, &whole, &where) != JSON_OK || whole.type != JSON_OBJECT)
+	if (json_scan_members(body, n, &whole, take_member, claim, &where) != JSON_OK || whole.type != JSON_OBJECT)
 		return malformed(claim, "no JSON object");
-	enum scheme_verdict verdict = find_members(claim, &whole);
-	if (verdict == SCHEME_ACCEPTED)
-		verdict = read_nonce(claim);
+	if (claim->wrong != NULL)
+		return malformed(claim, claim->wrong);
+	enum scheme_verdict verdict = read_nonce(claim);
 	if (verdict == SCHEME_ACCEPTED)
 		verdict = read_webhook(claim, event);
 	if (verdict == SCHEME_ACCEPTED && is_present(claim, TYPE))

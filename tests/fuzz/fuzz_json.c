@@ -212,6 +212,38 @@ static void check_unscanned(struct span text)
 	free(copy);
 }
 
+/* The members that a scan hands over are those that a walk finds. */
+struct members {
+	struct json_walk walk;
+	const struct json_value *object;
+};
+
+static void take_member(void *arg, struct span key, const struct json_value *value)
+{
+	struct members *members = arg;
+	if (members->object == NULL)
+		return;
+	must(json_walk_next(&members->walk));
+	must(key.ptr == members->walk.key.ptr && key.len == members->walk.key.len);
+	same_value(value, &members->walk.value);
+}
+
+/* `value`: of the scan without members, if it was right. */
+static void check_scan_members(struct span text, const struct json_value *value, enum json_error error, size_t where)
+{
+	struct members members = {.object = error == JSON_OK ? value : NULL};
+	struct json_value again;
+	size_t again_where = where;
+	if (error == JSON_OK)
+		json_walk_begin(&members.walk, value);
+	must(json_scan_members(text.ptr, text.len, &again, take_member, &members, &again_where) == error);
+	must(again_where == where);
+	if (error != JSON_OK)
+		return;
+	same_value(&again, value);
+	must(value->type != JSON_OBJECT || !json_walk_next(&members.walk));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
@@ -222,6 +254,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	enum json_error error = json_scan(text.ptr, n, &value, &where);
 	must(plain_scan(text.ptr, n, &plain, &plain_where) == error);
 	check_unscanned(text);
+	check_scan_members(text, &value, error, where);
 	if (error != JSON_OK) {
 		must(where == plain_where && where <= n);
 		must((error == JSON_END) == (where == n));

@@ -36,6 +36,70 @@ static const char *shown(const char *text, size_t n)
 
 static const char *const errors[] = {"OK", "SYNTAX", "UTF8", "DEEP", "END"};
 
+static void assert_same_value(const struct json_value *a, const struct json_value *b)
+{
+	assert_int_equal(a->type, b->type);
+	assert_ptr_equal(a->raw.ptr, b->raw.ptr);
+	assert_int_equal(a->raw.len, b->raw.len);
+	assert_int_equal(a->count, b->count);
+	assert_int_equal(a->spaced, b->spaced);
+}
+
+/* The members of a text, as they were handed over. */
+struct members {
+	struct member {
+		struct span key;
+		struct json_value value;
+	} list[64];
+	uint32_t count;
+};
+
+static void take_member(void *arg, struct span key, const struct json_value *value)
+{
+	struct members *members = arg;
+	if (members->count < UNIT_COUNT(members->list))
+		members->list[members->count] = (struct member){key, *value};
+	members->count++;
+}
+
+static void assert_members(const struct json_build *build, const struct json_value *value,
+			   const struct members *members)
+{
+	struct json_walk walk;
+	uint32_t i = 0;
+	if (value->type != JSON_OBJECT) {
+		assert_int_equal(members->count, 0);
+		return;
+	}
+	build->walk_begin(&walk, value);
+	for (; build->walk_next(&walk); i++) {
+		if (i >= UNIT_COUNT(members->list))
+			continue;
+		assert_ptr_equal(members->list[i].key.ptr, walk.key.ptr);
+		assert_int_equal(members->list[i].key.len, walk.key.len);
+		assert_same_value(&members->list[i].value, &walk.value);
+	}
+	assert_int_equal(members->count, i);
+}
+
+/* Both ways to scan say the same of each text here, and hand over the members that a walk finds. */
+static enum json_error scan(const struct json_build *build, const char *text, size_t n, struct json_value *value,
+			    size_t *where)
+{
+	struct members members = {.count = 0};
+	struct json_value again;
+	size_t again_where = *where;
+	enum json_error error = build->scan(text, n, value, where);
+	assert_int_equal(build->scan_members(text, n, &again, take_member, &members, &again_where), error);
+	if (error == JSON_OK) {
+		assert_same_value(value, &again);
+		assert_members(build, value, &members);
+	} else {
+		assert_int_equal(*where, again_where);
+	}
+	return error;
+}
+
 static const struct {
 	const char *text;
 	size_t n;
@@ -360,7 +424,7 @@ static void accepts(void **state)
 				struct span raw = trimmed(good[i].text, good[i].n);
 				struct json_value value;
 				size_t where = 0;
-				enum json_error error = json_builds[b].scan(exact.text, exact.n, &value, &where);
+				enum json_error error = scan(&json_builds[b], exact.text, exact.n, &value, &where);
 				unit_check(error == JSON_OK, "%s, %s: %s at %zu", name, json_builds[b].name,
 					   errors[error], where);
 				unit_check(value.type == good[i].type, "%s: type %d", name, value.type);
@@ -379,7 +443,7 @@ static void refuse(const char *text, size_t n, enum json_error expected, size_t 
 			struct exact exact = exact_copy(text, n, alignment);
 			struct json_value value;
 			size_t where = SIZE_MAX;
-			enum json_error error = json_builds[b].scan(exact.text, exact.n, &value, &where);
+			enum json_error error = scan(&json_builds[b], exact.text, exact.n, &value, &where);
 			unit_check(error == expected, "%s, %s: %s", shown(text, n), json_builds[b].name, errors[error]);
 			unit_check(where == expected_where, "%s, %s: %zu", shown(text, n), json_builds[b].name, where);
 			free(exact.block);
@@ -405,7 +469,7 @@ static void cut_texts_end_too_early(void **state)
 				bool whole = n >= (size_t)(raw.ptr + raw.len - good[i].text);
 				struct json_value value;
 				size_t where = SIZE_MAX;
-				enum json_error error = json_builds[b].scan(exact.text, n, &value, &where);
+				enum json_error error = scan(&json_builds[b], exact.text, n, &value, &where);
 				/* A number may end sooner, and be another one. */
 				if (error == JSON_OK && (whole || good[i].type == JSON_NUMBER)) {
 					free(exact.block);
@@ -427,7 +491,7 @@ static void cut_texts_keep_their_error(void **state)
 				struct exact exact = exact_copy(bad[i].text, n, 0);
 				struct json_value value;
 				size_t where = n;
-				enum json_error error = json_builds[b].scan(exact.text, n, &value, &where);
+				enum json_error error = scan(&json_builds[b], exact.text, n, &value, &where);
 				if (n > bad[i].where + 4)
 					unit_check(error == bad[i].error, "%s", shown(bad[i].text, n));
 				if (n <= bad[i].where)
@@ -477,7 +541,7 @@ static void looks_at_each_byte_of_a_string(void **state)
 					struct exact exact = exact_copy(text, n, 0);
 					struct json_value value;
 					size_t where = 0;
-					enum json_error error = json_builds[b].scan(exact.text, n, &value, &where);
+					enum json_error error = scan(&json_builds[b], exact.text, n, &value, &where);
 					unit_check(error == expected.error && where == expected.where,
 						   "%02x, %zu before, %zu behind, %s: %s at %zu", c, before, behind,
 						   json_builds[b].name, errors[error], where);
@@ -584,7 +648,7 @@ static void knows_utf8(void **state)
 						struct json_value value;
 						size_t where = 0;
 						enum json_error error =
-							json_builds[b].scan(exact.text, exact.n, &value, &where);
+							scan(&json_builds[b], exact.text, exact.n, &value, &where);
 						enum json_error expected = characters[i].right ? JSON_OK : JSON_UTF8;
 						unit_check(error == expected, "row %zu, %s, %s: %s", i,
 							   shown(text, exact.n), json_builds[b].name, errors[error]);
@@ -608,13 +672,13 @@ static void counts_the_forms_of_utf8(void **state)
 			for (unsigned second = 0; second < 0x100; second++)
 				for (unsigned rest = 0; rest < 8; rest++) {
 					struct json_value value;
-					size_t where;
+					size_t where = 0;
 					text[1] = (char)lead;
 					text[2] = (char)second;
 					text[3] = thirds[rest % 4];
 					text[4] = fourths[rest / 4];
 					accepted +=
-						json_builds[b].scan(text, sizeof text - 1, &value, &where) == JSON_OK;
+						scan(&json_builds[b], text, sizeof text - 1, &value, &where) == JSON_OK;
 				}
 		/* Two bytes: 30 leads, 64 seconds, then the ASCII third and fourth. Three bytes: 16 leads, 64 seconds,
 		 * but 32 behind 0xe0 and 0xed, 2 thirds, the ASCII fourth. Four: 5 leads, 48 seconds behind the first
@@ -654,9 +718,9 @@ static void goes_as_deep_as_it_says(void **state)
 			size_t levels = nestings[i].open[0] == '[' && nestings[i].open[1] == '{' ? 2 : 1;
 			size_t depth = (JSON_DEPTH - container) / levels;
 			size_t n = nested(&text, nestings[i].open, nestings[i].inner, nestings[i].close, depth);
-			unit_check(json_builds[b].scan(text.data, n, &value, &where) == JSON_OK, "row %zu", i);
+			unit_check(scan(&json_builds[b], text.data, n, &value, &where) == JSON_OK, "row %zu", i);
 			n = nested(&text, nestings[i].open, nestings[i].inner, nestings[i].close, depth + 1);
-			unit_check(json_builds[b].scan(text.data, n, &value, &where) == JSON_DEEP, "row %zu", i);
+			unit_check(scan(&json_builds[b], text.data, n, &value, &where) == JSON_DEEP, "row %zu", i);
 			/* The bracket that is too much. */
 			size_t last = (depth + 1 - !container) * strlen(nestings[i].open);
 			unit_check(where == last, "row %zu: %zu, not %zu", i, where, last);
@@ -673,7 +737,7 @@ static void does_not_follow_a_million_brackets(void **state)
 		for (size_t b = 0; b < JSON_BUILDS; b++) {
 			struct json_value value;
 			size_t where = 0, n = nested(&text, opens[i], "", "", 1000000);
-			unit_check(json_builds[b].scan(text.data, n, &value, &where) == JSON_DEEP, "%s", opens[i]);
+			unit_check(scan(&json_builds[b], text.data, n, &value, &where) == JSON_DEEP, "%s", opens[i]);
 			unit_check(where <= JSON_DEPTH * strlen(opens[i]), "%s: %zu", opens[i], where);
 		}
 	buf_fini(&text);
@@ -690,8 +754,8 @@ static void forgets_closed_levels(void **state)
 	assert_int_equal(buf_char(&text, ']'), 0);
 	for (size_t b = 0; b < JSON_BUILDS; b++) {
 		struct json_value value;
-		size_t where;
-		assert_int_equal(json_builds[b].scan(text.data, text.len, &value, &where), JSON_OK);
+		size_t where = 0;
+		assert_int_equal(scan(&json_builds[b], text.data, text.len, &value, &where), JSON_OK);
 		assert_int_equal(value.count, 200001);
 	}
 	buf_fini(&text);
@@ -760,8 +824,8 @@ static void walks_over_what_is_there(void **state)
 					exact_copy(walks[i].container, strlen(walks[i].container), alignment);
 				struct buf out = {0};
 				struct json_value value;
-				size_t where;
-				assert_int_equal(json_builds[b].scan(exact.text, exact.n, &value, &where), JSON_OK);
+				size_t where = 0;
+				assert_int_equal(scan(&json_builds[b], exact.text, exact.n, &value, &where), JSON_OK);
 				describe(&json_builds[b], &value, &out);
 				assert_non_null(buf_cstr(&out));
 				unit_check(strcmp(out.data, walks[i].members) == 0, "%s, %s: %s", walks[i].container,
@@ -779,8 +843,9 @@ static void walks_over_nothing_in_a_scalar(void **state)
 		for (size_t b = 0; b < JSON_BUILDS; b++) {
 			struct json_value value;
 			struct json_walk walk;
-			size_t where;
-			assert_int_equal(json_builds[b].scan(scalars[i], strlen(scalars[i]), &value, &where), JSON_OK);
+			size_t where = 0;
+			assert_int_equal(scan(&json_builds[b], scalars[i], strlen(scalars[i]), &value, &where),
+					 JSON_OK);
 			json_builds[b].walk_begin(&walk, &value);
 			unit_check(!json_builds[b].walk_next(&walk), "%s", scalars[i]);
 		}
@@ -874,8 +939,8 @@ static void counts_backslashes_over_pieces(void **state)
 				n += sprintf(text + n, "]");
 				struct exact exact = exact_copy(text, (size_t)n, 0);
 				struct json_value value;
-				size_t where, expected = exact.n - (slashes % 2 != 0 ? 0 : 2);
-				assert_int_equal(json_builds[b].scan(exact.text, exact.n, &value, &where), JSON_OK);
+				size_t where = 0, expected = exact.n - (slashes % 2 != 0 ? 0 : 2);
+				assert_int_equal(scan(&json_builds[b], exact.text, exact.n, &value, &where), JSON_OK);
 				unit_check(value.count == 2 - slashes % 2, "%s: %u", text, value.count);
 				struct json_walk walk;
 				struct json_value outer = {.type = JSON_ARRAY};
@@ -1111,15 +1176,15 @@ static void compare_walk_and_scan(const struct json_build *build, const struct j
 	build->walk_begin(&walk, container);
 	for (; build->walk_next(&walk); count++) {
 		struct json_value value;
-		size_t where;
+		size_t where = 0;
 		struct exact exact = exact_copy(walk.value.raw.ptr, walk.value.raw.len, 0);
-		assert_int_equal(build->scan(exact.text, exact.n, &value, &where), JSON_OK);
+		assert_int_equal(scan(build, exact.text, exact.n, &value, &where), JSON_OK);
 		assert_int_equal(value.type, walk.value.type);
 		assert_int_equal(value.count, walk.value.count);
 		assert_int_equal(value.spaced, walk.value.spaced);
 		assert_int_equal(value.raw.len, walk.value.raw.len);
 		if (container->type == JSON_OBJECT) {
-			assert_int_equal(build->scan(walk.key.ptr, walk.key.len, &value, &where), JSON_OK);
+			assert_int_equal(scan(build, walk.key.ptr, walk.key.len, &value, &where), JSON_OK);
 			assert_int_equal(value.type, JSON_STRING);
 		}
 		compare_walk_and_scan(build, &walk.value);
@@ -1139,8 +1204,8 @@ static void agrees_with_what_was_made(void **state)
 		for (size_t b = 0; b < JSON_BUILDS; b++) {
 			struct exact exact = exact_copy(m.loose.data, m.loose.len, 0);
 			struct json_value value;
-			size_t where;
-			assert_int_equal(json_builds[b].scan(exact.text, exact.n, &value, &where), JSON_OK);
+			size_t where = 0;
+			assert_int_equal(scan(&json_builds[b], exact.text, exact.n, &value, &where), JSON_OK);
 			assert_int_equal(value.raw.len, exact.n);
 			assert_int_equal(value.count, m.count);
 			assert_int_equal(value.spaced, m.spaced);
@@ -1148,7 +1213,7 @@ static void agrees_with_what_was_made(void **state)
 			size_t n = json_builds[b].compact(exact.text, exact.n);
 			assert_int_equal(n, m.tight.len);
 			assert_memory_equal(exact.text, m.tight.data, n);
-			assert_int_equal(json_builds[b].scan(exact.text, n, &value, &where), JSON_OK);
+			assert_int_equal(scan(&json_builds[b], exact.text, n, &value, &where), JSON_OK);
 			assert_int_equal(value.count, m.count);
 			assert_false(value.spaced);
 			compare_walk_and_scan(&json_builds[b], &value);
