@@ -11,7 +11,7 @@
 #include "receive/view.h"
 
 #define RETRY_AFTER     30    /* seconds, in a 503 */
-#define BODY_KEPT_MAX   65536 /* bytes of a buffer that the next request may use */
+#define BODY_KEPT_MAX   65536 /* bytes of a buffer that a receipt keeps for good */
 #define AUDIT_FIELD_MAX 256   /* bytes of a sender's token that an audit line takes */
 
 /* Every way that a request can end, once. An error of NULL says the reason. */
@@ -265,9 +265,13 @@ void receipt_clear(struct receive *receive, struct receipt *receipt)
 	receipt->event = (struct event){0};
 	receipt->body.len = 0;
 	receipt->quiet = receipt->rings = false;
+	buf_fini(&receipt->reply);
+}
+
+void receipt_trim(struct receipt *receipt)
+{
 	if (receipt->body.cap > BODY_KEPT_MAX)
 		buf_fini(&receipt->body);
-	buf_fini(&receipt->reply);
 }
 
 void receipt_fini(struct receipt *receipt)
