@@ -17,18 +17,26 @@
 #define AUDIT     "audit.jsonl"
 #define AUDIT_OLD "audit.jsonl.1"
 
+static int append(struct buf *out, const char *before, const char *value)
+{
+	return buf_str(out, before) < 0 ? -1 : buf_str(out, value);
+}
+
+/* There is one for each delivery: without printf where there is nothing to format. */
 int audit_tell(struct buf *out, const struct audit_delivery *delivery)
 {
 	size_t before = out->len;
+	const char *id = delivery->event_id, *detail = delivery->detail;
 	char at[CLOCK_TEXT_SIZE];
-	const char *id = delivery->event_id, *quote = id == NULL ? "" : "\"";
 	clock_text(clock_now(), at);
-	if (buf_printf(out, "{\"at\":\"%s\",\"what\":\"%s\",\"target\":\"%s\",\"event_id\":%s%s%s", at, delivery->what,
-		       delivery->target, quote, id == NULL ? "null" : id, quote) < 0 ||
+	if (append(out, "{\"at\":\"", at) < 0 || append(out, "\",\"what\":\"", delivery->what) < 0 ||
+	    append(out, "\",\"target\":\"", delivery->target) < 0 ||
+	    (id == NULL ? buf_str(out, "\",\"event_id\":null") : append(out, "\",\"event_id\":\"", id)) < 0 ||
+	    (id != NULL && buf_char(out, '"') < 0) ||
 	    (delivery->attempt > 0 && buf_printf(out, ",\"attempt\":%u", delivery->attempt) < 0) ||
-	    buf_printf(out, ",\"result\":\"%s\"", delivery->result) < 0 ||
-	    (delivery->detail != NULL && (buf_str(out, ",\"detail\":") < 0 ||
-					  buf_json_string(out, delivery->detail, strlen(delivery->detail)) < 0)) ||
+	    append(out, ",\"result\":\"", delivery->result) < 0 || buf_char(out, '"') < 0 ||
+	    (detail != NULL &&
+	     (buf_str(out, ",\"detail\":") < 0 || buf_json_string(out, detail, strlen(detail)) < 0)) ||
 	    buf_str(out, "}\n") < 0) {
 		out->len = before;
 		return -1;
