@@ -2,7 +2,6 @@
 
 #include "deliver/errands.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "base/text.h"

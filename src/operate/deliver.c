@@ -2,7 +2,6 @@
 
 #include "deliver/deliver.h"
 
-#include <getopt.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -45,25 +44,9 @@ static void show_progress(void *arg, enum deliver_work work, uint64_t done, uint
 
 int command_deliver(const char *conf_path, int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"once", no_argument, NULL, 'o'},
-		{"stay", no_argument, NULL, 's'},
-		{0},
-	};
-	enum deliver_until until = DELIVER_IDLE;
-	int option;
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
-		switch (option) {
-		case 'o':
-			until = DELIVER_ONCE;
-			break;
-		case 's':
-			until = DELIVER_STOP;
-			break;
-		default:
-			return EX_USAGE;
-		}
-	if (optind != argc)
+	bool once = false, stay = false;
+	const struct command_option known[] = {{"once", .flag = &once}, {"stay", .flag = &stay}, {0}};
+	if (command_options(argc, argv, known) != argc || (once && stay))
 		return EX_USAGE;
 	struct conf *conf = command_conf(conf_path, false);
 	if (conf == NULL)
@@ -74,7 +57,7 @@ int command_deliver(const char *conf_path, int argc, char **argv)
 		.progress = isatty(STDERR_FILENO) ? show_progress : NULL,
 		.arg = &watch,
 	};
-	int result = deliver(conf, until, &watcher);
+	int result = deliver(conf, once ? DELIVER_ONCE : stay ? DELIVER_STOP : DELIVER_IDLE, &watcher);
 	for (size_t i = 0; i < 2; i++)
 		bar_end(&watch.bars[i]);
 	conf_free(conf);

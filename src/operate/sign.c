@@ -1,7 +1,5 @@
 #include "config.h"
 
-#include <getopt.h>
-#include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -76,9 +74,9 @@ static int sign(const struct conf *conf, const struct payload *p)
 	const struct conf_endpoint *endpoint = command_endpoint(conf, p->endpoint);
 	if (endpoint == NULL)
 		return EX_USAGE;
-	if (input_read(p->file, &data) < 0)
-		return EX_NOINPUT;
-	if (json_scan(data.data, data.len, &value, &where) != JSON_OK) {
+	if (input_read(p->file, &data) < 0) {
+		result = EX_NOINPUT;
+	} else if (json_scan(data.data, data.len, &value, &where) != JSON_OK) {
 		log_warnx("%s: no JSON: byte %zu", p->file, where);
 		result = EX_DATAERR;
 	} else if (value.type != JSON_ARRAY && value.type != JSON_OBJECT) {
@@ -119,35 +117,25 @@ int command_sign(const char *conf_path, int argc, char **argv)
 			    .nonce = nonce,
 			    .algorithm = "both",
 			    .encoding = "base64"};
-	const struct {
-		struct option option;
-		const char **value;
-	} known[] = {
-		{{"endpoint", required_argument, NULL, 0}, &p.endpoint},
-		{{"object", required_argument, NULL, 0}, &p.object_type},
-		{{"type", required_argument, NULL, 0}, &p.type},
-		{{"event", required_argument, NULL, 0}, &p.event},
-		{{"connection", required_argument, NULL, 0}, &p.connection},
-		{{"nonce", required_argument, NULL, 0}, &p.nonce},
-		{{"algorithm", required_argument, NULL, 0}, &p.algorithm},
-		{{"encoding", required_argument, NULL, 0}, &p.encoding},
+	const struct command_option known[] = {
+		{"endpoint", .value = &p.endpoint},
+		{"object", .value = &p.object_type},
+		{"type", .value = &p.type},
+		{"event", .value = &p.event},
+		{"connection", .value = &p.connection},
+		{"nonce", .value = &p.nonce},
+		{"algorithm", .value = &p.algorithm},
+		{"encoding", .value = &p.encoding},
+		{0},
 	};
-	struct option options[sizeof known / sizeof known[0] + 1] = {0};
-	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-		options[i] = known[i].option;
 	fsio_random(random, sizeof random);
 	text_hex(random, sizeof random, nonce);
-	int index, option;
-	while ((option = getopt_long(argc, argv, "", options, &index)) != -1) {
-		if (option != 0)
-			return EX_USAGE;
-		*known[index].value = optarg;
-	}
-	if (optind + 1 != argc ||
+	int at = command_options(argc, argv, known);
+	if (at < 0 || at + 1 != argc ||
 	    !is_one_of("--algorithm", p.algorithm, (const char *const[]){"sha1", "sha256", "both", NULL}) ||
 	    !is_one_of("--encoding", p.encoding, (const char *const[]){"hex", "base64", NULL}))
 		return EX_USAGE;
-	p.file = argv[optind];
+	p.file = argv[at];
 	struct conf *conf = command_conf(conf_path, true);
 	if (conf == NULL)
 		return EX_CONFIG;

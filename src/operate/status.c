@@ -1,9 +1,6 @@
 #include "config.h"
 
-#include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
-#include <string.h>
 #include <sysexits.h>
 
 #include "base/log.h"
