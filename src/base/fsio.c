@@ -97,31 +97,22 @@ ssize_t fsio_read_at(int fd, void *bytes, size_t n, off_t offset)
 	return (ssize_t)done;
 }
 
-int fsio_read_file(const char *path, size_t max, struct buf *out)
+int fsio_find_tail(int fd, uint64_t size, uint64_t *start)
 {
-	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-		return -1;
-	int error = 0;
-	if (fstat(fd, &st) < 0)
-		error = errno;
-	else if (!S_ISREG(st.st_mode))
-		error = EINVAL;
-	else if ((uint64_t)st.st_size > max)
-		error = EFBIG;
-	else if (buf_reserve(out, (size_t)st.st_size) < 0)
-		error = errno;
-	if (error == 0) {
-		ssize_t n = fsio_read_at(fd, out->data + out->len, (size_t)st.st_size, 0);
-		if (n < 0)
-			error = errno;
-		else
-			out->len += (size_t)n;
+	char bytes[4096];
+	for (*start = size; *start > 0;) {
+		size_t n = *start < sizeof bytes ? (size_t)*start : sizeof bytes;
+		ssize_t got = fsio_read_at(fd, bytes, n, (off_t)(*start - n));
+		if (got < 0)
+			return -1;
+		const char *newline = memrchr(bytes, '\n', (size_t)got);
+		*start -= n;
+		if (newline != NULL) {
+			*start += (uint64_t)(newline + 1 - bytes);
+			break;
+		}
 	}
-	close(fd);
-	errno = error;
-	return error == 0 ? 0 : -1;
+	return 0;
 }
 
 int fsio_make_folder(int dirfd, const char *name, mode_t mode)

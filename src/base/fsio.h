@@ -9,8 +9,6 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#include "base/buf.h"
-
 /* The calls that unit tests make fail. They point at the system's own. */
 struct fsio_calls {
 	ssize_t (*writev)(int fd, const struct iovec *iov, int count);
@@ -34,8 +32,8 @@ void fsio_close(int *fd);
 /* Reads up to n bytes at offset, continued until n or end of file. Bytes read, or -1. */
 ssize_t fsio_read_at(int fd, void *bytes, size_t n, off_t offset);
 
-/* Reads a regular file whole into out (appended). EFBIG if it is larger than max. */
-int fsio_read_file(const char *path, size_t max, struct buf *out);
+/* Where the last line of a file of this size begins if no newline ends it; else size. */
+int fsio_find_tail(int fd, uint64_t size, uint64_t *start);
 
 /* Makes the folder `name` in dirfd with exactly this mode whatever the umask, and syncs dirfd; a folder that is there
  * is left as it is. Returns a descriptor of the folder (O_DIRECTORY, never through a symbolic link), or -1. */

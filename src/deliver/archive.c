@@ -132,20 +132,8 @@ static int latest_fold(void *arg, int folder, const char *name)
 /* A crash may have left a part of a line at its end. */
 static int cut_torn(int fd, uint64_t size)
 {
-	char bytes[4096];
-	while (size > 0) {
-		size_t n = size < sizeof bytes ? (size_t)size : sizeof bytes;
-		ssize_t got = fsio_read_at(fd, bytes, n, (off_t)(size - n));
-		if (got < 0)
-			return -1;
-		const char *newline = memrchr(bytes, '\n', (size_t)got);
-		if (newline != NULL) {
-			size -= n - (size_t)(newline + 1 - bytes);
-			break;
-		}
-		size -= n;
-	}
-	return ftruncate(fd, (off_t)size);
+	uint64_t end;
+	return fsio_find_tail(fd, size, &end) < 0 ? -1 : ftruncate(fd, (off_t)end);
 }
 
 /* Opens the latest fold if it may take more. -1 with errno 0: there is none. */

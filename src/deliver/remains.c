@@ -130,25 +130,6 @@ enum remains_result remains_judge(struct remains *remains, int fd, uint64_t reco
 	return result;
 }
 
-/* Where the line that is not ended begins: size if there is none. */
-static int find_line(int fd, uint64_t size, uint64_t *start)
-{
-	char bytes[4096];
-	for (*start = size; *start > 0;) {
-		size_t n = *start < sizeof bytes ? (size_t)*start : sizeof bytes;
-		ssize_t got = fsio_read_at(fd, bytes, n, (off_t)(*start - n));
-		if (got < 0)
-			return -1;
-		const char *newline = memrchr(bytes, '\n', (size_t)got);
-		*start -= n;
-		if (newline != NULL) {
-			*start += (uint64_t)(newline + 1 - bytes);
-			break;
-		}
-	}
-	return 0;
-}
-
 int remains_end_line(int fd, uint64_t size, uint64_t *end)
 {
 	char head[sizeof RECORD_START - 1];
@@ -156,7 +137,7 @@ int remains_end_line(int fd, uint64_t size, uint64_t *end)
 	*end = size;
 	if (!is_readable(fd))
 		return 0;
-	if (find_line(fd, size, &start) < 0)
+	if (fsio_find_tail(fd, size, &start) < 0)
 		return -1;
 	ssize_t n = fsio_read_at(fd, head, sizeof head, (off_t)start);
 	if (n <= 0)

@@ -2,13 +2,12 @@
 #include "config.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/fsio.h"
 #include "fuzz.h"
 
@@ -18,24 +17,26 @@ static unsigned replayed;
 
 static int replay_file(const char *path)
 {
-	struct buf text = {0};
-	if (fsio_read_file(path, 1 << 24, &text) < 0) {
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC), result = -1;
+	if (fd < 0 || fstat(fd, &st) < 0) {
 		perror(path);
+		fsio_close(&fd);
 		return -1;
 	}
-	/* Its own allocation of exactly this size, so that a sanitizer sees each byte too far. */
-	uint8_t *bytes = malloc(text.len > 0 ? text.len : 1);
-	if (bytes == NULL)
-		return -1;
-	if (text.len > 0)
-		memcpy(bytes, text.data, text.len);
-	alarm(SECONDS_MAX);
-	LLVMFuzzerTestOneInput(bytes, text.len);
-	alarm(0);
+	/* An allocation of exactly this size, so that a sanitizer sees each byte too far. */
+	size_t size = (size_t)st.st_size;
+	uint8_t *bytes = malloc(size > 0 ? size : 1);
+	if (bytes != NULL && fsio_read_at(fd, bytes, size, 0) == st.st_size) {
+		alarm(SECONDS_MAX);
+		LLVMFuzzerTestOneInput(bytes, size);
+		alarm(0);
+		replayed++;
+		result = 0;
+	}
 	free(bytes);
-	buf_fini(&text);
-	replayed++;
-	return 0;
+	fsio_close(&fd);
+	return result;
 }
 
 static int replay_folder(const char *path)

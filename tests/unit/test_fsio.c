@@ -189,37 +189,45 @@ static void reads_at(void **state)
 	unit_remove(folder);
 }
 
-static void reads_files(void **state)
+static void finds_tails(void **state)
 {
 	(void)state;
-	char *folder = unit_folder();
-	unit_write(unit_path(folder, "ten"), "0123456789", 10);
-	unit_write(unit_path(folder, "empty"), "", 0);
-	assert_int_equal(mkdir(unit_path(folder, "folder"), 0700), 0);
-	assert_int_equal(mkfifo(unit_path(folder, "fifo"), 0600), 0);
-	assert_int_equal(symlink("ten", unit_path(folder, "link")), 0);
+	/* Runs of x, a newline behind each but the last; long ones go over the pieces that are read. */
 	static const struct {
-		const char *name;
-		size_t max;
-		int error;
-		const char *bytes;
+		size_t lines[3];
+		int count;
+		bool ended;
 	} rows[] = {
-		{"ten", 100, 0, "0123456789"},  {"ten", 10, 0, "0123456789"}, {"ten", 9, EFBIG, ""},
-		{"ten", 0, EFBIG, ""},          {"empty", 100, 0, ""},        {"empty", 0, 0, ""},
-		{"folder", 100, EINVAL, ""},    {"fifo", 100, EINVAL, ""},    {"missing", 100, ENOENT, ""},
-		{"link", 100, 0, "0123456789"}, {"ten/x", 100, ENOTDIR, ""},
+		{{0}, 0, false},          {{0}, 1, true},           {{5}, 1, true},        {{5}, 1, false},
+		{{5, 7}, 2, false},       {{5, 7}, 2, true},        {{4095}, 1, true},     {{4096}, 1, false},
+		{{4096}, 1, true},        {{3, 4095}, 2, false},    {{3, 4096}, 2, false}, {{3, 4097}, 2, false},
+		{{3, 20000}, 2, false},   {{20000, 1}, 2, false},   {{20000}, 1, false},   {{0, 0, 0}, 3, true},
+		{{9, 0, 8192}, 3, false}, {{9, 8191, 0}, 3, false},
 	};
+	char *folder = unit_folder();
 	for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
-		struct buf b = {0};
-		assert_int_equal(buf_str(&b, "before:"), 0);
-		errno = 0;
-		int result = fsio_read_file(unit_path(folder, rows[i].name), rows[i].max, &b);
-		unit_check(result == (rows[i].error ? -1 : 0), "%s, %zu", rows[i].name, rows[i].max);
-		unit_check(errno == rows[i].error, "%s, %zu: errno %d", rows[i].name, rows[i].max, errno);
-		assert_memory_equal(b.data, "before:", 7);
-		unit_check(strcmp(buf_cstr(&b) + 7, rows[i].bytes) == 0, "%s, %zu", rows[i].name, rows[i].max);
-		buf_fini(&b);
+		struct buf text = {0};
+		uint64_t start = 99, expected = 0;
+		for (int k = 0; k < rows[i].count; k++) {
+			expected = text.len;
+			for (size_t n = 0; n < rows[i].lines[k]; n++)
+				assert_int_equal(buf_char(&text, 'x'), 0);
+			if (k + 1 < rows[i].count || rows[i].ended)
+				assert_int_equal(buf_char(&text, '\n'), 0);
+		}
+		if (rows[i].ended)
+			expected = text.len;
+		const char *path = unit_path(folder, "lines");
+		unlink(path);
+		unit_write(path, text.data, text.len);
+		int fd = open(path, O_RDONLY | O_CLOEXEC);
+		unit_check(fsio_find_tail(fd, text.len, &start) == 0 && start == expected, "row %zu: %ju", i,
+			   (uintmax_t)start);
+		close(fd);
+		buf_fini(&text);
 	}
+	uint64_t start;
+	assert_int_equal(fsio_find_tail(-1, 10, &start), -1);
 	unit_remove(folder);
 }
 
@@ -403,7 +411,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(makes_folders, setup, teardown),
 		cmocka_unit_test_setup_teardown(folders_that_are_there, setup, teardown),
 		cmocka_unit_test(reads_at),
-		cmocka_unit_test(reads_files),
+		cmocka_unit_test(finds_tails),
 		cmocka_unit_test(each_name),
 		cmocka_unit_test(free_space),
 		cmocka_unit_test(closes_from),
