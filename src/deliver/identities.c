@@ -2,6 +2,7 @@
 
 #include "deliver/identities.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,6 +70,14 @@ struct identities {
 	bool loaded, changed; /* changed: otherwise than what is committed */
 };
 
+/* In the order that compare has. */
+static uint64_t start_of(const uint8_t *id)
+{
+	uint64_t start;
+	memcpy(&start, id, sizeof start);
+	return be64toh(start);
+}
+
 /* Some bits of it, to tell it from others. */
 static uint32_t mark_of(const uint8_t *id)
 {
@@ -79,8 +88,7 @@ static uint32_t mark_of(const uint8_t *id)
 
 static struct hint hint_of(const uint8_t *id)
 {
-	uint64_t first = (uint64_t)id[0] << 32 | (uint64_t)id[1] << 24 | id[2] << 16 | id[3] << 8 | id[4];
-	return (struct hint){(uint32_t)(first * SLICES >> 8), mark_of(id)};
+	return (struct hint){(uint32_t)(start_of(id) * SLICES >> 32), mark_of(id)};
 }
 
 static struct slice *slice_of(struct identities *all, const uint8_t *id)
@@ -90,7 +98,7 @@ static struct slice *slice_of(struct identities *all, const uint8_t *id)
 
 static int64_t part_key(int64_t run, const uint8_t *id)
 {
-	return run << 32 | (int64_t)id[0] << 24 | id[1] << 16 | id[2] << 8 | id[3];
+	return run << 32 | (int64_t)(start_of(id) >> 32);
 }
 
 static int64_t last_key(int64_t run)
@@ -222,14 +230,14 @@ static void drop_hints(struct identities *all, struct slice *slice)
 static int load_run(struct sqlite3_stmt *row, void *arg)
 {
 	struct identities *all = arg;
-	int64_t number = sql_int(row, 1);
+	int64_t number = sql_int(row, 1), count = sql_int(row, 3);
 	struct run run = {.id = sql_int(row, 0),
 			  .level = (unsigned)sql_int(row, 2),
-			  .count = (size_t)sql_int(row, 3),
+			  .count = (size_t)count,
 			  .oldest = sql_int(row, 4),
 			  .newest = sql_int(row, 5)};
 	struct run *slot = number < 0 || number >= SLICES ? NULL : free_slot(&all->slices[number]);
-	if (slot == NULL || run.id <= all->last_run)
+	if (slot == NULL || count < 1 || count > UINT32_MAX || run.id <= all->last_run)
 		return damaged();
 	all->last_run = run.id;
 	*slot = run;
@@ -350,9 +358,10 @@ static int drop_run(struct state *state, struct run *run)
 
 /* Merging */
 
-/* The identities of one run that are not taken yet. */
+/* The identities of one run that are not taken yet, and how the first of them begins. */
 struct source {
 	const uint8_t (*at)[ID_SIZE], (*end)[ID_SIZE];
+	uint64_t start;
 };
 
 struct filling {
@@ -371,21 +380,30 @@ static int fill_part(struct sqlite3_stmt *row, void *arg)
 	return 0;
 }
 
+static bool is_less(const struct source *a, const struct source *b)
+{
+	return a->start != b->start ? a->start < b->start : compare(a->at, b->at) < 0;
+}
+
 /* From sorted ones, each once. How many. */
 static size_t merge_sources(struct source *sources, size_t n, uint8_t (*out)[ID_SIZE])
 {
 	size_t count = 0;
-	for (;;) {
-		struct source *least = NULL;
-		for (size_t i = 0; i < n; i++)
-			if (sources[i].at < sources[i].end && (least == NULL || compare(sources[i].at, least->at) < 0))
+	for (size_t i = 0; i < n; i++)
+		sources[i].start = start_of(*sources[i].at);
+	while (n > 0) {
+		struct source *least = sources;
+		for (size_t i = 1; i < n; i++)
+			if (is_less(&sources[i], least))
 				least = &sources[i];
-		if (least == NULL)
-			return count;
 		if (count == 0 || compare(out[count - 1], least->at) != 0)
 			memcpy(out[count++], least->at, ID_SIZE);
-		least->at++;
+		if (++least->at == least->end)
+			*least = sources[--n];
+		else
+			least->start = start_of(*least->at);
 	}
+	return count;
 }
 
 /* Makes one run of these. */

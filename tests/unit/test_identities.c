@@ -259,6 +259,8 @@ static const struct {
 	{"too many recent ones", "UPDATE recent SET ids = zeroblob(16000)"},
 	{"a slice that is none", "UPDATE run SET slice = 2"},
 	{"a slice below all", "UPDATE run SET slice = -1"},
+	{"a run of none", "UPDATE run SET count = 0"},
+	{"a run of more than can be", "UPDATE run SET count = 1 << 40"},
 	{"a run of more than it says", "UPDATE run SET count = 1"},
 	{"no table", "DROP TABLE part"},
 };
