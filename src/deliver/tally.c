@@ -151,9 +151,7 @@ static int take_file(struct tally *tally, struct state *state, const struct spoo
 	tally->files[which].to = trail.offset;
 	if (known == 0 && which == TRAIL_OLD && state != NULL && state_trail_is_begun(state) == 1)
 		tally->untold = true;
-	int saved = errno;
 	trail_close(&trail);
-	errno = saved;
 	return result;
 }
 

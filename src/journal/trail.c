@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/fsio.h"
 #include "base/hash.h"
@@ -100,20 +99,18 @@ int trail_open(struct trail *trail, const struct spool *spool, enum trail_file w
 	}
 	if (result == 0)
 		result = read_mark(trail);
-	if (result != 1) {
-		int saved = errno;
+	if (result != 1)
 		trail_close(trail);
-		errno = saved;
-	}
 	return result;
 }
 
 void trail_close(struct trail *trail)
 {
-	if (trail->fd >= 0)
-		close(trail->fd);
+	int saved = errno;
+	fsio_close(&trail->fd);
 	buf_fini(&trail->window);
 	*trail = TRAIL_NONE;
+	errno = saved;
 }
 
 /* Reads on behind the window, of which nothing before the next line is kept. 1; 0: there is no more; -1 with errno. */
@@ -177,9 +174,7 @@ static int read_end(const struct spool *spool, enum trail_file which, struct buf
 		}
 		result = n < 0 ? -1 : 0;
 	}
-	int saved = errno;
 	trail_close(&trail);
-	errno = saved;
 	return result;
 }
 

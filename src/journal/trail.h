@@ -59,6 +59,7 @@ struct trail {
 
 /* Opens it at its beginning. 1; 0: there is none, or nothing is in it yet; -1 with errno. */
 int trail_open(struct trail *trail, const struct spool *spool, enum trail_file which);
+/* errno stays as it is. */
 void trail_close(struct trail *trail);
 
 /* The next whole line, without its newline, valid until the next call. 1; 0: there is none now; -1 with errno. */

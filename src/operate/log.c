@@ -160,9 +160,7 @@ static int print_file(struct printer *p, const struct spool *spool, enum trail_f
 	int result = trail_open(&trail, spool, which);
 	if (result == 1)
 		result = except != NULL && trail.mark == *except ? 0 : print_trail(p, &trail);
-	int saved = errno;
 	trail_close(&trail);
-	errno = saved;
 	return result;
 }
 

@@ -174,9 +174,7 @@ static int read_trail_file(struct show *s, enum trail_file which)
 		if (result < 0)
 			break;
 	}
-	int saved = errno;
 	trail_close(&trail);
-	errno = saved;
 	return result;
 }
 
