@@ -9,7 +9,6 @@
 #define XXH_STATIC_LINKING_ONLY
 #include <xxhash.h>
 
-#include "base/hash.h"
 #include "base/json.h"
 #include "base/text.h"
 
@@ -31,12 +30,29 @@ const char *const event_field_names[EVENT_FIELDS] = {
 #define SUM_DIGITS 16
 #define TAIL_SIZE  (sizeof SUM_BEFORE - 1 + SUM_DIGITS + sizeof SUM_AFTER - 1)
 
+void event_identify_begin(const struct event *event, struct span decoded_nonce, struct hash *hash)
+{
+	const struct span nul = {"", 1};
+	hash_begin(hash);
+	hash_update(hash, event->endpoint);
+	hash_update(hash, nul);
+	hash_update(hash, decoded_nonce);
+	hash_update(hash, nul);
+}
+
+void event_identify_end(struct event *event, struct hash *hash)
+{
+	uint8_t digest[HASH_SIZE];
+	hash_end(hash, digest);
+	text_hex(digest, (EVENT_ID_SIZE - 1) / 2, event->id);
+}
+
 void event_identify(struct event *event, struct span decoded_nonce)
 {
-	const struct span parts[] = {event->endpoint, {"", 1}, decoded_nonce, {"", 1}, event->data};
-	uint8_t digest[HASH_SIZE];
-	hash_sha256(parts, sizeof parts / sizeof parts[0], digest);
-	text_hex(digest, (EVENT_ID_SIZE - 1) / 2, event->id);
+	struct hash hash;
+	event_identify_begin(event, decoded_nonce, &hash);
+	hash_update(&hash, event->data);
+	event_identify_end(event, &hash);
 }
 
 static int append_span(struct buf *b, struct span s)

@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/hash.h"
 
 #define EVENT_VERSION 1
 #define EVENT_ID_SIZE 33 /* 32 hex digits and a NUL */
@@ -45,6 +46,10 @@ struct event {
 
 /* Fills event->id from endpoint, nonce (decoded) and data. */
 void event_identify(struct event *event, struct span decoded_nonce);
+
+/* The same for one who updates the hash with event->data in between. */
+void event_identify_begin(const struct event *event, struct span decoded_nonce, struct hash *hash);
+void event_identify_end(struct event *event, struct hash *hash);
 
 /* A line to be written: head, data (borrowed from the event) and tail, in three vectors, newline included. */
 struct event_line {

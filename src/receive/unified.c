@@ -231,37 +231,57 @@ static enum scheme_verdict read_signatures(struct claim *claim)
 	return SCHEME_ACCEPTED;
 }
 
-/* Whether one secret explains all signatures that there are, over these bytes. All secrets and all signatures are
- * computed, whatever the first ones say: the time tells nothing. */
-static bool is_signed(const struct claim *claim, struct span data)
+static struct span nonce_of(const struct claim *claim)
 {
-	const struct span parts[] = {data, {claim->nonce.data, claim->nonce.len}};
+	return (struct span){claim->nonce.data, claim->nonce.len};
+}
+
+/* Whether one secret explains all signatures that there are, over these bytes. All secrets and all signatures are
+ * computed, whatever the first ones say: the time tells nothing. The event (NULL: none), whose data they are, is
+ * identified on the way. */
+static bool is_signed(const struct claim *claim, struct span data, struct event *event)
+{
+	struct mac macs[SIGNATURES];
+	struct hash identity;
 	bool any = false;
+	if (event != NULL)
+		event_identify_begin(event, nonce_of(claim), &identity);
 	for (size_t s = 0; s < claim->endpoint->secret_count; s++) {
+		size_t count = 0, done = 0;
 		bool all = true;
+		for (size_t i = 0; i < SIGNATURES; i++)
+			if (claim->signed_by[i])
+				mac_begin(&macs[count++], signatures[i].algorithm, claim->endpoint->secrets[s]);
+		mac_update_together(macs, count, event != NULL && s == 0 ? &identity : NULL, data);
 		for (size_t i = 0; i < SIGNATURES; i++) {
 			uint8_t digest[MAC_SIZE_MAX];
 			if (!claim->signed_by[i])
 				continue;
-			mac_sign(signatures[i].algorithm, claim->endpoint->secrets[s], parts, 2, digest);
+			mac_update(&macs[done], nonce_of(claim));
+			mac_end(&macs[done++], digest);
 			all &= mac_equal(digest, claim->claimed[i], mac_size(signatures[i].algorithm));
 		}
 		any |= all;
 	}
+	if (event != NULL)
+		event_identify_end(event, &identity);
 	return any;
 }
 
 static enum scheme_verdict verify(struct claim *claim, char *body, struct event *event)
 {
 	struct span raw = claim->members[DATA].raw;
-	bool right = is_signed(claim, raw);
+	bool spaced = claim->members[DATA].spaced;
 	event->data = raw;
-	if (claim->members[DATA].spaced) {
+	bool right = is_signed(claim, raw, spaced ? NULL : event);
+	if (spaced) {
 		/* Cut in place: nothing else of the body stands within data, and its raw form is not needed any more.
 		 */
 		event->data.len = json_compact(body + (raw.ptr - body), raw.len);
-		if (!right)
-			right = is_signed(claim, event->data);
+		if (right)
+			event_identify(event, nonce_of(claim));
+		else
+			right = is_signed(claim, event->data, event);
 	}
 	if (!right) {
 		*claim->reason = "signature wrong";
@@ -299,7 +319,6 @@ enum scheme_verdict unified_accept(const struct conf_endpoint *endpoint, char *b
 	if (verdict == SCHEME_ACCEPTED) {
 		event->nonce = claim.members[NONCE].raw;
 		event->count = claim.members[DATA].type == JSON_OBJECT ? 1 : claim.members[DATA].count;
-		event_identify(event, (struct span){claim.nonce.data, claim.nonce.len});
 	}
 	if (verdict == SCHEME_NO_MEMORY)
 		*reason = "out of memory";

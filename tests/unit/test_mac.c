@@ -95,11 +95,75 @@ static void equal_means_each_bit(void **state)
 	assert_true(mac_equal(a, b, 20));
 }
 
+/* Whatever the hash has taken before, and wherever blocks end: each digest is what it is alone. */
+static void together_as_alone(void **state)
+{
+	(void)state;
+	static const struct {
+		enum mac_algorithm algorithms[3];
+		size_t count;
+		bool hashed;
+	} rows[] = {
+		{{MAC_SHA256}, 1, true},
+		{{MAC_SHA1}, 1, true},
+		{{MAC_SHA1, MAC_SHA256}, 2, true},
+		{{MAC_SHA1, MAC_SHA256}, 2, false},
+		{{MAC_SHA256, MAC_SHA256, MAC_SHA1}, 3, true},
+		{{MAC_SHA256}, 0, true},
+	};
+	static const size_t before[] = {0, 1, 11, 63, 64, 65, 127},
+			    lengths[] = {0, 1, 2, 53, 63, 64, 65, 127, 128, 129, 1000};
+	static const char *const keys[] = {"one", "two", "three"};
+	char bytes[1200];
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = (char)(i * 7 + i / 251);
+	for (size_t r = 0; r < UNIT_COUNT(rows); r++)
+		for (size_t b = 0; b < UNIT_COUNT(before); b++)
+			for (size_t n = 0; n < UNIT_COUNT(lengths); n++) {
+				const struct span parts[] = {{bytes, before[b]}, {bytes + before[b], lengths[n]}};
+				uint8_t got[MAC_SIZE_MAX], expected[MAC_SIZE_MAX];
+				struct mac macs[3];
+				struct hash hash;
+				hash_begin(&hash);
+				hash_update(&hash, parts[0]);
+				for (size_t i = 0; i < rows[r].count; i++)
+					mac_begin(&macs[i], rows[r].algorithms[i], unit_span(keys[i]));
+				mac_update_together(macs, rows[r].count, rows[r].hashed ? &hash : NULL, parts[1]);
+				for (size_t i = 0; i < rows[r].count; i++) {
+					enum mac_algorithm algorithm = rows[r].algorithms[i];
+					mac_end(&macs[i], got);
+					mac_sign(algorithm, unit_span(keys[i]), &parts[1], 1, expected);
+					unit_check(memcmp(got, expected, mac_size(algorithm)) == 0,
+						   "row %zu, %zu before, %zu bytes: mac %zu", r, before[b], lengths[n],
+						   i);
+				}
+				hash_end(&hash, got);
+				hash_sha256(parts, rows[r].hashed ? 2 : 1, expected);
+				unit_check(memcmp(got, expected, HASH_SIZE) == 0,
+					   "row %zu, %zu before, %zu bytes: hash", r, before[b], lengths[n]);
+			}
+}
+
+/* What a MAC knew of its key is gone with it. */
+static void wiped_at_the_end(void **state)
+{
+	(void)state;
+	static const enum mac_algorithm algorithms[] = {MAC_SHA1, MAC_SHA256};
+	for (size_t i = 0; i < UNIT_COUNT(algorithms); i++) {
+		uint8_t digest[MAC_SIZE_MAX];
+		struct mac mac;
+		mac_begin(&mac, algorithms[i], UNIT_SPAN("key"));
+		mac_end(&mac, digest);
+		for (size_t k = 0; k < sizeof mac.state; k++)
+			unit_check(mac.state[k] == 0, "algorithm %d: byte %zu", algorithms[i], k);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(published_vectors),
-		cmocka_unit_test(sizes),
+		cmocka_unit_test(published_vectors),    cmocka_unit_test(together_as_alone),
+		cmocka_unit_test(wiped_at_the_end),     cmocka_unit_test(sizes),
 		cmocka_unit_test(equal_means_each_bit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
