@@ -1,5 +1,6 @@
 /* state.db: what the deliverer knows beyond the journal. doc/journal.md says what is in it and what a crash leaves of
- * it.
+ * it. Here is what is asked of it; state.c has the database itself and the segments, identities.c the identities,
+ * state_files.c what is known of files, state_deliveries.c deliveries and their lanes, state_counts.c what is counted.
  *
  * Functions return 0, or -1 with errno, unless said otherwise; -1 may come from each of them: EBADMSG means that the
  * database is damaged (state_set_aside), ENOSPC, EIO, EAGAIN (another process holds it) and ENOMEM are what they say.

@@ -1,0 +1,201 @@
+#include "config.h"
+
+#include "deliver/state.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "deliver/state_sql.h"
+
+#define READY_BASE (INT64_MIN / 2)
+
+int64_t state_ready(const struct state *state)
+{
+	return READY_BASE + state_age(state);
+}
+
+int state_delivery_add(struct state *state, int64_t target, int64_t lane, const struct state_delivery *d)
+{
+	return sql_run(state,
+		       sql_bind(state, DELIVERY_ADD, "iiiiibiii", target, lane, d->segment_id, (int64_t)d->offset,
+				(int64_t)d->length, d->event, (int64_t)d->records, (int64_t)d->attempts, d->first_at));
+}
+
+int state_lane_add(struct state *state, int64_t target, int64_t lane, int64_t next_at)
+{
+	return sql_run(state, sql_bind(state, LANE_ADD, "iii", target, lane, next_at));
+}
+
+int state_pending_count(struct state *state, uint64_t *n)
+{
+	int64_t value;
+	if (sql_number(state, sql_bind(state, PENDING_COUNT, ""), &value) != 1)
+		return -1;
+	*n = (uint64_t)value;
+	return 0;
+}
+
+int state_is_waiting(struct state *state, int64_t target)
+{
+	return sql_ask(state, sql_bind(state, WAITING, "i", target));
+}
+
+int state_lane_is_waiting(struct state *state, int64_t target, int64_t lane)
+{
+	return sql_ask(state, sql_bind(state, LANE_WAITING, "ii", target, lane));
+}
+
+int state_lanes(struct state *state, int64_t target, struct state_lane *lanes, int max)
+{
+	int n = 0, result;
+	struct sqlite3_stmt *statement = sql_bind(state, LANES, "ii", target, (int64_t)max);
+	while ((result = sql_step(state, statement)) == 1) {
+		lanes[n].lane = sql_int(statement, 0);
+		lanes[n++].next_at = sql_int(statement, 1);
+	}
+	return result < 0 ? -1 : n;
+}
+
+static void read_identity(struct sqlite3_stmt *row, int column, uint8_t id[STATE_ID_SIZE])
+{
+	struct span bytes = sql_blob(row, column);
+	if (bytes.len == STATE_ID_SIZE)
+		memcpy(id, bytes.ptr, STATE_ID_SIZE);
+}
+
+static void read_delivery(struct sqlite3_stmt *statement, struct state_delivery *d)
+{
+	*d = (struct state_delivery){
+		.id = sql_int(statement, 0),
+		.offset = (uint64_t)sql_int(statement, 2),
+		.length = (uint64_t)sql_int(statement, 3),
+		.records = (uint32_t)sql_int(statement, 5),
+		.attempts = (unsigned)sql_int(statement, 6),
+		.first_at = sql_int(statement, 7),
+	};
+	snprintf(d->segment, sizeof d->segment, "%s", sql_text(statement, 1));
+	read_identity(statement, 4, d->event);
+}
+
+int state_lane_head(struct state *state, int64_t target, int64_t lane, struct state_delivery *deliveries, int max)
+{
+	int n = 0, result;
+	struct sqlite3_stmt *statement = sql_bind(state, LANE_HEAD, "iii", target, lane, (int64_t)max);
+	while ((result = sql_step(state, statement)) == 1)
+		read_delivery(statement, &deliveries[n++]);
+	return result < 0 ? -1 : n;
+}
+
+int state_delivery_done(struct state *state, int64_t id)
+{
+	return sql_run(state, sql_bind(state, DELIVERY_DONE, "i", id));
+}
+
+int state_delivery_failed(struct state *state, const struct state_delivery *d, const char *why)
+{
+	return sql_run(state, sql_bind(state, DELIVERY_FAILED, "iiis", d->id, (int64_t)d->attempts, d->first_at, why));
+}
+
+int state_delivery_park(struct state *state, const struct state_delivery *d, const char *why)
+{
+	return sql_run(state, sql_bind(state, DELIVERY_PARK, "iiisi", d->id, (int64_t)d->attempts, d->first_at, why,
+				       clock_now()));
+}
+
+int state_lane_settle(struct state *state, int64_t target, int64_t lane, int64_t next_at)
+{
+	int64_t empty;
+	if (sql_number(state, sql_bind(state, LANE_IS_EMPTY, "ii", target, lane), &empty) != 1)
+		return -1;
+	if (empty)
+		return sql_run(state, sql_bind(state, LANE_DROP, "ii", target, lane));
+	return sql_run(state, sql_bind(state, LANE_SET, "iii", target, lane, next_at));
+}
+
+struct rows_walk {
+	state_each_row *each;
+	void *arg;
+};
+
+static int take_row(struct sqlite3_stmt *statement, void *arg)
+{
+	const struct rows_walk *w = arg;
+	struct state_row row = {
+		.target_id = sql_int(statement, 8),
+		.lane = sql_int(statement, 9),
+		.target = sql_text(statement, 10),
+		.why = sql_text(statement, 11),
+		.parked_at = sql_int(statement, 12),
+		.next_at = sql_int(statement, 13),
+		.count = (uint64_t)sql_int(statement, 14),
+	};
+	read_delivery(statement, &row.delivery);
+	return w->each(w->arg, &row);
+}
+
+int state_backlog(struct state *state, state_each_row *each, void *arg)
+{
+	return sql_walk(state, sql_bind(state, BACKLOG, ""), take_row, &(struct rows_walk){each, arg});
+}
+
+int state_rows(struct state *state, const uint8_t event[STATE_ID_SIZE], state_each_row *each, void *arg)
+{
+	return sql_walk(state, sql_bind(state, ROWS_OF, "b", event), take_row, &(struct rows_walk){each, arg});
+}
+
+int state_parked(struct state *state, int max, state_each_row *each, void *arg)
+{
+	return sql_walk(state, sql_bind(state, ROWS_PARKED, "i", (int64_t)max), take_row,
+			&(struct rows_walk){each, arg});
+}
+
+static int take_short_row(struct sqlite3_stmt *statement, void *arg)
+{
+	const struct rows_walk *w = arg;
+	struct state_row row = {
+		.delivery.id = sql_int(statement, 0),
+		.target_id = sql_int(statement, 2),
+		.parked_at = sql_int(statement, 3),
+	};
+	read_identity(statement, 1, row.delivery.event);
+	return w->each(w->arg, &row);
+}
+
+int state_all_rows(struct state *state, state_each_row *each, void *arg)
+{
+	return sql_walk(state, sql_bind(state, ROWS_ALL, ""), take_short_row, &(struct rows_walk){each, arg});
+}
+
+struct pending_walk {
+	state_each_pending *each;
+	void *arg;
+};
+
+static int take_pending(struct sqlite3_stmt *row, void *arg)
+{
+	const struct pending_walk *w = arg;
+	struct span event = sql_blob(row, 0);
+	return event.len != STATE_ID_SIZE ? 0 : w->each(w->arg, (const uint8_t *)event.ptr, sql_text(row, 1));
+}
+
+int state_pending(struct state *state, state_each_pending *each, void *arg)
+{
+	return sql_walk(state, sql_bind(state, PENDING, ""), take_pending, &(struct pending_walk){each, arg});
+}
+
+int state_delivery_retry(struct state *state, const struct state_row *row)
+{
+	if (sql_run(state, sql_bind(state, ROW_RETRY, "i", row->delivery.id)) < 0)
+		return -1;
+	if (sql_changes(state) == 0)
+		return 0;
+	return state_lane_settle(state, row->target_id, row->lane, state_ready(state)) < 0 ? -1 : 1;
+}
+
+int state_delivery_drop(struct state *state, const struct state_row *row)
+{
+	if (sql_run(state, sql_bind(state, ROW_DROP, "i", row->delivery.id)) < 0)
+		return -1;
+	return sql_changes(state) > 0;
+}
