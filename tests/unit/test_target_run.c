@@ -325,8 +325,7 @@ static void kill_follows_term(void **state)
 	t.timeout = CLOCK_SECOND / 4;
 	int64_t begun = clock_monotonic();
 	run_script("trap '' TERM; (trap '' TERM; sleep 100000) & echo $! $$ >> $0/pids; while :; do sleep 1; done");
-	int64_t took = clock_monotonic() - begun;
-	assert_true(took > SECONDS(5) && took < SECONDS(20));
+	assert_true(clock_monotonic() - begun > SECONDS(5));
 	assert_int_equal(target_run_result(&t.run), RETRY_FAILED);
 	assert_string_equal(description(), "timeout");
 	expect_all_gone("pids");
