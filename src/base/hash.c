@@ -13,7 +13,7 @@ union __attribute__((may_alias)) context {
 
 static struct sha256_ctx *context(struct hash *hash)
 {
-	return &((union context *)hash->state)->sha256;
+	return &((union context *)(void *)hash->state)->sha256;
 }
 
 void hash_begin(struct hash *hash)
@@ -33,7 +33,7 @@ void hash_end(struct hash *hash, uint8_t digest[HASH_SIZE])
 
 size_t hash_missing(const struct hash *hash)
 {
-	unsigned begun = ((const union context *)hash->state)->sha256.index;
+	unsigned begun = ((const union context *)(const void *)hash->state)->sha256.index;
 	return begun == 0 ? 0 : HASH_BLOCK - begun;
 }
 

@@ -61,7 +61,7 @@ _Static_assert(sizeof(union context) <= sizeof((struct mac *)0)->state, "room fo
 
 static union context *context(struct mac *mac)
 {
-	return (union context *)mac->state;
+	return (union context *)(void *)mac->state;
 }
 
 void mac_begin(struct mac *mac, enum mac_algorithm algorithm, struct span key)
