@@ -36,6 +36,7 @@
 #define PUT_AWAY_EVERY CLOCK_SECOND
 #define REPORT_EVERY   (5 * CLOCK_SECOND)
 #define REPORT_SOON    (CLOCK_SECOND / 4)
+#define REPORT_LATEST  (30 * CLOCK_SECOND)
 #define SHOW_EVERY     (CLOCK_SECOND / 5) /* how far deliveries are, which must be counted for it */
 #define FILES_UNUSED   (INT64_C(2) * 86400 * CLOCK_SECOND)
 
@@ -110,6 +111,9 @@ static void report(struct session *s)
 	s->told = state_changes(s->d.state);
 	s->post->watcher->report(s->post->watcher->arg, &s->d.spool, s->d.state);
 	int64_t now = clock_monotonic(), pause = (now - begun) * REPORT_SHARE;
+	/* If the machine stood still meanwhile, it seems to have taken long. */
+	if (pause > REPORT_LATEST)
+		pause = REPORT_LATEST;
 	s->report_at = now + (pause > REPORT_EVERY ? pause : REPORT_EVERY);
 }
 
