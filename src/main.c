@@ -5,7 +5,7 @@
  *     gateway/   a request in, an answer out         fcgi (libfcgi), cgi, request (body, answer)
  *     receive/   one request to one outcome          receive; scheme and unified (who sent it); mac (nettle's HMACs)
  *                the page                            view (what was written for it is sent)
- *                many requests                       server (acceptors, committer), single (CGI)
+ *                many requests                       server (acceptors, committer), bodies (buffers), single (CGI)
  *                made durable                        store (a batch's commit), wake (starts a deliverer)
  *     journal/   where it waits                      event (a line), segment (written), reader, history, spool
  *                what became of it                   audit (written), trail (read)

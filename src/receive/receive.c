@@ -2,7 +2,6 @@
 
 #include "receive/receive.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -10,9 +9,8 @@
 #include "receive/scheme.h"
 #include "receive/view.h"
 
-#define RETRY_AFTER     30    /* seconds, in a 503 */
-#define BODY_KEPT_MAX   65536 /* bytes of a buffer that a receipt keeps for good */
-#define AUDIT_FIELD_MAX 256   /* bytes of a sender's token that an audit line takes */
+#define RETRY_AFTER     30  /* seconds, in a 503 */
+#define AUDIT_FIELD_MAX 256 /* bytes of a sender's token that an audit line takes */
 
 /* Every way that a request can end, once. An error of NULL says the reason. */
 enum outcome {
@@ -100,11 +98,16 @@ static bool is_exposed(const struct conf *conf, const char *document_root)
 struct holding {
 	struct receive *receive;
 	struct receipt *receipt;
+	uint64_t ahead; /* bytes that are held already, of what will be asked for */
 };
 
 static int hold(void *arg, uint64_t n)
 {
 	struct holding *holding = arg;
+	if (n <= holding->ahead) {
+		holding->ahead -= n;
+		return 0;
+	}
 	uint64_t before = atomic_fetch_add(&holding->receive->in_flight, n);
 	if (n > holding->receive->conf->in_flight_max || before > holding->receive->conf->in_flight_max - n) {
 		atomic_fetch_sub(&holding->receive->in_flight, n);
@@ -112,6 +115,22 @@ static int hold(void *arg, uint64_t n)
 	}
 	holding->receipt->held += n;
 	return 0;
+}
+
+/* Reads into a buffer that was kept, if there is one: it is in memory as a whole, and counts as a whole. */
+static void reuse(struct holding *holding, uint64_t length)
+{
+	struct buf *body = &holding->receipt->body;
+	struct buf kept;
+	if (!bodies_take(holding->receive->bodies, length, &kept))
+		return;
+	if (hold(holding, kept.cap) < 0) {
+		bodies_put(holding->receive->bodies, &kept);
+		return;
+	}
+	holding->ahead = length;
+	buf_fini(body);
+	*body = kept;
 }
 
 static enum outcome read_body(struct receive *receive, const struct conf_endpoint *endpoint, struct request *request,
@@ -122,7 +141,11 @@ static enum outcome read_body(struct receive *receive, const struct conf_endpoin
 		[REQUEST_BODY_SHORT] = SHORT_BODY, [REQUEST_BODY_BAD_LENGTH] = BAD_LENGTH,
 		[REQUEST_BODY_BUSY] = BUSY,        [REQUEST_BODY_NO_MEMORY] = FAULT,
 	};
-	struct holding holding = {receive, receipt};
+	struct holding holding = {receive, receipt, 0};
+	uint64_t length;
+	if (receive->bodies != NULL && request_length(request, &length) == REQUEST_LENGTH_DECLARED &&
+	    length > BODIES_LARGE && length <= endpoint->max_body)
+		reuse(&holding, length);
 	return by_body[request_read_body(request, endpoint->max_body, hold, &holding, &receipt->body)];
 }
 
@@ -265,13 +288,11 @@ void receipt_clear(struct receive *receive, struct receipt *receipt)
 	receipt->event = (struct event){0};
 	receipt->body.len = 0;
 	receipt->quiet = receipt->rings = false;
-	buf_fini(&receipt->reply);
-}
-
-void receipt_trim(struct receipt *receipt)
-{
-	if (receipt->body.cap > BODY_KEPT_MAX)
+	if (receipt->body.cap > BODIES_LARGE && receive->bodies != NULL)
+		bodies_put(receive->bodies, &receipt->body);
+	else if (receipt->body.cap > BODIES_LARGE)
 		buf_fini(&receipt->body);
+	buf_fini(&receipt->reply);
 }
 
 void receipt_fini(struct receipt *receipt)

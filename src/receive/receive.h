@@ -10,10 +10,12 @@
 #include "config/conf.h"
 #include "gateway/request.h"
 #include "journal/event.h"
+#include "receive/bodies.h"
 
 /* What all requests of a process share. */
 struct receive {
 	const struct conf *conf;
+	struct bodies *bodies;      /* NULL: no large buffers are kept */
 	_Atomic uint64_t in_flight; /* bytes of bodies held */
 };
 
@@ -46,12 +48,9 @@ int receipt_answer(const struct receipt *receipt, struct request *request);
 /* Appends the audit line. */
 int receipt_audit(const struct receipt *receipt, const struct request *request, struct buf *out);
 
-/* Ends the request: its bytes are in flight no more. The receipt may serve another one, and keeps its buffers for it.
- */
+/* Ends the request: its bytes are in flight no more. The receipt may serve another one, and keeps buffers of ordinary
+ * size for it. */
 void receipt_clear(struct receive *receive, struct receipt *receipt);
-
-/* Lets go of a buffer that is larger than most bodies need. For a cleared receipt. */
-void receipt_trim(struct receipt *receipt);
 
 void receipt_fini(struct receipt *receipt);
 

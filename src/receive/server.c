@@ -37,7 +37,6 @@
 #define STOP_SIGNAL     SIGUSR2
 #define BATCH_MAX       256                 /* jobs in one commit */
 #define SPARE_MAX       64                  /* jobs kept for later */
-#define BODIES_KEPT_MAX (16u << 20)         /* bytes of their buffers for bodies */
 #define SEAL_AFTER      (60 * CLOCK_SECOND) /* without an event */
 
 /* A connection: waiting for its next request, or being served. */
@@ -61,7 +60,6 @@ struct job {
 	struct fcgi_request *fcgi;
 	struct receipt receipt;
 	struct job *next;
-	bool rested; /* it was a spare one the last time that somebody looked */
 };
 
 /* Threads of one kind: acceptors take new connections, keepers serve those that were kept or said nothing at first. */
@@ -87,9 +85,8 @@ struct server {
 	bool closing;              /* no more jobs will come */
 	bool rings;                /* the deliverer is to be woken, though nothing was committed */
 	struct connections idle, reading;
-	struct job *spare; /* jobs to be used again, the last one first */
+	struct job *spare; /* jobs to be used again */
 	unsigned spare_count;
-	size_t bodies_kept; /* bytes of their buffers */
 	struct crew acceptors, keepers;
 };
 
@@ -158,8 +155,6 @@ static struct job *job_take(struct server *server)
 	if (job != NULL) {
 		server->spare = job->next;
 		server->spare_count--;
-		server->bodies_kept -= job->receipt.body.cap;
-		job->rested = false;
 	}
 	return job;
 }
@@ -167,9 +162,8 @@ static struct job *job_take(struct server *server)
 /* Called with the lock held. NULL if it is kept, or else the job, to be freed. */
 static struct job *job_put(struct server *server, struct job *job)
 {
-	if (server->spare_count >= SPARE_MAX || job->receipt.body.cap > BODIES_KEPT_MAX - server->bodies_kept)
+	if (server->spare_count >= SPARE_MAX)
 		return job;
-	server->bodies_kept += job->receipt.body.cap;
 	job->next = server->spare;
 	server->spare = job;
 	server->spare_count++;
@@ -453,35 +447,6 @@ static void watch_connections(struct server *server)
 	pthread_mutex_unlock(&server->lock);
 }
 
-/* A large body's buffer serves the next large body: fresh memory costs as much as a signature. It goes back to the
- * system when none came for a second. */
-static void trim_spare(struct server *server)
-{
-	struct job *jobs, *job;
-	pthread_mutex_lock(&server->lock);
-	jobs = server->spare;
-	server->spare = NULL;
-	server->spare_count = 0;
-	server->bodies_kept = 0;
-	pthread_mutex_unlock(&server->lock);
-	struct job *kept = NULL;
-	while ((job = jobs) != NULL) {
-		jobs = job->next;
-		if (job->rested)
-			receipt_trim(&job->receipt);
-		job->rested = true;
-		job->next = kept;
-		kept = job;
-	}
-	while ((job = kept) != NULL) {
-		kept = job->next;
-		pthread_mutex_lock(&server->lock);
-		job = job_put(server, job);
-		pthread_mutex_unlock(&server->lock);
-		job_free(job);
-	}
-}
-
 static void reap_children(const struct server_options *options)
 {
 	pid_t pid;
@@ -498,7 +463,7 @@ static void watch(struct server *server, const sigset_t *signals)
 		if (server->options->tick != NULL)
 			server->options->tick(server->options->arg);
 		watch_connections(server);
-		trim_spare(server);
+		bodies_trim(server->receive.bodies);
 		int number = sigtimedwait(signals, NULL, &second);
 		if (number == SIGCHLD)
 			reap_children(server->options);
@@ -574,6 +539,11 @@ static int server_open(struct server *server, const struct conf *conf)
 		log_warn("cannot begin to serve");
 		return EX_OSERR;
 	}
+	server->receive.bodies = bodies_new();
+	if (server->receive.bodies == NULL) {
+		log_warn("cannot begin to serve");
+		return EX_OSERR;
+	}
 	if (store_init(&server->store, conf) < 0) {
 		log_warn("cannot open the spool %s", conf->spool);
 		return EX_IOERR;
@@ -598,6 +568,7 @@ static void server_close(struct server *server)
 		close(server->epoll_fd);
 	if (server->stop_fd >= 0)
 		close(server->stop_fd);
+	bodies_free(server->receive.bodies);
 	store_fini(&server->store);
 	pthread_cond_destroy(&server->queued);
 	pthread_mutex_destroy(&server->lock);

@@ -108,6 +108,21 @@ def test_bodies_in_flight_have_a_bound(make_site, length):
     wait_for(lambda: memory(server.pid, "VmRSS") < 8 * MB, "the memory is given back")
 
 
+def test_a_kept_buffer_is_no_way_around_the_bound(make_site):
+    """A large body leaves a buffer, and a slow small one comes for it: again and again, from anybody."""
+    site = make_site(endpoint='max_body = "6M"', options='in_flight_max = "8M"')
+    server = site.serve()
+    assert site.post_fastcgi(sample("virtual-one")).status == 200
+    before = memory(server.pid, "VmHWM")
+    with contextlib.ExitStack() as connections:
+        for _ in range(20):
+            assert site.post_fastcgi(b"[" + b" " * 5 * MB).status == 400
+            connections.enter_context(SlowSender(site, sample("virtual-one")))
+        grown = memory(server.pid, "VmHWM") - before
+        print(grown / MB)
+        assert grown < (8 + 16 + 3) * MB
+
+
 @pytest.mark.parametrize("target", [
     'file = "records.jsonl"',
     'run = {"/bin/sh", "-c", "wc -l > $0", "@/counted"}',

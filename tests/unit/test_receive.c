@@ -476,6 +476,43 @@ static void connections(void **state)
 	endpoints[0].connection_count = 0;
 }
 
+/* What was kept is in memory as a whole. */
+static void a_kept_buffer_counts_as_a_whole(void **state)
+{
+	(void)state;
+	enum { KEPT = 90000, BODY = 70000, SMALL = 60000 };
+	static const struct {
+		const char *name, *length; /* NULL: declared */
+		size_t body;
+		uint64_t max, held;
+	} rows[] = {
+		{"used", NULL, BODY, 1 << 20, KEPT},
+		{"just enough", NULL, BODY, KEPT, KEPT},
+		{"no room for all of it", NULL, BODY, KEPT - 1, BODY},
+		{"a small body", NULL, SMALL, 1 << 20, SMALL},
+		{"no length", "", BODY, 1 << 20, 2 * 65536},
+	};
+	for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+		struct buf kept = {.data = malloc(KEPT), .cap = KEPT}, body = {0};
+		const char *memory = kept.data;
+		assert_int_equal(buf_printf(&body, "%0*d", (int)rows[i].body, 0), 0);
+		struct peer peer = new_peer(body);
+		conf.in_flight_max = rows[i].max;
+		peer.request.content_length = rows[i].length;
+		receive.bodies = bodies_new();
+		bodies_put(receive.bodies, &kept);
+		ask(&peer);
+		assert_int_equal(receipt.answer.status, 400);
+		unit_check(receive.in_flight == rows[i].held, "%s: %" PRIu64, rows[i].name, receive.in_flight);
+		unit_check((receipt.body.data == memory) == (rows[i].held == KEPT), "%s", rows[i].name);
+		ended(&peer);
+		bodies_free(receive.bodies);
+		receive.bodies = NULL;
+		receipt_fini(&receipt);
+		receipt = (struct receipt){0};
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -484,6 +521,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(too_large, setup, teardown),
 		cmocka_unit_test_setup_teardown(in_flight, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_kept_buffer_counts_as_a_whole, setup, teardown),
 		cmocka_unit_test_setup_teardown(refuse_after_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_after_the_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(audit_lines, setup, teardown),
