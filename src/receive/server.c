@@ -24,20 +24,19 @@
 #include "receive/receive.h"
 #include "receive/store.h"
 
-#define ACCEPTORS_FIRST 2 /* or as many as there are processors, up to ACCEPTORS_MANY */
-#define ACCEPTORS_MANY  8
-#define KEEPERS_FIRST   1
-#define CREW_MAX        64
-#define STACK_SIZE      (256u << 10)         /* bytes, of a thread that reads requests */
-#define SILENCE_MAX     (15 * CLOCK_SECOND)  /* a new connection that says nothing */
-#define SLOW_AFTER      (CLOCK_SECOND / 20)  /* a request that takes longer to read waits for its sender */
-#define REQUEST_MAX     (120 * CLOCK_SECOND) /* from a request's first byte to the last of its body */
-#define CROWDED_MAX     (3 * CLOCK_SECOND)   /* the same, while all threads that there can be wait for their senders */
-#define DRAIN_MAX       (2 * CLOCK_SECOND)   /* the same, once the server is stopping */
-#define STOP_SIGNAL     SIGUSR2
-#define BATCH_MAX       256                 /* jobs in one commit */
-#define SPARE_MAX       64                  /* jobs kept for later */
-#define SEAL_AFTER      (60 * CLOCK_SECOND) /* without an event */
+#define CREW_MANY   8            /* threads that one kind has while no request waits for its sender */
+#define LARGE_BODY  (128u << 10) /* bytes, with which a thread is busy for longer than with all else */
+#define CREW_MAX    64
+#define STACK_SIZE  (256u << 10)         /* bytes, of a thread that reads requests */
+#define SILENCE_MAX (15 * CLOCK_SECOND)  /* a new connection that says nothing */
+#define SLOW_AFTER  (CLOCK_SECOND / 20)  /* a request that takes longer to read waits for its sender */
+#define REQUEST_MAX (120 * CLOCK_SECOND) /* from a request's first byte to the last of its body */
+#define CROWDED_MAX (3 * CLOCK_SECOND)   /* the same, while all threads that there can be wait for their senders */
+#define DRAIN_MAX   (2 * CLOCK_SECOND)   /* the same, once the server is stopping */
+#define STOP_SIGNAL SIGUSR2
+#define BATCH_MAX   256                 /* jobs in one commit */
+#define SPARE_MAX   64                  /* jobs kept for later */
+#define SEAL_AFTER  (60 * CLOCK_SECOND) /* without an event */
 
 /* A connection: waiting for its next request, or being served. */
 struct connection {
@@ -85,7 +84,9 @@ struct server {
 	bool closing;              /* no more jobs will come */
 	bool rings;                /* the deliverer is to be woken, though nothing was committed */
 	struct connections idle, reading;
-	struct job *spare; /* jobs to be used again */
+	unsigned processors; /* up to CREW_MANY */
+	bool sees_large;     /* there are large bodies */
+	struct job *spare;   /* jobs to be used again */
 	unsigned spare_count;
 	struct crew acceptors, keepers;
 };
@@ -205,12 +206,15 @@ static void crew_add(struct crew *crew)
 }
 
 /* Called with the lock held. While all are busy with requests that are all there, another thread would only take the
- * processor from them; when a request waits for its sender, others must not wait for it. */
+ * processor from them, unless they are busy for long; when a request waits for its sender, others must not wait for it.
+ */
 static void crew_add_if_stuck(struct crew *crew)
 {
-	const struct connection *oldest = crew->server->reading.head.next;
-	if (crew->free == 0 && oldest != &crew->server->reading.head &&
-	    clock_monotonic() - oldest->began_at > SLOW_AFTER)
+	const struct server *server = crew->server;
+	const struct connection *oldest = server->reading.head.next;
+	bool slow = oldest != &server->reading.head && clock_monotonic() - oldest->began_at > SLOW_AFTER;
+	bool long_busy = server->sees_large && crew->count < server->processors;
+	if (crew->free == 0 && (slow || long_busy))
 		crew_add(crew);
 }
 
@@ -289,6 +293,7 @@ static void crew_serve(struct crew *crew, struct connection *c)
 	pthread_mutex_lock(&server->lock);
 	crew->free++;
 	list_remove(c);
+	server->sees_large |= begun && job->receipt.bytes > LARGE_BODY;
 	bool signals = (waits && queue_put(server, job)) || rings;
 	server->rings |= rings;
 	pthread_mutex_unlock(&server->lock);
@@ -514,10 +519,17 @@ static void drain(struct server *server)
 		;
 }
 
+static unsigned count_processors(void)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	return processors < 1 ? 1 : processors > CREW_MANY ? CREW_MANY : (unsigned)processors;
+}
+
 static int server_open(struct server *server, const struct conf *conf)
 {
 	pthread_condattr_t attributes;
 	server->receive.conf = conf;
+	server->processors = count_processors();
 	list_init(&server->idle);
 	list_init(&server->reading);
 	server->last = &server->first;
@@ -582,15 +594,6 @@ static void limit_memory(void)
 	mallopt(M_TRIM_THRESHOLD, 1 << 20);
 }
 
-/* More than processors only take them from each other. */
-static unsigned count_acceptors(void)
-{
-	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-	if (processors < ACCEPTORS_FIRST)
-		return ACCEPTORS_FIRST;
-	return processors > ACCEPTORS_MANY ? ACCEPTORS_MANY : (unsigned)processors;
-}
-
 static void on_stop_signal(int number)
 {
 	(void)number;
@@ -621,8 +624,10 @@ int server_run(const struct conf *conf, const struct server_options *options)
 		server_close(&server);
 		return result;
 	}
-	crew_begin(&server, &server.acceptors, count_acceptors(), connection_accept);
-	crew_begin(&server, &server.keepers, KEEPERS_FIRST, connection_wake);
+	/* The other half of the processors is for those who send, and for the committer. A thread that is never idle
+	 * reads more of small bodies than two that wake each other. */
+	crew_begin(&server, &server.acceptors, (server.processors + 1) / 2, connection_accept);
+	crew_begin(&server, &server.keepers, 1, connection_wake);
 	bool begun = server.acceptors.count > 0 && server.keepers.count > 0;
 	if (begun)
 		watch(&server, &signals);
