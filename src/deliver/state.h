@@ -105,6 +105,7 @@ struct state_delivery {
 	unsigned attempts; /* made so far */
 	int64_t first_at;  /* age at the first attempt; 0: none yet */
 };
+/* The next_at of a lane that becomes ready at this moment. */
 int64_t state_ready(const struct state *state);
 int state_delivery_add(struct state *state, int64_t target, int64_t lane, const struct state_delivery *delivery);
 /* Gives the lane a row, unless it has one. */

@@ -106,11 +106,6 @@ int event_encode(const struct event *event, struct event_line *line)
 	return 0;
 }
 
-size_t event_line_size(const struct event_line *line)
-{
-	return line->head.len + line->data.len + line->tail_len;
-}
-
 void event_line_vectors(struct event_line *line, struct iovec iov[3])
 {
 	iov[0] = (struct iovec){line->head.data, line->head.len};

@@ -60,7 +60,6 @@ struct event_line {
 };
 /* Fills a line, zeroed or used before. 0, or -1 with errno ENOMEM. Free with event_line_fini. */
 int event_encode(const struct event *event, struct event_line *line);
-size_t event_line_size(const struct event_line *line);
 void event_line_vectors(struct event_line *line, struct iovec iov[3]);
 void event_line_fini(struct event_line *line);
 

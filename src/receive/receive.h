@@ -19,8 +19,8 @@ struct receive {
 	_Atomic uint64_t in_flight; /* bytes of bodies held */
 };
 
-/* What became of a request. When `durable` is wanted (accepted), line must be committed before `answer` may be sent;
- * otherwise answer is final. A request for the page has a `reply` in its place. */
+/* What became of a request. If it is accepted, `line` must be committed before `answer` may be sent; otherwise answer
+ * is final. A request for the page has a `reply` in its place. */
 struct receipt {
 	struct buf body;
 	size_t bytes;  /* that the body had */
