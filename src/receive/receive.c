@@ -197,13 +197,15 @@ void receive_request(struct receive *receive, struct request *request, struct re
 		outcome = EXPOSED;
 	} else {
 		outcome = read_body(receive, endpoint, request, receipt);
+		receipt->bytes = receipt->body.len;
 		if (outcome == ACCEPTED)
 			outcome = verify(endpoint, receipt, &reason);
+		else
+			receipt_release(receive, receipt); /* the rest needs no memory to be read */
 	}
 	receipt->endpoint = is_view ? receive->conf->status_path : endpoint == NULL ? NULL : endpoint->path;
 	if (outcome != ACCEPTED)
 		request_drain(request);
-	receipt->bytes = receipt->body.len;
 	receipt_end(receipt, outcome, reason);
 }
 
@@ -281,17 +283,23 @@ int receipt_audit(const struct receipt *receipt, const struct request *request, 
 	return 0;
 }
 
-void receipt_clear(struct receive *receive, struct receipt *receipt)
+void receipt_release(struct receive *receive, struct receipt *receipt)
 {
-	atomic_fetch_sub(&receive->in_flight, receipt->held);
-	receipt->held = 0;
-	receipt->event = (struct event){0};
 	receipt->body.len = 0;
-	receipt->quiet = receipt->rings = false;
 	if (receipt->body.cap > BODIES_LARGE && receive->bodies != NULL)
 		bodies_put(receive->bodies, &receipt->body);
 	else if (receipt->body.cap > BODIES_LARGE)
 		buf_fini(&receipt->body);
+	atomic_fetch_sub(&receive->in_flight, receipt->held);
+	receipt->held = 0;
+}
+
+void receipt_clear(struct receive *receive, struct receipt *receipt)
+{
+	receipt_release(receive, receipt);
+	receipt->event = (struct event){0};
+	receipt->bytes = 0;
+	receipt->quiet = receipt->rings = false;
 	buf_fini(&receipt->reply);
 }
 

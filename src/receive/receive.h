@@ -42,14 +42,18 @@ void receive_request(struct receive *receive, struct request *request, struct re
 /* Turns an accepted receipt into a refusal: it could not be stored. */
 void receipt_refuse(struct receipt *receipt, const char *reason);
 
+/* Gives back what the body held, once nothing of it is needed: `event` points into it. Before the answer, so that
+ * whoever has one and sends again finds the room that it had. */
+void receipt_release(struct receive *receive, struct receipt *receipt);
+
 /* Answers the request. 0, or -1 if the peer is gone. */
 int receipt_answer(const struct receipt *receipt, struct request *request);
 
 /* Appends the audit line. */
 int receipt_audit(const struct receipt *receipt, const struct request *request, struct buf *out);
 
-/* Ends the request: its bytes are in flight no more. The receipt may serve another one, and keeps buffers of ordinary
- * size for it. */
+/* Ends the request, which holds nothing any more. The receipt may serve another one, and keeps buffers of ordinary size
+ * for it. */
 void receipt_clear(struct receive *receive, struct receipt *receipt);
 
 void receipt_fini(struct receipt *receipt);

@@ -230,8 +230,9 @@ static void crew_begin(struct server *server, struct crew *crew, unsigned first,
 }
 
 /* Sends the answer. The connection if it stays open, else -1. */
-static int job_answer(struct job *job)
+static int job_answer(struct server *server, struct job *job)
 {
+	receipt_release(&server->receive, &job->receipt);
 	receipt_answer(&job->receipt, fcgi_request(job->fcgi));
 	return fcgi_finish(job->fcgi);
 }
@@ -289,7 +290,7 @@ static void crew_serve(struct crew *crew, struct connection *c)
 	bool begun = job != NULL && job_read(server, job, c);
 	bool waits = begun && !job->receipt.quiet, rings = begun && job->receipt.rings;
 	/* A page is large, and whoever reads it slowly must not hold up the committer. */
-	int fd = begun && !waits ? job_answer(job) : -1;
+	int fd = begun && !waits ? job_answer(server, job) : -1;
 	pthread_mutex_lock(&server->lock);
 	crew->free++;
 	list_remove(c);
@@ -374,7 +375,7 @@ static struct job *batch_run(struct server *server, struct job *jobs)
 	buf_fini(&audit);
 	for (job = jobs; job != end; job = jobs) {
 		jobs = job->next;
-		job_end(server, job, job_answer(job));
+		job_end(server, job, job_answer(server, job));
 	}
 	return end;
 }

@@ -167,6 +167,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (receipt.accepted && size % 7 == 0)
 		receipt_refuse(&receipt, "disk below its reserve");
 	bool is_page = receipt.reply.len > 0;
+	receipt_release(&receive, &receipt);
+	MUST(receive.in_flight == 0);
 	MUST(receipt_answer(&receipt, &fake.request) == 0);
 	if (is_page)
 		check_page(&fake, &receipt);

@@ -123,6 +123,14 @@ def test_a_kept_buffer_is_no_way_around_the_bound(make_site):
         assert grown < (8 + 16 + 3) * MB
 
 
+def test_an_answer_says_that_its_room_is_there_again(make_site):
+    """A sender that has in_flight_max all to itself, one body after the other."""
+    site = make_site(endpoint='max_body = "1M"', options='in_flight_max = "1M"')
+    site.serve()
+    body = b"[" + b" " * (MB - 1)
+    assert {site.post_fastcgi(body).status for _ in range(500)} == {400}
+
+
 @pytest.mark.parametrize("target", [
     'file = "records.jsonl"',
     'run = {"/bin/sh", "-c", "wc -l > $0", "@/counted"}',

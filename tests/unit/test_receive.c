@@ -93,6 +93,9 @@ static void ask(struct peer *peer)
 	assert_int_equal(receipt.answer.error == NULL, receipt.answer.status == 200);
 	/* Whatever is answered, nothing of the body is left in the way of the next request. */
 	unit_check(peer->at == peer->body.len, "%s: %zu of %zu bytes read", receipt.reason, peer->at, peer->body.len);
+	/* A body that was not taken holds no memory while its rest is read. */
+	unit_check(receipt.held == 0 || (receipt.answer.status != 413 && receipt.answer.status != 503),
+		   "%s holds %" PRIu64, receipt.reason, receipt.held);
 }
 
 static void ended(struct peer *peer)
