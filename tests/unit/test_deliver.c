@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <sqlite3.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 
@@ -16,6 +15,7 @@
 #include "journal/errand.h"
 #include "journal/segment.h"
 #include "journal/spool.h"
+#include "query.h"
 #include "unit.h"
 
 #define SECONDS(n) ((n)*CLOCK_SECOND)
@@ -190,17 +190,7 @@ static const char *numbers(const char *name)
 /* The state, past the module. */
 static int64_t query(const char *sql)
 {
-	sqlite3 *db;
-	sqlite3_stmt *statement;
-	assert_int_equal(sqlite3_open(unit_path(t.folder, "spool/state.db"), &db), SQLITE_OK);
-	sqlite3_busy_timeout(db, 5000);
-	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
-	int code = sqlite3_step(statement);
-	assert_true(code == SQLITE_ROW || code == SQLITE_DONE);
-	int64_t value = code == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
-	sqlite3_finalize(statement);
-	sqlite3_close(db);
-	return value;
+	return unit_query(unit_path(t.folder, "spool/state.db"), sql);
 }
 
 static void once(void)

@@ -11,6 +11,7 @@
 #include <sqlite3.h>
 
 #include "base/clock.h"
+#include "query.h"
 #include "unit.h"
 
 #define DAYS(n) ((n)*INT64_C(86400) * CLOCK_SECOND)
@@ -66,16 +67,7 @@ static int teardown(void **state)
 
 static int64_t query(const char *sql)
 {
-	sqlite3 *db;
-	sqlite3_stmt *statement;
-	assert_int_equal(sqlite3_open(unit_path(t.folder, "state.db"), &db), SQLITE_OK);
-	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
-	int code = sqlite3_step(statement);
-	assert_true(code == SQLITE_ROW || code == SQLITE_DONE);
-	int64_t value = code == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
-	sqlite3_finalize(statement);
-	sqlite3_close(db);
-	return value;
+	return unit_query(unit_path(t.folder, "state.db"), sql);
 }
 
 static uint64_t random_number(void)

@@ -4,10 +4,10 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <sqlite3.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "query.h"
 #include "unit.h"
 
 #define DAYS(n) ((n)*INT64_C(86400) * CLOCK_SECOND)
@@ -61,19 +61,7 @@ static int teardown(void **state)
 /* Another process's view, past the module. */
 static int64_t query(const char *sql)
 {
-	sqlite3 *db;
-	sqlite3_stmt *statement;
-	assert_int_equal(sqlite3_open(unit_path(t.folder, "state.db"), &db), SQLITE_OK);
-	sqlite3_busy_timeout(db, 5000);
-	assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
-	int code = sqlite3_step(statement);
-	if (code != SQLITE_ROW && code != SQLITE_DONE)
-		print_error("%s: %s\n", sql, sqlite3_errmsg(db));
-	assert_true(code == SQLITE_ROW || code == SQLITE_DONE);
-	int64_t value = code == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
-	sqlite3_finalize(statement);
-	sqlite3_close(db);
-	return value;
+	return unit_query(unit_path(t.folder, "state.db"), sql);
 }
 
 static void files_have_the_spools_mode(void **state)
