@@ -5,8 +5,11 @@
 #include <fcgiapp.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define PARAMETER_MAX 131072 /* bytes; a longer one counts as absent */
 
 struct fcgi_request {
 	struct request request;
@@ -56,6 +59,52 @@ void fcgi_free(struct fcgi_request *fcgi)
 	free(fcgi);
 }
 
+/* A parameter that requests are asked for, and where its value goes. */
+static const struct {
+	const char *name;
+	size_t value; /* offset in struct request */
+} parameters[] = {
+	{"REQUEST_METHOD=", offsetof(struct request, method)},
+	{"REQUEST_URI=", offsetof(struct request, uri)},
+	{"CONTENT_TYPE=", offsetof(struct request, content_type)},
+	{"CONTENT_LENGTH=", offsetof(struct request, content_length)},
+	{"REMOTE_ADDR=", offsetof(struct request, remote_addr)},
+	{"DOCUMENT_ROOT=", offsetof(struct request, document_root)},
+	{"HTTP_AUTHORIZATION=", offsetof(struct request, authorization)},
+};
+
+/* The first of a name counts. False: nobody asks for it. */
+static bool take_parameter(struct request *request, const char *parameter)
+{
+	for (size_t i = 0; i < sizeof parameters / sizeof parameters[0]; i++) {
+		size_t n = strlen(parameters[i].name);
+		const char **value = (const char **)((char *)request + parameters[i].value);
+		if (strncmp(parameter, parameters[i].name, n) != 0)
+			continue;
+		if (*value != NULL || strlen(parameter) > PARAMETER_MAX)
+			return false;
+		*value = parameter + n;
+		return true;
+	}
+	return false;
+}
+
+/* Frees what nobody asks for, such as a client's other headers, which can be a megabyte and would stay for as long as
+ * the body is read. libfcgi frees the rest with the request: each string on its own, up to the NULL (fcgiapp.c,
+ * FreeParams). */
+static void take_parameters(struct request *request, char **envp)
+{
+	char **kept = envp;
+	for (char **p = envp; *p != NULL; p++) {
+		char *parameter = *p;
+		*p = NULL;
+		if (take_parameter(request, parameter))
+			*kept++ = parameter;
+		else
+			free(parameter);
+	}
+}
+
 int fcgi_begin(struct fcgi_request *fcgi, int fd)
 {
 	FCGX_Free(&fcgi->fcgx, 0);
@@ -68,18 +117,8 @@ int fcgi_begin(struct fcgi_request *fcgi, int fd)
 		FCGX_Free(&fcgi->fcgx, 1);
 		return -1;
 	}
-	char **envp = fcgi->fcgx.envp;
-	fcgi->request = (struct request){
-		.method = FCGX_GetParam("REQUEST_METHOD", envp),
-		.uri = FCGX_GetParam("REQUEST_URI", envp),
-		.content_type = FCGX_GetParam("CONTENT_TYPE", envp),
-		.content_length = FCGX_GetParam("CONTENT_LENGTH", envp),
-		.remote_addr = FCGX_GetParam("REMOTE_ADDR", envp),
-		.document_root = FCGX_GetParam("DOCUMENT_ROOT", envp),
-		.authorization = FCGX_GetParam("HTTP_AUTHORIZATION", envp),
-		.read = fcgi_read,
-		.send = fcgi_send,
-	};
+	fcgi->request = (struct request){.read = fcgi_read, .send = fcgi_send};
+	take_parameters(&fcgi->request, fcgi->fcgx.envp);
 	return 0;
 }
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CHUNK 65536 /* bytes read at a time where no length is declared */
+#define CHUNK 65536 /* bytes for which memory is asked at a time */
 
 static const struct {
 	int status;
@@ -70,16 +70,23 @@ void request_drain(struct request *request)
 		;
 }
 
-static enum request_body read_declared(struct request *request, uint64_t length, struct buf *body)
+/* What is declared and not there yet takes no memory: nobody can hold it by a promise. */
+static enum request_body read_declared(struct request *request, uint64_t length, int (*take)(void *arg, uint64_t n),
+				       void *arg, struct buf *body)
 {
 	char more;
 	if (buf_reserve(body, length) < 0)
 		return REQUEST_BODY_NO_MEMORY;
 	while (body->len < length) {
-		ssize_t n = request->read(request, body->data + body->len, length - body->len);
-		if (n <= 0)
-			return REQUEST_BODY_SHORT;
-		body->len += (size_t)n;
+		size_t end = length - body->len < CHUNK ? length : body->len + CHUNK;
+		if (take(arg, end - body->len) < 0)
+			return REQUEST_BODY_BUSY;
+		while (body->len < end) {
+			ssize_t n = request->read(request, body->data + body->len, end - body->len);
+			if (n <= 0)
+				return REQUEST_BODY_SHORT;
+			body->len += (size_t)n;
+		}
 	}
 	ssize_t n = request->read(request, &more, 1);
 	return n == 0 ? REQUEST_BODY_OK : REQUEST_BODY_SHORT;
@@ -120,7 +127,5 @@ enum request_body request_read_body(struct request *request, uint64_t max, int (
 	}
 	if (length > max)
 		return REQUEST_BODY_TOO_LARGE;
-	if (take(arg, length) < 0)
-		return REQUEST_BODY_BUSY;
-	return read_declared(request, length, body);
+	return read_declared(request, length, take, arg, body);
 }

@@ -146,6 +146,28 @@ static void print_endpoint(const struct conf_endpoint *e)
 		print_duration("expect", e->expect);
 }
 
+static bool has_secret(const struct conf_endpoint *e, struct span secret)
+{
+	for (size_t i = 0; i < e->secret_count; i++)
+		if (e->secrets[i].len == secret.len && memcmp(e->secrets[i].ptr, secret.ptr, secret.len) == 0)
+			return true;
+	return false;
+}
+
+/* The path is not signed. */
+static void check_secrets(const struct conf *conf)
+{
+	for (const struct conf_endpoint *b = conf->endpoints; b < conf->endpoints + conf->endpoint_count; b++)
+		for (const struct conf_endpoint *a = conf->endpoints; a < b; a++)
+			for (size_t i = 0; i < a->secret_count; i++)
+				if (has_secret(b, a->secrets[i])) {
+					log_warnx("endpoints \"%s\" and \"%s\" have a secret in common: a request that "
+						  "was made for one is an event of its own at the other",
+						  a->path, b->path);
+					break;
+				}
+}
+
 static void print_status(const struct conf *conf)
 {
 	putchar('\n');
@@ -244,6 +266,7 @@ static void print_conf(const struct conf *conf)
 				: "manual: a service or cron must run `hookspool deliver`");
 	for (size_t i = 0; i < conf->endpoint_count; i++)
 		print_endpoint(&conf->endpoints[i]);
+	check_secrets(conf);
 	for (size_t i = 0; i < conf->target_count; i++)
 		print_target(conf, &conf->targets[i]);
 	if (conf->status_path != NULL)

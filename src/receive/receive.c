@@ -111,6 +111,7 @@ static int hold(void *arg, uint64_t n)
 	uint64_t before = atomic_fetch_add(&holding->receive->in_flight, n);
 	if (n > holding->receive->conf->in_flight_max || before > holding->receive->conf->in_flight_max - n) {
 		atomic_fetch_sub(&holding->receive->in_flight, n);
+		atomic_store(&holding->receive->was_full, true);
 		return -1;
 	}
 	holding->receipt->held += n;
@@ -174,6 +175,8 @@ static enum outcome look(struct receive *receive, struct request *request, struc
 {
 	enum view view = view_answer(receive->conf, request, &receipt->reply, &receipt->rings);
 	receipt->quiet = view == VIEW_ANSWERED;
+	if (view == VIEW_FAILED)
+		receipt->reply.len = 0;
 	if (view == VIEW_REFUSED)
 		*reason = "wrong token";
 	return view == VIEW_UNKNOWN ? NOT_FOUND : view == VIEW_FAILED ? FAULT : UNAUTHORIZED;
@@ -286,7 +289,7 @@ int receipt_audit(const struct receipt *receipt, const struct request *request, 
 void receipt_release(struct receive *receive, struct receipt *receipt)
 {
 	receipt->body.len = 0;
-	if (receipt->body.cap > BODIES_LARGE && receive->bodies != NULL)
+	if (receipt->body.cap > BODIES_LARGE && receipt->bytes > BODIES_LARGE && receive->bodies != NULL)
 		bodies_put(receive->bodies, &receipt->body);
 	else if (receipt->body.cap > BODIES_LARGE)
 		buf_fini(&receipt->body);

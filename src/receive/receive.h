@@ -17,6 +17,7 @@ struct receive {
 	const struct conf *conf;
 	struct bodies *bodies;      /* NULL: no large buffers are kept */
 	_Atomic uint64_t in_flight; /* bytes of bodies held */
+	atomic_bool was_full;       /* a body has found no room since this was last cleared */
 };
 
 /* What became of a request. If it is accepted, `line` must be committed before `answer` may be sent; otherwise answer

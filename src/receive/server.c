@@ -31,8 +31,9 @@
 #define SILENCE_MAX (15 * CLOCK_SECOND)  /* a new connection that says nothing */
 #define SLOW_AFTER  (CLOCK_SECOND / 20)  /* a request that takes longer to read waits for its sender */
 #define REQUEST_MAX (120 * CLOCK_SECOND) /* from a request's first byte to the last of its body */
-#define CROWDED_MAX (3 * CLOCK_SECOND)   /* the same, while all threads that there can be wait for their senders */
-#define DRAIN_MAX   (2 * CLOCK_SECOND)   /* the same, once the server is stopping */
+#define CROWDED_MAX (3 * CLOCK_SECOND)   /* the same, while all threads, or all of in_flight_max, wait for senders */
+#define DRAIN_MAX   (2 * CLOCK_SECOND)   /* until requests are cut off, once the server is stopping */
+#define SEND_MAX    3                    /* seconds, until a peer takes more of its answer */
 #define STOP_SIGNAL SIGUSR2
 #define BATCH_MAX   256                 /* jobs in one commit */
 #define SPARE_MAX   64                  /* jobs kept for later */
@@ -77,6 +78,7 @@ struct server {
 	int stop_fd; /* readable once the server is stopping: for the keepers */
 
 	atomic_bool stopping;
+	int64_t end; /* us, monotonic: when it cuts off all requests, once it is stopping */
 
 	pthread_mutex_t lock; /* for what follows */
 	pthread_cond_t queued;
@@ -278,8 +280,9 @@ static void crew_serve(struct crew *crew, struct connection *c)
 	struct server *server = crew->server;
 	c->fresh = false;
 	c->began_at = clock_monotonic();
-	c->deadline = c->began_at + (atomic_load(&server->stopping) ? DRAIN_MAX : REQUEST_MAX);
 	pthread_mutex_lock(&server->lock);
+	/* With the lock held: drain shortens those that are in the list already. */
+	c->deadline = atomic_load(&server->stopping) ? server->end : c->began_at + REQUEST_MAX;
 	crew->free--;
 	crew_add_if_stuck(crew);
 	list_append(&server->reading, c);
@@ -331,6 +334,8 @@ static bool connection_accept(struct server *server, int timeout)
 	}
 	c->fd = fd;
 	c->fresh = true;
+	/* Or a peer that does not read its answers would hold the committer. */
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &(struct timeval){.tv_sec = SEND_MAX}, sizeof(struct timeval));
 	if (recv(fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) == 1)
 		crew_serve(&server->acceptors, c);
 	else
@@ -434,16 +439,17 @@ static bool crew_is_stuck(struct crew *crew)
 	return crew->free == 0;
 }
 
-/* Cuts off connections whose time is up, and adds a thread where they hold all there are; where none can be added,
- * their time is up earlier. A descriptor that libfcgi closes this very moment may already be another connection's: that
- * one's request fails unacknowledged, and is sent again. */
+/* Cuts off connections whose time is up, and adds a thread where they hold all there are; where none can be added, or
+ * their bodies leave no room for others, their time is up earlier. A descriptor that libfcgi closes this very moment
+ * may already be another connection's: that one's request fails unacknowledged, and is sent again. */
 static void watch_connections(struct server *server)
 {
 	int64_t now = clock_monotonic();
 	const struct connection *c;
 	pthread_mutex_lock(&server->lock);
 	bool acceptors_stuck = crew_is_stuck(&server->acceptors), keepers_stuck = crew_is_stuck(&server->keepers);
-	int64_t slow = acceptors_stuck || keepers_stuck ? now - CROWDED_MAX : 0;
+	bool is_full = atomic_exchange(&server->receive.was_full, false);
+	int64_t slow = acceptors_stuck || keepers_stuck || is_full ? now - CROWDED_MAX : 0;
 	for (c = server->idle.head.next; c != &server->idle.head; c = c->next)
 		if (c->deadline != 0 && now > c->deadline)
 			fcgi_abort(c->fd);
@@ -478,33 +484,51 @@ static void watch(struct server *server, const sigset_t *signals)
 	}
 }
 
-/* Waits for the end of its threads. One that is about to wait in accept4 just when the signal comes misses it: so it
- * comes again. */
-static void crew_end(struct crew *crew)
+/* Waits for the end of a thread. One that is about to wait in accept4 just when the signal comes misses it: so it comes
+ * again. */
+static void thread_end(struct server *server, pthread_t thread)
 {
-	for (unsigned i = 0; i < crew->count; i++) {
-		struct timespec until;
-		do {
-			pthread_kill(crew->threads[i], STOP_SIGNAL);
-			clock_gettime(CLOCK_REALTIME, &until);
-			until.tv_nsec += 20000000;
-			if (until.tv_nsec >= 1000000000) {
-				until.tv_nsec -= 1000000000;
-				until.tv_sec++;
-			}
-			watch_connections(crew->server);
-		} while (pthread_timedjoin_np(crew->threads[i], NULL, &until) != 0);
-	}
+	struct timespec until;
+	do {
+		pthread_kill(thread, STOP_SIGNAL);
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += 20000000;
+		if (until.tv_nsec >= 1000000000) {
+			until.tv_nsec -= 1000000000;
+			until.tv_sec++;
+		}
+		watch_connections(server);
+	} while (pthread_timedjoin_np(thread, NULL, &until) != 0);
 }
 
-/* Lets the crews end, then takes what stands at the door already: it was sent to us, and can be answered still. */
+static void crew_end(struct crew *crew)
+{
+	for (unsigned i = 0; i < crew->count; i++)
+		thread_end(crew->server, crew->threads[i]);
+}
+
+/* Takes what stands at the door already: it was sent to us, and can be answered still. A thread, for the main one has
+ * to watch its connections. */
+static void *door_run(void *arg)
+{
+	struct server *server = arg;
+	if (fcntl(server->options->listen_fd, F_SETFL, O_NONBLOCK) == 0)
+		while (clock_monotonic() < server->end && connection_accept(server, 0))
+			;
+	while (clock_monotonic() < server->end && connection_wake(server, 0))
+		;
+	return NULL;
+}
+
+/* Lets the threads end, and whatever is under way with them. */
 static void drain(struct server *server)
 {
-	int64_t end = clock_monotonic() + DRAIN_MAX;
+	pthread_t door;
+	server->end = clock_monotonic() + DRAIN_MAX;
 	atomic_store(&server->stopping, true);
 	pthread_mutex_lock(&server->lock);
 	for (struct connection *c = server->reading.head.next; c != &server->reading.head; c = c->next)
-		c->deadline = end;
+		c->deadline = server->end;
 	pthread_mutex_unlock(&server->lock);
 	eventfd_write(server->stop_fd, 1);
 	/* The listener stays open until the last moment, but its name goes: new connections find the next server. */
@@ -513,11 +537,8 @@ static void drain(struct server *server)
 	crew_end(&server->acceptors);
 	crew_end(&server->keepers);
 	epoll_ctl(server->epoll_fd, EPOLL_CTL_DEL, server->stop_fd, NULL);
-	if (fcntl(server->options->listen_fd, F_SETFL, O_NONBLOCK) == 0)
-		while (clock_monotonic() < end && connection_accept(server, 0))
-			;
-	while (clock_monotonic() < end && connection_wake(server, 0))
-		;
+	if (pthread_create(&door, NULL, door_run, server) == 0)
+		thread_end(server, door);
 }
 
 static unsigned count_processors(void)

@@ -9,6 +9,7 @@
 #include "receive/mac.h"
 
 #define NONCE_MAX     256                /* bytes, decoded */
+#define FIELD_MAX     4096               /* bytes, as sent: each record of the event has them again */
 #define SIGNATURE_MAX (2 * MAC_SIZE_MAX) /* bytes, decoded: hex of the longest digest */
 
 /* The members that mean something here, in the order of the table below. */
@@ -131,6 +132,8 @@ static enum scheme_verdict take_field(struct claim *claim, const struct json_val
 		return SCHEME_ACCEPTED;
 	if (value->type != JSON_STRING)
 		return malformed(claim, "a member that must be a string is none");
+	if (value->raw.len > FIELD_MAX)
+		return malformed(claim, "a member too long");
 	*field = value->raw;
 	return SCHEME_ACCEPTED;
 }

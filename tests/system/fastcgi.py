@@ -1,7 +1,9 @@
 """A FastCGI client of our own, so that tests decide what goes over the wire, record by record."""
 
+import fcntl
 import socket
 import struct
+import termios
 
 BEGIN_REQUEST, ABORT_REQUEST, END_REQUEST, PARAMS, STDIN, STDOUT, STDERR, DATA, GET_VALUES = range(1, 10)
 RESPONDER, AUTHORIZER, FILTER = range(1, 4)
@@ -64,6 +66,10 @@ class Connection:
 
     def send(self, data):
         self.socket.sendall(data)
+
+    def is_read(self):
+        """Whether the program has read all that was sent."""
+        return struct.unpack("i", fcntl.ioctl(self.socket, termios.TIOCOUTQ, bytes(4))) == (0,)
 
     def receive(self, n):
         data = b""

@@ -1,14 +1,12 @@
 """What got a 200 is never lost and never delivered twice, whatever happens to the processes."""
 
-import array
 import collections
-import fcntl
+import contextlib
 import os
 import random
 import signal
 import socket
 import subprocess
-import termios
 import time
 
 import pytest
@@ -145,7 +143,7 @@ def test_sigterm_under_load_answers_what_is_in_flight(make_site):
         halves = [fastcgi.Connection(site.socket) for _ in range(8)]
         for half in halves:
             half.send(message[:50000])
-        wait_for(lambda: all(unread(half) == 0 for half in halves), "the halves are being read")
+        wait_for(lambda: all(half.is_read() for half in halves), "the halves are being read")
         server.send_signal(signal.SIGTERM)
         for half in halves:
             half.send(message[50000:])
@@ -159,13 +157,6 @@ def test_sigterm_under_load_answers_what_is_in_flight(make_site):
     site.deliver()
     print(ledger.statuses)
     ledger.check(site.content)
-
-
-def unread(connection):
-    """What the program has not read yet."""
-    queued = array.array("i", [0])
-    fcntl.ioctl(connection.socket, termios.TIOCOUTQ, queued)
-    return queued[0]
 
 
 HANGS = """
@@ -185,11 +176,36 @@ def test_sigterm_waits_neither_for_a_silent_sender_nor_for_a_script(make_site, t
         wait_for(begun.exists, "the script hangs")
     silent, half = fastcgi.Connection(site.socket), fastcgi.Connection(site.socket)
     half.send(fastcgi.begin() + fastcgi.params(variables(b"x" * 1000)) + fastcgi.record(fastcgi.STDIN, b"x" * 10))
-    wait_for(lambda: unread(half) == 0, "it is being read")
+    wait_for(half.is_read, "it is being read")
     server.send_signal(signal.SIGTERM)
     assert server.wait(15 if SANITIZED else 5) == 0
     silent.close()
     half.close()
+
+
+def test_sigterm_waits_for_nobody_at_the_door(site):
+    """More than there can be threads, each in the middle of its body."""
+    server = site.serve()
+    about = fastcgi.begin() + fastcgi.params(variables(b"x" * 1000)) + fastcgi.record(fastcgi.STDIN, b"x" * 10)
+    with contextlib.ExitStack() as senders:
+        for _ in range(200):
+            senders.enter_context(fastcgi.Connection(site.socket)).send(about)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(15 if SANITIZED else 5) == 0
+
+
+def test_a_peer_that_reads_no_answer_holds_up_nobody_for_long(site):
+    """Its answers fill the socket, and whoever writes the next one waits."""
+    server = site.serve()
+    request = fastcgi.begin() + fastcgi.params({"REQUEST_METHOD": "GET", "REQUEST_URI": "/x"}) + fastcgi.record(fastcgi.STDIN)
+    with fastcgi.Connection(site.socket, timeout=1) as deaf:
+        with pytest.raises(OSError):  # full in both directions, or cut off
+            while True:
+                deaf.send(request)
+        with fastcgi.Connection(site.socket, timeout=30) as good:
+            body = sign.body()
+            assert Answer.parse(good.request(variables(body), body)).status == 200
+        assert site.stop(server) == 0
 
 
 def test_a_receiver_that_was_killed_leaves_its_socket_free(site):

@@ -1,10 +1,8 @@
 """What the receiver and the deliverer keep."""
 
 import contextlib
-import fcntl
 import re
-import struct
-import termios
+import time
 
 import pytest
 
@@ -71,9 +69,6 @@ class SlowSender(fastcgi.Connection):
         all_but_end = fastcgi.stream(fastcgi.STDIN, body[:-1])[:-len(fastcgi.record(fastcgi.STDIN))]
         self.send(fastcgi.begin(keep=False) + fastcgi.params(variables(body, **length)) + all_but_end)
 
-    def is_read(self):
-        return struct.unpack("i", fcntl.ioctl(self.socket, termios.TIOCOUTQ, bytes(4))) == (0,)
-
     def finish(self):
         self.send(self.last)
         return Answer.parse(self.answer())
@@ -106,6 +101,54 @@ def test_bodies_in_flight_have_a_bound(make_site, length):
             sender.close()
     wait_for(lambda: site.post_fastcgi(body, **length).status == 200, "there is room again")
     wait_for(lambda: memory(server.pid, "VmRSS") < 8 * MB, "the memory is given back")
+
+
+def test_a_promise_takes_no_room(make_site):
+    """Senders that declare in_flight_max, and more, but do not send it."""
+    site = make_site(endpoint='max_body = "1M"', options='in_flight_max = "4M"')
+    server = site.serve()
+    assert site.post_fastcgi(sample("virtual-one")).status == 200
+    before = memory(server.pid, "VmHWM")
+    with contextlib.ExitStack() as connections:
+        for _ in range(20):
+            slow = connections.enter_context(fastcgi.Connection(site.socket))
+            slow.send(fastcgi.begin() + fastcgi.params(variables(b"", CONTENT_LENGTH=str(MB))) +
+                      fastcgi.record(fastcgi.STDIN, b"{"))
+            assert site.post_fastcgi(sample("virtual-one")).status == 200
+        assert memory(server.pid, "VmHWM") - before < 4 * MB
+
+
+def test_bodies_that_stay_unfinished_give_way(make_site):
+    """They are all of in_flight_max, and only their last byte is missing."""
+    site = make_site(endpoint='max_body = "1M"', options='in_flight_max = "4M"')
+    site.serve()
+    body = big_body(MB)
+    body += b" " * (MB - len(body))
+    with contextlib.ExitStack() as connections:
+        for _ in range(4):
+            connections.enter_context(SlowSender(site, body))
+        wait_for(lambda: site.post_fastcgi(sample("virtual-one")).status == 503, "they leave no room")
+        began = time.monotonic()
+        wait_for(lambda: site.post_fastcgi(sample("virtual-one")).status == 200, "there is room again")
+        assert time.monotonic() - began < 20
+
+
+def test_a_client_s_headers_take_no_memory(make_site):
+    """As a web server passes them on: nobody asks for them."""
+    site = make_site()
+    server = site.serve()
+    body = sample("virtual-one")
+    assert site.post_fastcgi(body).status == 200
+    before = memory(server.pid, "VmHWM")
+    headers = {"HTTP_X_%d" % i: "x" * 8000 for i in range(100)}
+    with contextlib.ExitStack() as connections:
+        for _ in range(40):
+            slow = connections.enter_context(fastcgi.Connection(site.socket))
+            slow.send(fastcgi.begin() + fastcgi.params(variables(body, **headers)) + fastcgi.record(fastcgi.STDIN, body[:9]))
+            wait_for(slow.is_read, "it is read")
+        grown = memory(server.pid, "VmHWM") - before
+        print(grown / MB)
+        assert grown < 8 * MB
 
 
 def test_a_kept_buffer_is_no_way_around_the_bound(make_site):

@@ -121,6 +121,20 @@ def test_check_names_what_a_group_cannot_use(make_site):
     assert site.run("-c", site.conf, "check").stderr == b""
 
 
+@pytest.mark.parametrize("theirs, warned", [("other", False), ("ours", True)])
+def test_check_tells_of_endpoints_with_one_secret(site, theirs, warned):
+    """The path is not signed: what was captured at one could be sent to the other."""
+    other = site.folder / "other"
+    site.write(other, "theirs\n" + (sign.SECRET.decode() if theirs == "ours" else "their new one") + "\n", 0o600)
+    site.write(site.conf, GOOD + 'endpoint "/other" {\n    scheme = "unified"\n    secret_file = "%s"\n}\n' % other)
+    done = site.run("-c", site.conf, "check")
+    assert done.returncode == 0
+    assert (b"in common" in done.stderr) == warned
+    if warned:
+        assert b'"/webhook"' in done.stderr and b'"/other"' in done.stderr
+        assert sign.SECRET not in done.stderr
+
+
 def test_check_says_what_it_will_do(site):
     site.write(site.conf, GOOD)
     done = site.run("-c", site.conf, "check")

@@ -388,6 +388,39 @@ static void nonce_lengths(void **state)
 	}
 }
 
+/* Each record of an event has them again, and they are not signed. */
+static void field_lengths(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *before, *after;
+	} fields[] = {
+		{"\"type\":\"", "\""},
+		{"\"external_xref\":\"", "\""},
+		{"\"webhook\":{\"event\":\"", "\"}"},
+		{"\"webhook\":{\"object_type\":\"", "\"}"},
+		{"\"webhook\":{\"connection_id\":\"", "\"}"},
+		{"\"webhook\":{\"id\":\"", "\"}"},
+		{"\"webhook\":{\"workspace_id\":\"", "\"}"},
+		{"\"webhook\":{\"integration_type\":\"", "\"}"},
+		{"\"webhook\":{\"environment\":\"", "\"}"},
+	};
+	for (size_t i = 0; i < UNIT_COUNT(fields); i++)
+		for (int n = 4095; n <= 4097; n++) {
+			struct buf template = {0}, body = {0};
+			assert_int_equal(buf_printf(&template, "{\"data\":@d,\"sig\":\"@1b\",\"nonce\":\"n\",%s%0*d%s}",
+						    fields[i].before, n - 2, 0, fields[i].after),
+					 0);
+			fill(buf_cstr(&template), DATA, DATA, "n", &body);
+			struct outcome outcome = accept_body(&plain, body.data, body.len);
+			unit_check(outcome.verdict == (n > 4096 ? SCHEME_MALFORMED : SCHEME_ACCEPTED), "%s %d: %s",
+				   fields[i].before, n, verdicts[outcome.verdict]);
+			outcome_fini(&outcome);
+			buf_fini(&template);
+			buf_fini(&body);
+		}
+}
+
 /* 5, 6: which secrets and which algorithms an endpoint takes. */
 static void endpoint_rows(void **state)
 {
@@ -759,12 +792,19 @@ static void found_by_name(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(verdict_rows),    cmocka_unit_test(raw_bytes),
-		cmocka_unit_test(nonce_lengths),   cmocka_unit_test(endpoint_rows),
-		cmocka_unit_test(connection_rows), cmocka_unit_test(identities),
-		cmocka_unit_test(fields),          cmocka_unit_test(counts),
-		cmocka_unit_test(sample_verdicts), cmocka_unit_test(samples_without_white_space),
-		cmocka_unit_test(flipped_bits),    cmocka_unit_test(cut_bodies),
+		cmocka_unit_test(verdict_rows),
+		cmocka_unit_test(raw_bytes),
+		cmocka_unit_test(nonce_lengths),
+		cmocka_unit_test(field_lengths),
+		cmocka_unit_test(endpoint_rows),
+		cmocka_unit_test(connection_rows),
+		cmocka_unit_test(identities),
+		cmocka_unit_test(fields),
+		cmocka_unit_test(counts),
+		cmocka_unit_test(sample_verdicts),
+		cmocka_unit_test(samples_without_white_space),
+		cmocka_unit_test(flipped_bits),
+		cmocka_unit_test(cut_bodies),
 		cmocka_unit_test(found_by_name),
 	};
 	return cmocka_run_group_tests(tests, read_secrets, forget_secrets);
