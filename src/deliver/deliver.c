@@ -31,6 +31,8 @@
 #define IDLE_FOR       (10 * CLOCK_SECOND) /* before DELIVER_IDLE ends */
 #define STOP_AFTER     (10 * CLOCK_SECOND) /* how long scripts may go on after a signal */
 #define FAILURE_PAUSE  (2 * CLOCK_SECOND)
+#define DOUBT_MAX      (60 * CLOCK_SECOND) /* between two damages of state.db that are the same one */
+#define DOUBT_PAUSE    100000000           /* ns, before it is opened again */
 #define TIDY_EVERY     (600 * CLOCK_SECOND)
 #define TALLY_EVERY    (2 * CLOCK_SECOND)
 #define PUT_AWAY_EVERY CLOCK_SECOND
@@ -84,7 +86,7 @@ enum outcome {
 /* A failure: logged, and tried again after a pause, unless it is to be done once. */
 static enum outcome failed(struct session *s, const char *what)
 {
-	if (errno == EBADMSG)
+	if (errno == STATE_UNSOUND)
 		return STATE_BAD;
 	deliverer_complain(&s->d, what);
 	s->paused_until = clock_monotonic() + FAILURE_PAUSE;
@@ -474,7 +476,7 @@ static enum outcome session_run(struct post *post)
 	struct session s;
 	enum outcome outcome = GO_ON;
 	if (session_open(&s, post) < 0) {
-		outcome = errno == EBADMSG ? STATE_BAD : errno == EPROTONOSUPPORT ? STATE_NEWER : BROKEN;
+		outcome = errno == STATE_UNSOUND ? STATE_BAD : errno == EPROTONOSUPPORT ? STATE_NEWER : BROKEN;
 		if (outcome == STATE_NEWER)
 			log_warnx("%s/state.db: made by a later version of this program", post->conf->spool);
 		else if (outcome == BROKEN)
@@ -491,11 +493,13 @@ static enum outcome session_run(struct post *post)
 	return outcome;
 }
 
-/* A damaged state.db is set aside; the journal is delivered from its beginning. */
+/* A damaged state.db is set aside; the journal is delivered from its beginning. SQLite takes a read that failed for
+ * damage too: only what is seen again at once is believed. */
 static int run_sessions(struct post *post)
 {
 	char name[64];
-	for (int i = 0; i < STATES_MAX; i++) {
+	int64_t seen_at = -DOUBT_MAX;
+	for (int aside = 0; aside < STATES_MAX;) {
 		enum outcome outcome = session_run(post);
 		if (outcome == ENDED)
 			return 0;
@@ -503,6 +507,14 @@ static int run_sessions(struct post *post)
 			return EX_SOFTWARE;
 		if (outcome != STATE_BAD)
 			return EX_IOERR;
+		bool is_first = clock_monotonic() - seen_at >= DOUBT_MAX;
+		seen_at = is_first ? clock_monotonic() : -DOUBT_MAX;
+		if (is_first) {
+			log_warnx("%s/state.db: damaged, or could not be read; it is opened again", post->conf->spool);
+			nanosleep(&(struct timespec){.tv_nsec = DOUBT_PAUSE}, NULL);
+			continue;
+		}
+		aside++;
 		if (state_set_aside(&post->spool, name) < 0) {
 			log_warn("%s/state.db: damaged, and cannot be set aside", post->conf->spool);
 			return EX_IOERR;

@@ -34,6 +34,10 @@
 
 #define OLDER_STEPS 8
 
+/* No run has more; a database that says so is damaged. */
+#define RUN_MAX   INT32_MAX
+#define LEVEL_MAX 64
+
 struct run {
 	int64_t id; /* 0: the slot is free */
 	unsigned level;
@@ -113,8 +117,15 @@ static int compare(const void *a, const void *b)
 
 static int damaged(void)
 {
-	errno = EBADMSG;
+	errno = STATE_UNSOUND;
 	return -1;
+}
+
+/* How many identities a row has: whole ones, at least one. */
+static int count_ids(struct span ids, size_t *n)
+{
+	*n = ids.len / ID_SIZE;
+	return *n == 0 || ids.len % ID_SIZE != 0 ? damaged() : 0;
 }
 
 /* The recent ones */
@@ -157,8 +168,8 @@ static int load_row(struct sqlite3_stmt *row, void *arg)
 	struct identities *all = arg;
 	struct span ids = sql_blob(row, 3);
 	int64_t oldest = sql_int(row, 1), newest = sql_int(row, 2);
-	size_t n = ids.len / ID_SIZE;
-	if (ids.len % ID_SIZE != 0 || n == 0 || n > RECENT_MAX - all->count)
+	size_t n;
+	if (count_ids(ids, &n) < 0 || n >= RECENT_MAX - all->count)
 		return damaged();
 	if (all->count == 0)
 		all->first_newest = newest;
@@ -237,7 +248,9 @@ static int load_run(struct sqlite3_stmt *row, void *arg)
 			  .oldest = sql_int(row, 4),
 			  .newest = sql_int(row, 5)};
 	struct run *slot = number < 0 || number >= SLICES ? NULL : free_slot(&all->slices[number]);
-	if (slot == NULL || count < 1 || count > UINT32_MAX || run.id <= all->last_run)
+	if (slot == NULL || slot_of(&all->slices[number], slot) == HINTS_SLOTS || count < 1 || count > UINT32_MAX ||
+	    run.id <= all->last_run || run.id > RUN_MAX || sql_int(row, 2) < 0 || sql_int(row, 2) > LEVEL_MAX ||
+	    run.oldest < 0 || run.oldest > run.newest)
 		return damaged();
 	all->last_run = run.id;
 	*slot = run;
@@ -283,8 +296,8 @@ static int hint_part(struct sqlite3_stmt *row, void *arg)
 {
 	struct hinting *h = arg;
 	struct span ids = sql_blob(row, 0);
-	size_t n = ids.len / ID_SIZE;
-	if (hints_are_full(h->hints, n))
+	size_t n;
+	if (count_ids(ids, &n) < 0 || hints_are_full(h->hints, n))
 		return damaged(); /* the run has more than its row says */
 	for (size_t i = 0; i < n; i++)
 		hints_add(h->hints, hint_of((const uint8_t *)ids.ptr + i * ID_SIZE), h->slot);
@@ -372,8 +385,8 @@ static int fill_part(struct sqlite3_stmt *row, void *arg)
 {
 	struct filling *filling = arg;
 	struct span ids = sql_blob(row, 0);
-	size_t n = ids.len / ID_SIZE;
-	if (n > (size_t)(filling->end - filling->at))
+	size_t n;
+	if (count_ids(ids, &n) < 0 || n > (size_t)(filling->end - filling->at))
 		return damaged();
 	memcpy(filling->at, ids.ptr, n * ID_SIZE);
 	filling->at += n;
@@ -492,6 +505,9 @@ static int merge_slice(struct state *state, struct slice *slice)
 static int merge_due(struct state *state)
 {
 	struct identities *all = state->identities;
+	/* Until then ages would not keep runs apart. */
+	if (all->remember == INT64_MAX)
+		return 0;
 	for (unsigned idle = 0; all->ripe && all->due > 0;) {
 		int merged = merge_slice(state, &all->slices[all->turn]);
 		if (merged < 0)
@@ -570,7 +586,10 @@ static int search_part(struct state *state, const struct run *run, const uint8_t
 	int result = sql_step(state, statement);
 	if (result == 1) {
 		struct span ids = sql_blob(statement, 0);
-		result = bsearch(id, ids.ptr, ids.len / ID_SIZE, ID_SIZE, compare) != NULL;
+		size_t n;
+		result = count_ids(ids, &n);
+		if (result == 0)
+			result = bsearch(id, ids.ptr, n, ID_SIZE, compare) != NULL;
 		sql_reset(statement);
 	}
 	return result;

@@ -460,7 +460,7 @@ static int append_batch(struct lanes *lanes, struct deliverer *d, struct batch *
 		outfiles_undo(&lanes->files, true);
 	if (state_begin(d->state) < 0 || end_transaction(d, record_batch(lanes, d, batch, failed)) < 0) {
 		int saved = errno;
-		if (saved == EBADMSG)
+		if (saved == STATE_UNSOUND)
 			outfiles_undo(&lanes->files, true);
 		errno = saved;
 		return -1;

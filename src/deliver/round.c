@@ -496,7 +496,7 @@ static int commit_round(struct round *round, struct deliverer *d)
 	if (state_begin(d->state) == 0 && put_round(round, d) == 0 && state_commit(d->state) == 0)
 		return 0;
 	state_rollback(d->state);
-	if (errno == EBADMSG)
+	if (errno == STATE_UNSOUND)
 		undo_files(round);
 	return -1;
 }

@@ -87,7 +87,8 @@ static const char *const schema_from[SCHEMA_VERSION] = {
 	[3] = SCHEMA_SINCE_4,
 };
 
-/* The wall clock says how long the spool was left alone; a gap that cannot be is not believed. */
+/* The wall clock says how long the spool was left alone; a gap that cannot be is not believed. A clock that was set
+ * back says nothing until it is where it was, or the time that it was wrong for would count twice. */
 static int read_age(struct state *state)
 {
 	struct sqlite3_stmt *statement = sql_bind(state, AGE_GET, "");
@@ -99,6 +100,8 @@ static int read_age(struct state *state)
 	state->age = sql_int(statement, 0);
 	if (gap > 0 && gap <= GAP_BELIEVED)
 		state->age += gap;
+	if (gap < 0 && gap >= -GAP_BELIEVED)
+		state->wall = sql_int(statement, 1);
 	sql_reset(statement);
 	return 0;
 }
@@ -110,7 +113,8 @@ int64_t state_age(const struct state *state)
 
 int state_keep_age(struct state *state)
 {
-	return sql_run(state, sql_bind(state, AGE_PUT, "ii", state_age(state), clock_now()));
+	int64_t now = clock_now();
+	return sql_run(state, sql_bind(state, AGE_PUT, "ii", state_age(state), now > state->wall ? now : state->wall));
 }
 
 /* Makes the file with the spool's mode, durably: SQLite would use the umask's. What is left of a database that is gone
@@ -224,19 +228,30 @@ int state_set_aside(const struct spool *spool, char name[64])
 	clock_stamp(clock_now(), stamp);
 	snprintf(name, 64, DATABASE ".damaged-%s", stamp);
 	snprintf(log, sizeof log, "%s-wal", name);
-	if (renameat(spool->fd, DATABASE "-wal", spool->fd, log) < 0 && errno != ENOENT)
+	/* The database first: without its log it would be taken for a good one, a log without it is removed. */
+	if (renameat(spool->fd, DATABASE, spool->fd, name) < 0 ||
+	    (renameat(spool->fd, DATABASE "-wal", spool->fd, log) < 0 && errno != ENOENT))
 		return -1;
 	unlinkat(spool->fd, DATABASE "-shm", 0);
-	if (renameat(spool->fd, DATABASE, spool->fd, name) < 0)
-		return -1;
 	return fsio_sync(spool->fd);
+}
+
+/* A rollback may have failed, for want of memory: it is made up for before anything else begins. */
+static int end_open(struct state *state)
+{
+	if (sql_is_open(state))
+		state_rollback(state);
+	if (!sql_is_open(state))
+		return 0;
+	errno = ENOMEM;
+	return -1;
 }
 
 int state_hold(struct state *state)
 {
 	if (state->held)
 		return 0;
-	if (sql_run(state, sql_bind(state, HOLD, "")) < 0)
+	if (end_open(state) < 0 || sql_run(state, sql_bind(state, HOLD, "")) < 0)
 		return -1;
 	state->held = true;
 	return 0;
@@ -252,7 +267,7 @@ void state_release(struct state *state)
 int state_begin(struct state *state)
 {
 	state_release(state);
-	return sql_run(state, sql_bind(state, BEGIN, ""));
+	return end_open(state) < 0 ? -1 : sql_run(state, sql_bind(state, BEGIN, ""));
 }
 
 int state_commit(struct state *state)
@@ -269,7 +284,8 @@ void state_rollback(struct state *state)
 	if (sql_is_open(state))
 		sql_run(state, sql_bind(state, ROLLBACK, ""));
 	state->held = false;
-	identities_rolled_back(state->identities);
+	if (!sql_is_open(state))
+		identities_rolled_back(state->identities);
 	errno = saved;
 }
 

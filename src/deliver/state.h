@@ -2,15 +2,17 @@
  * it. Here is what is asked of it; state.c has the database itself and the segments, identities.c the identities,
  * state_files.c what is known of files, state_deliveries.c deliveries and their lanes, state_counts.c what is counted.
  *
- * Functions return 0, or -1 with errno, unless said otherwise; -1 may come from each of them: EBADMSG means that the
- * database is damaged (state_set_aside), ENOSPC, EIO, EAGAIN (another process holds it) and ENOMEM are what they say.
- * The ones that answer a question return 1 (yes, found) or 0.
+ * Functions return 0, or -1 with errno, unless said otherwise; -1 may come from each of them: STATE_UNSOUND means that
+ * the database is damaged, or could not be read (state_set_aside); ENOSPC, EIO, EAGAIN (another process holds it) and
+ * ENOMEM are what they say. The ones that answer a question return 1 (yes, found) or 0.
  *
  * Times with the name `age` are the spool's age: microseconds that it is known to have lived. That clock does not jump
- * when the system's does, so nothing is forgotten or given up too early. */
+ * when the system's does, so nothing is forgotten or given up too early; but for the time between two deliverers the
+ * system's is asked, and believed up to 60 days. */
 #ifndef HOOKSPOOL_STATE_H
 #define HOOKSPOOL_STATE_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -19,6 +21,9 @@
 #include "journal/event.h"
 #include "journal/segment.h"
 #include "journal/spool.h"
+
+/* No file system gives this one, as they do EBADMSG (for a damaged folder, say). */
+#define STATE_UNSOUND ENOTRECOVERABLE
 
 struct state;
 

@@ -138,7 +138,8 @@ static int sql_fail(const struct state *state)
 	switch (sqlite3_errcode(state->db) & 0xff) {
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
-		errno = EBADMSG;
+	case SQLITE_CONSTRAINT: /* rows that no version of this program leaves */
+		errno = STATE_UNSOUND;
 		break;
 	case SQLITE_FULL:
 		errno = ENOSPC;
@@ -185,7 +186,7 @@ struct sqlite3_stmt *sql_bind(struct state *state, enum sql which, const char *t
 		sql_fail(state);
 		/* A table is missing, or is not ours. */
 		if (sqlite3_errcode(state->db) == SQLITE_ERROR)
-			errno = EBADMSG;
+			errno = STATE_UNSOUND;
 		return NULL;
 	}
 	va_list args;
@@ -264,7 +265,7 @@ int sql_execute_schema(struct state *state, const char *text)
 	if (sql_execute(state, text) == 0)
 		return 0;
 	if (sqlite3_errcode(state->db) == SQLITE_ERROR)
-		errno = EBADMSG;
+		errno = STATE_UNSOUND;
 	return -1;
 }
 

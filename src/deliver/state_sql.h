@@ -102,6 +102,7 @@ struct state {
 	struct sqlite3 *db;
 	struct sqlite3_stmt *statements[STATEMENTS];
 	int64_t age, began; /* the spool's age at this moment, us of the monotonic clock */
+	int64_t wall;       /* the latest time of the wall clock that the age is of */
 	bool held;
 	struct identities *identities;
 };
@@ -131,7 +132,7 @@ typedef int sql_take(struct sqlite3_stmt *row, void *arg);
 int sql_walk(struct state *state, struct sqlite3_stmt *statement, sql_take *take, void *arg);
 
 int sql_execute(struct state *state, const char *text);
-/* EBADMSG: what is there already, or is not there, belongs to no database of this version. */
+/* STATE_UNSOUND: what is there already, or is not there, belongs to no database of this version. */
 int sql_execute_schema(struct state *state, const char *text);
 
 /* Columns of a row, valid until the next step. */

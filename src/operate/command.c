@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "deliver/state.h"
 #include "journal/spool.h"
 #include "receive/wake.h"
 
@@ -77,7 +78,7 @@ int command_failed(const struct conf *conf)
 	case EAGAIN:
 		log_warnx("%s/state.db: another process holds it; try again", conf->spool);
 		return EX_TEMPFAIL;
-	case EBADMSG:
+	case STATE_UNSOUND:
 		log_warnx("%s/state.db: damaged; the next `hookspool deliver` sets it aside and makes a new one",
 			  conf->spool);
 		return EX_DATAERR;

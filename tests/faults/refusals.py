@@ -50,12 +50,12 @@ def sync_fails_batch(bench):
 
 FILES = ("EIO", "ENOSPC")
 ERRORS = {
-    "openat": ("EMFILE", "EIO", "ENOSPC"), "mkdir": FILES, "mkdirat": FILES, "mknodat": FILES,
+    "openat": ("EMFILE", "EIO", "ENOSPC", "EBADMSG"), "mkdir": FILES, "mkdirat": FILES, "mknodat": FILES,
     "write": FILES, "writev": (*FILES, "EDQUOT", "EINTR"), "pwrite64": (*FILES, "EINTR"),
-    "fsync": ("EIO", "EINTR"), "fdatasync": ("EIO", "EINTR"), "ftruncate": ("EIO",),
+    "fsync": ("EIO", "EINTR", "EBADMSG"), "fdatasync": ("EIO", "EINTR"), "ftruncate": ("EIO",),
     "rename": FILES, "renameat": FILES, "renameat2": FILES, "unlink": ("EIO",), "unlinkat": ("EIO",),
     "fchmod": ("EIO",), "fchmodat": ("EIO",), "newfstatat": ("EIO",), "fstat": ("EIO",), "fstatfs": ("EIO",),
-    "statfs": ("EIO",), "flock": ("ENOLCK",), "fcntl": ("ENOLCK",), "getdents64": ("EIO",), "pread64": ("EIO",),
+    "statfs": ("EIO",), "flock": ("ENOLCK",), "fcntl": ("ENOLCK",), "getdents64": ("EIO", "EBADMSG"), "pread64": ("EIO",),
     "read": ("EIO",), "lseek": ("EIO",), "mmap": ("ENOMEM",), "brk": ("ENOMEM",), "mremap": ("ENOMEM",),
     "clone": ("EAGAIN",), "clone3": ("EAGAIN",), "vfork": ("EAGAIN",), "pipe2": ("EMFILE",), "socket": ("EMFILE",),
     "accept4": ("EMFILE", "ECONNABORTED"), "epoll_create1": ("EMFILE",), "eventfd2": ("EMFILE",),

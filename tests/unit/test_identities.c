@@ -254,6 +254,16 @@ static const struct {
 	{"a run of none", "UPDATE run SET count = 0"},
 	{"a run of more than can be", "UPDATE run SET count = 1 << 40"},
 	{"a run of more than it says", "UPDATE run SET count = 1"},
+	{"recent ones for which there is no room", "UPDATE recent SET ids = zeroblob(24 * 16)"},
+	{"a run of a level that none has", "UPDATE run SET level = 1 << 31"},
+	{"a run of a level below all", "UPDATE run SET level = -1"},
+	{"a run with a number that none has", "UPDATE run SET id = id + (1 << 31)"},
+	{"a run older than the spool", "UPDATE run SET oldest = -1"},
+	{"a run that ends before it begins", "UPDATE run SET oldest = newest + 1"},
+	{"too many runs", "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 63)"
+			  " INSERT INTO run SELECT max(id) + i, 0, 0, 1, 0, 0 FROM n, run GROUP BY i"},
+	{"parts of none", "UPDATE part SET ids = x''"},
+	{"parts of half an identity", "UPDATE part SET ids = substr(ids, 1, 8)"},
 	{"no table", "DROP TABLE part"},
 };
 
@@ -272,7 +282,7 @@ static void damage_is_noticed(void **state)
 		int result = 0;
 		for (size_t n = 0; n < t.count && result >= 0; n++)
 			result = state_seen(t.state, t.known[n].id);
-		unit_check(result == -1 && errno == EBADMSG, "%s: %d", damages[i].name, result);
+		unit_check(result == -1 && errno == STATE_UNSOUND, "%s: %d", damages[i].name, result);
 		state_close(t.state);
 		assert_int_equal(unlink(unit_path(t.folder, "state.db")), 0);
 		open_state();
