@@ -41,7 +41,7 @@ def recover(b, trial, what, later=0):
     answer, _ = trial.post_cgi(trial.good())
     if not answer or answer.status != 200:
         b.problem(f"{what}: not accepted afterwards")
-    trial.end_deliverer()  # the receiver may have started one, which would be left to do it
+    trial.end_offspring()  # the receiver may have started one, which would be left to do it
     if not trial.settle(later):
         b.problem(f"{what}: {dict(trial.counted)}")
 

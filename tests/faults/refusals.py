@@ -73,8 +73,6 @@ def errors(bench):
         for error in sorted({error for some in ERRORS.values() for error in some}):
             calls = {call for call, some in ERRORS.items() if error in some}
             Sweep(bench, scene, f"error={error}").run(calls, most=2)
-    if bench.again:
-        bench.notes.append(f"{bench.again} were delivered again, where SQLite took a read error of state.db for damage")
 
 
 @row("short-writes", "short writes and interrupted calls, everywhere")

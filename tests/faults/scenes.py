@@ -78,7 +78,7 @@ class WakingRequest(Request):
     follow = False
 
     def settle(self, trial):
-        trial.end_deliverer()
+        trial.end_offspring()
         return trial.settle()
 
 
@@ -129,7 +129,7 @@ class Served(Receiver):
         trial.finish(child, "a receiver")
 
     def settle(self, trial):
-        trial.end_deliverer()
+        trial.end_offspring()
         return trial.settle()
 
 

@@ -58,8 +58,7 @@ class Sweep:
         if self.between:
             self.between()
         if not scene.settle(self.trial):
-            if not ("error=" in self.what and self.trial.excuse_again()):
-                bench.problem(f"{scene.name}: {self.what} at {call} number {when}: {dict(self.trial.counted)}")
+            bench.problem(f"{scene.name}: {self.what} at {call} number {when}: {dict(self.trial.counted)}")
             self.trial.end()
         return happened
 

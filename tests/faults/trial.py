@@ -233,6 +233,11 @@ class Trial:
                 pass
             wait_for(lambda: not is_alive(pid), "a deliverer ends")
 
+    def end_offspring(self):
+        """The deliverers that were started; also those that have no lock yet, for another one would yield to them. There
+        is no receiver that could start more."""
+        wait_for(lambda: self.end_deliverer() or not self.site.processes(), "what was started ends")
+
     def kill_all(self):
         """Whatever runs for this site, deliverers that were started by others too."""
         for child in self.site.children:
@@ -284,14 +289,6 @@ class Trial:
         if wrong:
             self.bench.problem(f"delivered under another id: {wrong[:5]}")
         return not any(self.counted.values()) and not alien and not wrong
-
-    def excuse_again(self):
-        """SQLite takes a read error for damage. Then the state is made anew, and what was delivered from the journal
-        may be delivered again, as the manual says. True: nothing else is wrong."""
-        if any(self.site.spool.glob("state.db.damaged-*")):
-            self.bench.again += self.counted["twice"]
-            self.counted["twice"] = 0
-        return not any(self.counted.values())
 
     def find_forged(self):
         """What was refused must stand nowhere."""

@@ -364,6 +364,55 @@ static void identities(void **state)
 	assert_int_equal(state_seen(t.state, b), 0);
 }
 
+/* SQLite's memory, while there is some. */
+static struct {
+	sqlite3_mem_methods methods;
+	bool is_out;
+} memory;
+
+static void *allocate(int size)
+{
+	return memory.is_out ? NULL : memory.methods.xMalloc(size);
+}
+
+static void *reallocate(void *block, int size)
+{
+	return memory.is_out ? NULL : memory.methods.xRealloc(block, size);
+}
+
+static int watch_memory(void **state)
+{
+	(void)state;
+	assert_int_equal(sqlite3_config(SQLITE_CONFIG_GETMALLOC, &memory.methods), SQLITE_OK);
+	sqlite3_mem_methods watched = memory.methods;
+	watched.xMalloc = allocate;
+	watched.xRealloc = reallocate;
+	return sqlite3_config(SQLITE_CONFIG_MALLOC, &watched);
+}
+
+/* The same want of memory that has made a transaction fail can make its end fail. */
+static void a_failed_rollback_is_made_up_for(void **state)
+{
+	(void)state;
+	static const uint8_t a[STATE_ID_SIZE] = {0, 1}, b[STATE_ID_SIZE] = {0, 2};
+	for (int held = 0; held <= 1; held++) {
+		reopen_state();
+		assert_int_equal(state_begin(t.state), 0);
+		assert_int_equal(state_seen_add(t.state, a), 0);
+		memory.is_out = true;
+		state_rollback(t.state);
+		memory.is_out = false;
+		assert_int_equal(held ? state_hold(t.state) : state_begin(t.state), 0);
+		assert_int_equal(state_seen(t.state, a), 0);
+		if (held)
+			assert_int_equal(state_begin(t.state), 0);
+		assert_int_equal(state_seen_add(t.state, b), 0);
+		assert_int_equal(state_commit(t.state), 0);
+		assert_int_equal(state_seen(t.state, a), 0);
+		assert_int_equal(state_seen(t.state, b), 1);
+	}
+}
+
 static const struct {
 	const char *name;
 	int64_t away; /* what the wall clock says that the spool was left alone for */
@@ -895,6 +944,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(quarters_of_an_hour, setup, teardown),
 		cmocka_unit_test_setup_teardown(damage_is_noticed_and_set_aside, setup, teardown),
 		cmocka_unit_test_setup_teardown(identities, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_failed_rollback_is_made_up_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_age_does_not_jump_with_the_clock, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_age_does_not_grow_when_the_clock_is_put_right, setup, teardown),
 		cmocka_unit_test_setup_teardown(cursors, setup, teardown),
@@ -912,5 +962,5 @@ int main(void)
 		cmocka_unit_test_setup_teardown(segments_that_a_replay_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(refusals_and_how_far_the_trail_was_read, setup, teardown),
 	};
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, watch_memory, NULL);
 }
