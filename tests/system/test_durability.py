@@ -235,6 +235,41 @@ def test_a_second_receiver_does_not_take_the_socket(site):
     assert site.post_fastcgi(sign.body()).status == 200
 
 
+NEVER = """
+target "records" {
+    file = "%s/records.jsonl"
+}
+target "never" {
+    run = {"/bin/sh", "-c", "exit 100"}
+}
+"""
+
+
+@pytest.mark.plain
+@pytest.mark.parametrize("call, error", [("pread64", "EIO"), ("getdents64", "EBADMSG")])
+def test_what_fails_once_is_not_taken_for_a_damaged_state(make_site, tmp_path, call, error):
+    """What stands in the journal would be delivered again without it. SQLite says of a read error that the database is
+    damaged, and a file system of its own folders what others say of a database."""
+    site = make_site(targets=NEVER % tmp_path)
+    site.records_file = tmp_path / "records.jsonl"
+    for number in range(10):
+        assert site.post_cgi(sign.body(nonce=f"before {number}")).status == 200
+    site.deliver()
+    count, trace = 10, tmp_path / "trace"
+    for when in range(1, 100):
+        assert site.post_cgi(sign.body(nonce=f"{when}")).status == 200
+        only = ["-P", site.spool / "state.db"] if call == "pread64" else []
+        site.run("-c", site.conf, "deliver", "--once",
+                 prefix=["strace", "-o", trace, *only, "-e", f"inject={call}:error={error}:when={when}"])
+        site.deliver()
+        count += 1
+        assert len(site.records()) == count
+        assert not list(site.spool.glob("state.db.damaged-*"))
+        if "INJECTED" not in trace.read_text():
+            break
+    assert when > 3
+
+
 def test_a_torn_tail_is_dropped_and_damage_is_set_aside(site):
     """An unlocked segment with a good line, a damaged one, a good one and a torn one."""
     for nonce in ("a", "b", "c", "d"):
