@@ -70,7 +70,7 @@ void request_drain(struct request *request)
 		;
 }
 
-/* What is declared and not there yet takes no memory: nobody can hold it by a promise. */
+/* What is declared and has not come takes no memory, but for the next piece: nobody can hold it by a promise. */
 static enum request_body read_declared(struct request *request, uint64_t length, int (*take)(void *arg, uint64_t n),
 				       void *arg, struct buf *body)
 {
