@@ -59,31 +59,28 @@ void fcgi_free(struct fcgi_request *fcgi)
 	free(fcgi);
 }
 
-/* A parameter that requests are asked for, and where its value goes. */
-static const struct {
-	const char *name;
-	size_t value; /* offset in struct request */
-} parameters[] = {
-	{"REQUEST_METHOD=", offsetof(struct request, method)},
-	{"REQUEST_URI=", offsetof(struct request, uri)},
-	{"CONTENT_TYPE=", offsetof(struct request, content_type)},
-	{"CONTENT_LENGTH=", offsetof(struct request, content_length)},
-	{"REMOTE_ADDR=", offsetof(struct request, remote_addr)},
-	{"DOCUMENT_ROOT=", offsetof(struct request, document_root)},
-	{"HTTP_AUTHORIZATION=", offsetof(struct request, authorization)},
-};
-
 /* The first of a name counts. False: nobody asks for it. */
 static bool take_parameter(struct request *request, const char *parameter)
 {
-	for (size_t i = 0; i < sizeof parameters / sizeof parameters[0]; i++) {
-		size_t n = strlen(parameters[i].name);
-		const char **value = (const char **)((char *)request + parameters[i].value);
-		if (strncmp(parameter, parameters[i].name, n) != 0)
+	const struct {
+		const char *name;
+		const char **value;
+	} wanted[] = {
+		{"REQUEST_METHOD=", &request->method},
+		{"REQUEST_URI=", &request->uri},
+		{"CONTENT_TYPE=", &request->content_type},
+		{"CONTENT_LENGTH=", &request->content_length},
+		{"REMOTE_ADDR=", &request->remote_addr},
+		{"DOCUMENT_ROOT=", &request->document_root},
+		{"HTTP_AUTHORIZATION=", &request->authorization},
+	};
+	for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+		size_t n = strlen(wanted[i].name);
+		if (strncmp(parameter, wanted[i].name, n) != 0)
 			continue;
-		if (*value != NULL || strlen(parameter) > PARAMETER_MAX)
+		if (*wanted[i].value != NULL || strlen(parameter) > PARAMETER_MAX)
 			return false;
-		*value = parameter + n;
+		*wanted[i].value = parameter + n;
 		return true;
 	}
 	return false;

@@ -9,8 +9,9 @@
 #include "receive/scheme.h"
 #include "receive/view.h"
 
-#define RETRY_AFTER     30  /* seconds, in a 503 */
-#define AUDIT_FIELD_MAX 256 /* bytes of a sender's token that an audit line takes */
+#define RETRY_AFTER     30    /* seconds, in a 503 */
+#define HEAD_LARGE      16384 /* bytes of a line before its data, which are the sender's fields: then they count */
+#define AUDIT_FIELD_MAX 256   /* bytes of a sender's token that an audit line takes */
 
 /* Every way that a request can end, once. An error of NULL says the reason. */
 enum outcome {
@@ -150,7 +151,8 @@ static enum outcome read_body(struct receive *receive, const struct conf_endpoin
 	return by_body[request_read_body(request, endpoint->max_body, hold, &holding, &receipt->body)];
 }
 
-static enum outcome verify(const struct conf_endpoint *endpoint, struct receipt *receipt, const char **reason)
+static enum outcome verify(struct receive *receive, const struct conf_endpoint *endpoint, struct receipt *receipt,
+			   const char **reason)
 {
 	static const enum outcome by_verdict[] = {
 		[SCHEME_ACCEPTED] = ACCEPTED,     [SCHEME_MALFORMED] = MALFORMED, [SCHEME_UNSIGNED] = UNAUTHORIZED,
@@ -166,6 +168,11 @@ static enum outcome verify(const struct conf_endpoint *endpoint, struct receipt 
 	if (event_encode(&receipt->event, &receipt->line) < 0) {
 		*reason = NULL;
 		return FAULT;
+	}
+	struct holding holding = {receive, receipt, 0};
+	if (receipt->line.head.cap > HEAD_LARGE && hold(&holding, receipt->line.head.cap) < 0) {
+		*reason = NULL;
+		return BUSY;
 	}
 	return ACCEPTED;
 }
@@ -202,7 +209,7 @@ void receive_request(struct receive *receive, struct request *request, struct re
 		outcome = read_body(receive, endpoint, request, receipt);
 		receipt->bytes = receipt->body.len;
 		if (outcome == ACCEPTED)
-			outcome = verify(endpoint, receipt, &reason);
+			outcome = verify(receive, endpoint, receipt, &reason);
 		else
 			receipt_release(receive, receipt); /* the rest needs no memory to be read */
 	}
@@ -293,6 +300,8 @@ void receipt_release(struct receive *receive, struct receipt *receipt)
 		bodies_put(receive->bodies, &receipt->body);
 	else if (receipt->body.cap > BODIES_LARGE)
 		buf_fini(&receipt->body);
+	if (receipt->line.head.cap > HEAD_LARGE)
+		event_line_fini(&receipt->line);
 	atomic_fetch_sub(&receive->in_flight, receipt->held);
 	receipt->held = 0;
 }

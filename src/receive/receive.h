@@ -16,7 +16,7 @@
 struct receive {
 	const struct conf *conf;
 	struct bodies *bodies;      /* NULL: no large buffers are kept */
-	_Atomic uint64_t in_flight; /* bytes of bodies held */
+	_Atomic uint64_t in_flight; /* bytes of bodies held, and of long fields beside them */
 	atomic_bool was_full;       /* a body has found no room since this was last cleared */
 };
 
@@ -43,8 +43,8 @@ void receive_request(struct receive *receive, struct request *request, struct re
 /* Turns an accepted receipt into a refusal: it could not be stored. */
 void receipt_refuse(struct receipt *receipt, const char *reason);
 
-/* Gives back what the body held, once nothing of it is needed: `event` points into it. Before the answer, so that
- * whoever has one and sends again finds the room that it had. */
+/* Gives back what body and line held, once nothing of them is needed: `event` points into the body. Before the answer,
+ * so that whoever has one and sends again finds the room that it had. */
 void receipt_release(struct receive *receive, struct receipt *receipt);
 
 /* Answers the request. 0, or -1 if the peer is gone. */

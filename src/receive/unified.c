@@ -9,7 +9,7 @@
 #include "receive/mac.h"
 
 #define NONCE_MAX     256                /* bytes, decoded */
-#define FIELD_MAX     4096               /* bytes, as sent: each record of the event has them again */
+#define FIELD_MAX     65536              /* bytes, as sent: each record of the event has them again */
 #define SIGNATURE_MAX (2 * MAC_SIZE_MAX) /* bytes, decoded: hex of the longest digest */
 
 /* The members that mean something here, in the order of the table below. */

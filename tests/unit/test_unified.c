@@ -406,14 +406,14 @@ static void field_lengths(void **state)
 		{"\"webhook\":{\"environment\":\"", "\"}"},
 	};
 	for (size_t i = 0; i < UNIT_COUNT(fields); i++)
-		for (int n = 4095; n <= 4097; n++) {
+		for (int n = 65535; n <= 65537; n++) {
 			struct buf template = {0}, body = {0};
 			assert_int_equal(buf_printf(&template, "{\"data\":@d,\"sig\":\"@1b\",\"nonce\":\"n\",%s%0*d%s}",
 						    fields[i].before, n - 2, 0, fields[i].after),
 					 0);
 			fill(buf_cstr(&template), DATA, DATA, "n", &body);
 			struct outcome outcome = accept_body(&plain, body.data, body.len);
-			unit_check(outcome.verdict == (n > 4096 ? SCHEME_MALFORMED : SCHEME_ACCEPTED), "%s %d: %s",
+			unit_check(outcome.verdict == (n > 65536 ? SCHEME_MALFORMED : SCHEME_ACCEPTED), "%s %d: %s",
 				   fields[i].before, n, verdicts[outcome.verdict]);
 			outcome_fini(&outcome);
 			buf_fini(&template);
