@@ -125,9 +125,9 @@ def test_bodies_that_stay_unfinished_give_way(make_site):
     body = big_body(MB)
     body += b" " * (MB - len(body))
     with contextlib.ExitStack() as connections:
-        for _ in range(4):
-            connections.enter_context(SlowSender(site, body))
-        wait_for(lambda: site.post_fastcgi(sample("virtual-one")).status == 503, "they leave no room")
+        senders = [connections.enter_context(SlowSender(site, body)) for _ in range(4)]
+        wait_for(lambda: all(sender.is_read() for sender in senders), "the bodies are in memory")
+        assert site.post_fastcgi(sample("virtual-one")).status == 503
         began = time.monotonic()
         wait_for(lambda: site.post_fastcgi(sample("virtual-one")).status == 200, "there is room again")
         assert time.monotonic() - began < 20
