@@ -87,8 +87,8 @@ static const char *const schema_from[SCHEMA_VERSION] = {
 	[3] = SCHEMA_SINCE_4,
 };
 
-/* The wall clock says how long the spool was left alone; a gap that cannot be is not believed. A clock that was set
- * back says nothing until it is where it was, or the time that it was wrong for would count twice. */
+/* The wall clock says how long the spool was left alone; a gap that cannot be is not believed. What a wrong clock has
+ * added is not taken back when it is put right: nothing would be tried again until it is where it was. */
 static int read_age(struct state *state)
 {
 	struct sqlite3_stmt *statement = sql_bind(state, AGE_GET, "");
@@ -100,8 +100,6 @@ static int read_age(struct state *state)
 	state->age = sql_int(statement, 0);
 	if (gap > 0 && gap <= GAP_BELIEVED)
 		state->age += gap;
-	if (gap < 0 && gap >= -GAP_BELIEVED)
-		state->wall = sql_int(statement, 1);
 	sql_reset(statement);
 	return 0;
 }
@@ -113,8 +111,7 @@ int64_t state_age(const struct state *state)
 
 int state_keep_age(struct state *state)
 {
-	int64_t now = clock_now();
-	return sql_run(state, sql_bind(state, AGE_PUT, "ii", state_age(state), now > state->wall ? now : state->wall));
+	return sql_run(state, sql_bind(state, AGE_PUT, "ii", state_age(state), clock_now()));
 }
 
 /* Makes the file with the spool's mode, durably: SQLite would use the umask's. What is left of a database that is gone

@@ -102,7 +102,6 @@ struct state {
 	struct sqlite3 *db;
 	struct sqlite3_stmt *statements[STATEMENTS];
 	int64_t age, began; /* the spool's age at this moment, us of the monotonic clock */
-	int64_t wall;       /* the latest time of the wall clock that the age is of */
 	bool held;
 	struct identities *identities;
 };

@@ -441,27 +441,6 @@ static void the_age_does_not_jump_with_the_clock(void **state)
 	}
 }
 
-/* A clock that is wrong at one start and right at the next: the time that it was wrong for does not count. */
-static void the_age_does_not_grow_when_the_clock_is_put_right(void **state)
-{
-	(void)state;
-	assert_int_equal(state_begin(t.state), 0);
-	assert_int_equal(state_keep_age(t.state), 0);
-	assert_int_equal(state_commit(t.state), 0);
-	int64_t before = query("SELECT age FROM age");
-	for (int i = 0; i < 3; i++) {
-		/* What is moved is the time that is stored: it is ahead of a clock that is behind. */
-		query("UPDATE age SET at = at + 40 * 86400000000");
-		reopen_state();
-		assert_int_equal(state_begin(t.state), 0);
-		assert_int_equal(state_keep_age(t.state), 0);
-		assert_int_equal(state_commit(t.state), 0);
-		query("UPDATE age SET at = at - 40 * 86400000000");
-		reopen_state();
-	}
-	assert_in_range(state_age(t.state) - before, 0, 10 * CLOCK_SECOND);
-}
-
 static int collect_cursor(void *arg, const char *segment, uint64_t offset)
 {
 	return buf_printf(arg, "%s %llu\n", segment, (unsigned long long)offset);
@@ -946,7 +925,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(identities, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_failed_rollback_is_made_up_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_age_does_not_jump_with_the_clock, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_age_does_not_grow_when_the_clock_is_put_right, setup, teardown),
 		cmocka_unit_test_setup_teardown(cursors, setup, teardown),
 		cmocka_unit_test_setup_teardown(files, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_delivery_from_pending_to_done, setup, teardown),
