@@ -452,6 +452,14 @@ enum reader_found reader_next(struct reader *reader, struct reader_line *line)
 	return found;
 }
 
+/* A file system says of a file what is said here of a line: that could not be read, and is to be read again. */
+static int cannot_fetch(void)
+{
+	if (errno == EBADMSG)
+		errno = EIO;
+	return -1;
+}
+
 int reader_fetch(const struct spool *spool, const char *segment, uint64_t offset, uint64_t length, struct buf *out,
 		 struct event *event)
 {
@@ -460,11 +468,11 @@ int reader_fetch(const struct spool *spool, const char *segment, uint64_t offset
 	if (fd < 0 && errno == ENOENT && spool->archive_fd >= 0)
 		fd = openat(spool->archive_fd, segment, flags);
 	if (fd < 0)
-		return -1;
+		return cannot_fetch();
 	ssize_t n = buf_reserve(out, length) < 0 ? -1 : fsio_read_at(fd, out->data + out->len, length, (off_t)offset);
 	fsio_close(&fd);
 	if (n < 0)
-		return -1;
+		return cannot_fetch();
 	if ((uint64_t)n != length || event_decode(out->data + out->len, length, event) != EVENT_OK) {
 		errno = EBADMSG;
 		return -1;

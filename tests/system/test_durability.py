@@ -247,7 +247,7 @@ target "never" {
 
 @pytest.mark.plain
 @pytest.mark.parametrize("call, error", [("pread64", "EIO"), ("getdents64", "EBADMSG")])
-def test_what_fails_once_is_not_taken_for_a_damaged_state(make_site, tmp_path, call, error):
+def test_what_fails_once_is_not_taken_for_damage(make_site, tmp_path, call, error):
     """What stands in the journal would be delivered again without it. SQLite says of a read error that the database is
     damaged, and a file system of its own folders what others say of a database."""
     site = make_site(targets=NEVER % tmp_path)
