@@ -32,8 +32,6 @@
 #define ROW_SHARE   16    /* a row of recent ones spans no more than such a part of the time to remember */
 #define RUN_SHARE   4     /* nor does what is merged */
 
-#define OLDER_STEPS 8
-
 /* No run has more; a database that says so is damaged. */
 #define RUN_MAX   INT32_MAX
 #define LEVEL_MAX 64
@@ -711,32 +709,4 @@ void identities_rolled_back(struct identities *identities)
 		return;
 	identities->changed = identities->loaded = false;
 	identities->due = 0;
-}
-
-/* The earlier tables had an age for each. Runs have one for many, so they are taken in a few steps from the oldest to
- * the newest, and a step's are as old as its newest may be. */
-int identities_take_over(struct state *state)
-{
-	struct sqlite3_stmt *statement = sql_bind(state, OLDER_AGES, "");
-	int result = sql_step(state, statement);
-	if (result != 1)
-		return -1;
-	int64_t from = sql_int(statement, 0), last = sql_int(statement, 1), step = (last - from) / OLDER_STEPS;
-	sql_reset(statement);
-	if (load(state) < 0)
-		return -1;
-	for (; from <= last; from += step + 1) {
-		int64_t to = last - from < step ? last : from + step;
-		statement = sql_bind(state, OLDER, "ii", from, to);
-		while ((result = sql_step(state, statement)) == 1) {
-			struct span id = sql_blob(statement, 0);
-			if (id.len == ID_SIZE && add(state, (const uint8_t *)id.ptr, to) < 0) {
-				sql_reset(statement);
-				return -1;
-			}
-		}
-		if (result < 0)
-			return -1;
-	}
-	return 0;
 }

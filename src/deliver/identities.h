@@ -37,7 +37,4 @@ int identities_keep(struct state *state);
 void identities_committed(struct identities *identities);
 void identities_rolled_back(struct identities *identities);
 
-/* Adds what stands in the tables of versions before 4, in a transaction of the caller's. */
-int identities_take_over(struct state *state);
-
 #endif

@@ -16,7 +16,8 @@
 #include "deliver/state_sql.h"
 
 #define DATABASE       "state.db"
-#define SCHEMA_VERSION 4
+#define SCHEMA_VERSION 5
+#define SCHEMA_OLDEST  4 /* that is brought up */
 
 #define GAP_BELIEVED  (INT64_C(60) * 86400 * CLOCK_SECOND)
 #define VACUUM_AT     1024 /* free pages that are worth it */
@@ -32,25 +33,8 @@ static const char settings[] = "PRAGMA synchronous=FULL;"
 			       "PRAGMA temp_store=MEMORY;"
 			       "PRAGMA foreign_keys=OFF;";
 
-/* Since version 2. */
-#define SCHEMA_SINCE_2                                                                                                 \
-	"CREATE TABLE traffic (at INTEGER PRIMARY KEY, events INTEGER NOT NULL, records INTEGER NOT NULL,"             \
-	" refused INTEGER NOT NULL, done INTEGER NOT NULL, failed INTEGER NOT NULL);"                                  \
-	"PRAGMA user_version=2;"
-/* Since version 3. */
-#define SCHEMA_SINCE_3                                                                                                 \
-	"CREATE TABLE self (one INTEGER PRIMARY KEY CHECK (one = 1), inode INTEGER NOT NULL, born INTEGER NOT NULL);"  \
-	"ALTER TABLE archive ADD COLUMN length INTEGER NOT NULL DEFAULT 0;"                                            \
-	"CREATE INDEX delivery_parked_lane ON delivery (target, lane, id) WHERE parked_at IS NOT NULL;"                \
-	"PRAGMA user_version=3;"
-/* Since version 4; before, identities stood in the tables young and seen. */
-#define SCHEMA_SINCE_4                                                                                                 \
-	"CREATE TABLE recent (id INTEGER PRIMARY KEY, oldest INTEGER NOT NULL, newest INTEGER NOT NULL, ids BLOB NOT " \
-	"NULL);"                                                                                                       \
-	"CREATE TABLE run (id INTEGER PRIMARY KEY, slice INTEGER NOT NULL, level INTEGER NOT NULL,"                    \
-	" count INTEGER NOT NULL, oldest INTEGER NOT NULL, newest INTEGER NOT NULL);"                                  \
-	"CREATE TABLE part (id INTEGER PRIMARY KEY, ids BLOB NOT NULL);"                                               \
-	"PRAGMA user_version=4;"
+/* What version 5 has and version 4 had not. */
+#define SCHEMA_SINCE_5 "PRAGMA user_version=5;"
 
 static const char schema[] =
 	"CREATE TABLE age (one INTEGER PRIMARY KEY CHECK (one = 1), age INTEGER NOT NULL, at INTEGER NOT NULL);"
@@ -70,7 +54,8 @@ static const char schema[] =
 	"CREATE TABLE lane (target INTEGER, lane INTEGER, next_age INTEGER NOT NULL, PRIMARY KEY (target, lane))"
 	" WITHOUT ROWID;"
 	"CREATE INDEX lane_due ON lane (target, next_age);"
-	"CREATE TABLE archive (name TEXT PRIMARY KEY, age INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE archive (name TEXT PRIMARY KEY, age INTEGER NOT NULL, length INTEGER NOT NULL DEFAULT 0)"
+	" WITHOUT ROWID;"
 	"CREATE TABLE count (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE connection (endpoint TEXT, connection TEXT, events INTEGER NOT NULL, last_at INTEGER NOT NULL,"
 	" PRIMARY KEY (endpoint, connection)) WITHOUT ROWID;"
@@ -79,13 +64,16 @@ static const char schema[] =
 	" complete INTEGER NOT NULL, PRIMARY KEY (endpoint, connection, object_type)) WITHOUT ROWID;"
 	"CREATE TABLE refusal (endpoint TEXT, connection TEXT, reason TEXT, status INTEGER NOT NULL,"
 	" count INTEGER NOT NULL, last_at INTEGER NOT NULL, PRIMARY KEY (endpoint, connection, reason)) WITHOUT ROWID;"
-	"CREATE TABLE trail (id INTEGER PRIMARY KEY, mark INTEGER NOT NULL UNIQUE, offset INTEGER NOT "
-	"NULL);" SCHEMA_SINCE_2 SCHEMA_SINCE_3 SCHEMA_SINCE_4;
-static const char *const schema_from[SCHEMA_VERSION] = {
-	[1] = SCHEMA_SINCE_2 SCHEMA_SINCE_3 SCHEMA_SINCE_4,
-	[2] = SCHEMA_SINCE_3 SCHEMA_SINCE_4,
-	[3] = SCHEMA_SINCE_4,
-};
+	"CREATE TABLE trail (id INTEGER PRIMARY KEY, mark INTEGER NOT NULL UNIQUE, offset INTEGER NOT NULL);"
+	"CREATE TABLE traffic (at INTEGER PRIMARY KEY, events INTEGER NOT NULL, records INTEGER NOT NULL,"
+	" refused INTEGER NOT NULL, done INTEGER NOT NULL, failed INTEGER NOT NULL);"
+	"CREATE TABLE self (one INTEGER PRIMARY KEY CHECK (one = 1), inode INTEGER NOT NULL, born INTEGER NOT NULL);"
+	"CREATE INDEX delivery_parked_lane ON delivery (target, lane, id) WHERE parked_at IS NOT NULL;"
+	"CREATE TABLE recent (id INTEGER PRIMARY KEY, oldest INTEGER NOT NULL, newest INTEGER NOT NULL,"
+	" ids BLOB NOT NULL);"
+	"CREATE TABLE run (id INTEGER PRIMARY KEY, slice INTEGER NOT NULL, level INTEGER NOT NULL,"
+	" count INTEGER NOT NULL, oldest INTEGER NOT NULL, newest INTEGER NOT NULL);"
+	"CREATE TABLE part (id INTEGER PRIMARY KEY, ids BLOB NOT NULL);" SCHEMA_SINCE_5;
 
 /* The wall clock says how long the spool was left alone; a gap that cannot be is not believed. What a wrong clock has
  * added is not taken back when it is put right: nothing would be tried again until it is where it was. */
@@ -157,11 +145,10 @@ int state_recognise(struct state *state, const struct spool *spool)
 	return -1;
 }
 
-/* From an earlier version. What fails is rolled back when the database is closed. */
-static int bring_up(struct state *state, int64_t version)
+/* From the version before. What fails is rolled back when the database is closed. */
+static int bring_up(struct state *state)
 {
-	if (state_begin(state) < 0 || sql_execute_schema(state, schema_from[version]) < 0 ||
-	    identities_take_over(state) < 0 || sql_execute_schema(state, "DROP TABLE young; DROP TABLE seen") < 0)
+	if (state_begin(state) < 0 || sql_execute_schema(state, SCHEMA_SINCE_5) < 0)
 		return -1;
 	return state_commit(state);
 }
@@ -183,8 +170,12 @@ static int open_database(struct state *state, const char *path, enum state_use u
 		errno = EPROTONOSUPPORT;
 		return -1;
 	}
+	if (version < SCHEMA_OLDEST) {
+		errno = STATE_UNSOUND;
+		return -1;
+	}
 	if (sql_execute(state, settings) < 0 ||
-	    (version < SCHEMA_VERSION && use == STATE_DELIVER && bring_up(state, version) < 0))
+	    (version < SCHEMA_VERSION && use == STATE_DELIVER && bring_up(state) < 0))
 		return -1;
 	return read_age(state);
 }

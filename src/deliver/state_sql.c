@@ -44,9 +44,6 @@ static const char *const sql_texts[STATEMENTS] = {
 	[PART_AT] = "SELECT ids FROM part WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1",
 	[PARTS] = "SELECT ids FROM part WHERE id BETWEEN ? AND ? ORDER BY id",
 	[PARTS_DROP] = "DELETE FROM part WHERE id BETWEEN ? AND ?",
-	[OLDER_AGES] = "SELECT min(age), max(age) FROM (SELECT age FROM young UNION ALL SELECT age FROM seen)",
-	[OLDER] = "SELECT id FROM seen WHERE age BETWEEN ?1 AND ?2 UNION ALL"
-		  " SELECT id FROM young WHERE age BETWEEN ?1 AND ?2",
 	[FILE_GET] = "SELECT inode, born, length FROM file WHERE path = ?",
 	[FILE_PUT] = "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?)",
 	[FILES] = "SELECT path, inode, born, length FROM file",
@@ -114,7 +111,6 @@ static const char *const sql_texts[STATEMENTS] = {
 	[BACKLOG] = ROW_COLUMNS ", n FROM"
 				" (SELECT min(id) AS first, count(*) AS n FROM delivery INDEXED BY delivery_head"
 				" WHERE parked_at IS NULL GROUP BY target, lane"
-				/* By an index of version 3, and more slowly without it. */
 				" UNION ALL SELECT min(id), count(*) FROM delivery"
 				" WHERE parked_at IS NOT NULL GROUP BY target, lane)"
 				" JOIN delivery ON delivery.id = first" ROW_JOINS,

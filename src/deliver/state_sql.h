@@ -40,8 +40,6 @@ enum sql {
 	PART_AT,
 	PARTS,
 	PARTS_DROP,
-	OLDER_AGES,
-	OLDER,
 	FILE_GET,
 	FILE_PUT,
 	FILES,

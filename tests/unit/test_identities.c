@@ -289,48 +289,6 @@ static void damage_is_noticed(void **state)
 	}
 }
 
-/* What earlier versions had, is known for as long as it was to be; the rest of the tables goes. */
-static void earlier_tables_are_taken_over(void **state)
-{
-	(void)state;
-	sqlite3 *db;
-	sqlite3_stmt *statement;
-	reopen(DAYS(40));
-	int64_t now = state_age(t.state);
-	state_close(t.state);
-	query("DROP TABLE recent");
-	query("DROP TABLE run");
-	query("DROP TABLE part");
-	query("CREATE TABLE seen (id BLOB PRIMARY KEY, age INTEGER NOT NULL) WITHOUT ROWID");
-	query("CREATE TABLE young (id BLOB PRIMARY KEY, age INTEGER NOT NULL) WITHOUT ROWID");
-	query("PRAGMA user_version = 3");
-	assert_int_equal(sqlite3_open(unit_path(t.folder, "state.db"), &db), SQLITE_OK);
-	for (t.count = 0; t.count < 3000; t.count++) {
-		struct known *known = &t.known[t.count];
-		make_id(known->id);
-		known->first = known->last = now - (int64_t)(random_number() % (uint64_t)DAYS(30));
-		assert_int_equal(sqlite3_prepare_v2(db,
-						    t.count % 3 == 0 ? "INSERT INTO young VALUES (?, ?)"
-								     : "INSERT INTO seen VALUES (?, ?)",
-						    -1, &statement, NULL),
-				 SQLITE_OK);
-		sqlite3_bind_blob(statement, 1, known->id, ID_SIZE, SQLITE_STATIC);
-		sqlite3_bind_int64(statement, 2, known->first);
-		assert_int_equal(sqlite3_step(statement), SQLITE_DONE);
-		sqlite3_finalize(statement);
-	}
-	sqlite3_close(db);
-	open_state();
-	assert_int_equal(query("SELECT count(*) FROM sqlite_schema WHERE name IN ('seen', 'young')"), 0);
-	assert_int_equal(query("PRAGMA user_version"), 4);
-	check(INT64_MAX, INT64_MAX);
-	reopen(DAYS(15));
-	begin();
-	assert_int_equal(state_seen_sweep(t.state, SIZE_MAX, DAYS(30)), 0);
-	commit();
-	check(DAYS(30), DAYS(45));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -338,7 +296,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(more_than_are_merged, setup, teardown),
 		cmocka_unit_test_setup_teardown(rows_are_filled, setup, teardown),
 		cmocka_unit_test_setup_teardown(damage_is_noticed, setup, teardown),
-		cmocka_unit_test_setup_teardown(earlier_tables_are_taken_over, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
