@@ -39,21 +39,34 @@ static void make_name(char name[SEGMENT_NAME_SIZE], int64_t stamp)
 	snprintf(name, SEGMENT_NAME_SIZE, "%s-%ld-%08" PRIx32 SUFFIX, text, (long)getpid(), random);
 }
 
-/* S1 to S2: whether the file is ours, by lock and by name. */
-static bool is_owned(const struct segment *segment, const struct spool *spool)
+bool segment_is_named(struct segment *segment, const struct spool *spool)
 {
-	struct stat named, opened;
-	return flock(segment->fd, LOCK_EX | LOCK_NB) == 0 && fstat(segment->fd, &opened) == 0 &&
-	       fstatat(spool->journal_fd, segment->name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       named.st_ino == opened.st_ino && named.st_dev == opened.st_dev;
+	struct stat named;
+	if (fstatat(spool->journal_fd, segment->name, &named, AT_SYMLINK_NOFOLLOW) == 0)
+		segment->is_lost |= named.st_ino != segment->inode || named.st_dev != segment->device;
+	else
+		segment->is_lost |= errno == ENOENT;
+	return !segment->is_lost;
+}
+
+/* S1 to S2: whether the file is ours, by lock and by name. */
+static bool is_owned(struct segment *segment, const struct spool *spool)
+{
+	struct stat opened;
+	if (flock(segment->fd, LOCK_EX | LOCK_NB) < 0 || fstat(segment->fd, &opened) < 0)
+		return false;
+	segment->device = opened.st_dev;
+	segment->inode = opened.st_ino;
+	return segment_is_named(segment, spool);
 }
 
 int segment_open(struct segment *segment, const struct spool *spool, int64_t stamp)
 {
 	for (int births = 0; births < BIRTHS_MAX; births++) {
+		*segment = (struct segment){.opened_at = clock_monotonic()};
 		make_name(segment->name, stamp);
 		segment->fd = openat(spool->journal_fd, segment->name,
-				     O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+				     O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 		if (segment->fd < 0 && errno == EEXIST)
 			continue;
 		if (segment->fd < 0)
@@ -68,14 +81,12 @@ int segment_open(struct segment *segment, const struct spool *spool, int64_t sta
 			fsio_close(&segment->fd);
 			return -1;
 		}
-		segment->size = 0;
-		segment->opened_at = clock_monotonic();
 		return 0;
 	}
 	return -1;
 }
 
-int segment_commit(struct segment *segment, struct iovec *iov, int count)
+int segment_commit(struct segment *segment, const struct spool *spool, struct iovec *iov, int count)
 {
 	uint64_t size = 0;
 	for (int i = 0; i < count; i++)
@@ -84,7 +95,44 @@ int segment_commit(struct segment *segment, struct iovec *iov, int count)
 		fsio_close(&segment->fd);
 		return -1;
 	}
+	/* Durable, but nobody will find it. */
+	if (!segment_is_named(segment, spool)) {
+		errno = ESTALE;
+		return -1;
+	}
 	segment->size += size;
+	return 0;
+}
+
+/* Appends what was durable of another segment, as far as it can be read: what was cut off it is gone. 0, or -1 with
+ * errno. */
+static int copy(struct segment *to, const struct segment *from)
+{
+	char bytes[16384];
+	while (to->size < from->size) {
+		uint64_t left = from->size - to->size;
+		ssize_t n = fsio_read_at(from->fd, bytes, left < sizeof bytes ? left : sizeof bytes, (off_t)to->size);
+		if (n <= 0)
+			break;
+		if (fsio_write(to->fd, bytes, (size_t)n) < 0)
+			return -1;
+		to->size += (uint64_t)n;
+	}
+	return fsio_datasync(to->fd);
+}
+
+int segment_rescue(struct segment *segment, const struct spool *spool)
+{
+	struct segment next;
+	int64_t stamp;
+	if (!segment_parse_name(segment->name, &stamp) || segment_open(&next, spool, stamp) < 0)
+		return -1;
+	if (copy(&next, segment) < 0 || !segment_is_named(&next, spool)) {
+		segment_close(&next);
+		return -1;
+	}
+	segment_close(segment);
+	*segment = next;
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include <sys/uio.h>
 
 #include "journal/spool.h"
@@ -14,8 +15,11 @@
 struct segment {
 	int fd; /* -1 while none is open; begin with SEGMENT_NONE */
 	char name[SEGMENT_NAME_SIZE];
-	uint64_t size;     /* bytes written */
+	dev_t device; /* with inode: which file it is, whatever bears its name */
+	ino_t inode;
+	uint64_t size;     /* bytes that are durable */
 	int64_t opened_at; /* us, monotonic */
+	bool is_lost;      /* its name is gone, or another file's; segment_rescue */
 };
 #define SEGMENT_NONE                                                                                                   \
 	{                                                                                                              \
@@ -29,9 +33,18 @@ bool segment_parse_name(const char *name, int64_t *stamp);
 /* Opens a new segment, durably (S3). `stamp` is the received_at of its first event. 0, or -1 with errno. */
 int segment_open(struct segment *segment, const struct spool *spool, int64_t stamp);
 
-/* Appends all vectors and syncs: 0 means durable. On -1 (errno) the segment was abandoned (S5) and is closed.
- * The vectors are changed. */
-int segment_commit(struct segment *segment, struct iovec *iov, int count);
+/* Appends all vectors and syncs: 0 means durable, in a file that has its name. On -1 (errno) the segment was abandoned
+ * (S5) and is closed. But on ESTALE it is lost, and still open: somebody has removed, moved or replaced the file, and
+ * segment_rescue is to be called. The vectors are changed. */
+int segment_commit(struct segment *segment, const struct spool *spool, struct iovec *iov, int count);
+
+/* Whether the segment's name is still this file. Notes it if not. */
+bool segment_is_named(struct segment *segment, const struct spool *spool);
+
+/* Writes what was durable of a lost segment into a new one, which takes its place: S3. What the deliverer had of it, it
+ * knows by the events' identities. 0, or -1 with errno: the segment is as it was. The new size is less than the old one
+ * if something could not be read any more. */
+int segment_rescue(struct segment *segment, const struct spool *spool);
 
 /* Seals it (S6). Takes a closed one. */
 void segment_close(struct segment *segment);

@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/fsio.h"
@@ -21,8 +23,36 @@ int store_init(struct store *store, const struct conf *conf)
 	return 0;
 }
 
+/* Gives what was acknowledged of a segment that somebody has taken away a place where the deliverer finds it. 0, or -1
+ * with errno: there is no room for it now, and it is tried again. */
+static int rescue(struct store *store)
+{
+	char name[SEGMENT_NAME_SIZE];
+	uint64_t size = store->segment.size;
+	strcpy(name, store->segment.name);
+	if (segment_rescue(&store->segment, &store->spool) < 0)
+		return -1;
+	log_warnx("%s/journal/%s was removed, moved or replaced by another process while it was written: what was "
+		  "acknowledged of it is written again, to %s%s; see LOCKS in hookspool(7)",
+		  store->spool.path, name, store->segment.name,
+		  store->segment.size < size ? "; a part could not be read any more, and is lost" : "");
+	return 0;
+}
+
+/* Seals the segment. 0, or -1 with errno: it is lost, and cannot be rescued now. */
+static int seal(struct store *store)
+{
+	if (store->segment.fd >= 0 && !segment_is_named(&store->segment, &store->spool) && rescue(store) < 0)
+		return -1;
+	segment_close(&store->segment);
+	return 0;
+}
+
 void store_fini(struct store *store)
 {
+	if (seal(store) < 0)
+		log_warn("%s/journal/%s was removed, moved or replaced by another process, and cannot be written again",
+			 store->spool.path, store->segment.name);
 	segment_close(&store->segment);
 	audit_fini(&store->audit);
 	spool_close(&store->spool);
@@ -30,18 +60,23 @@ void store_fini(struct store *store)
 
 void store_seal(struct store *store)
 {
-	segment_close(&store->segment);
+	seal(store);
 }
 
-/* A spool that was taken away must not fill up where nobody looks; one that came back is used again. */
+/* Reasons with a message of their own. */
+static const char not_there[] = "spool not there", lost[] = "segment removed by another process";
+
+/* A spool that was taken away must not fill up where nobody looks; one that came back is used again. Its segment went
+ * with it, or is rescued once there is a spool. */
 static const char *find_spool(struct store *store)
 {
 	if (store->spool.fd >= 0 && spool_is_there(&store->spool))
 		return NULL;
-	segment_close(&store->segment);
+	if (store->spool.fd >= 0 && store->segment.fd >= 0 && segment_is_named(&store->segment, &store->spool))
+		segment_close(&store->segment);
 	audit_fini(&store->audit);
 	spool_close(&store->spool);
-	return spool_open(&store->spool, store->conf, SPOOL_RETURN) < 0 ? "spool not there" : NULL;
+	return spool_open(&store->spool, store->conf, SPOOL_RETURN) < 0 ? not_there : NULL;
 }
 
 static const char *check_space(const struct store *store)
@@ -57,8 +92,10 @@ static const char *check_space(const struct store *store)
 
 static const char *prepare_segment(struct store *store, int64_t first)
 {
-	if (store->segment.fd >= 0 && segment_is_full(&store->segment, clock_monotonic()))
-		segment_close(&store->segment);
+	if (store->segment.fd >= 0 && segment_is_full(&store->segment, clock_monotonic()) && seal(store) < 0)
+		return lost;
+	if (store->segment.fd >= 0 && store->segment.is_lost && rescue(store) < 0)
+		return lost;
 	if (store->segment.fd < 0 && segment_open(&store->segment, &store->spool, first) < 0)
 		return "no segment could be made";
 	return NULL;
@@ -77,10 +114,28 @@ static const char *append(struct store *store, struct receipt *const *receipts, 
 			event_line_vectors(&receipts[i]->line, iov + vectors);
 			vectors += 3;
 		}
-	const char *failed = segment_commit(&store->segment, iov, vectors) < 0 ? "write or sync failed" : NULL;
+	const char *failed = NULL;
+	if (segment_commit(&store->segment, &store->spool, iov, vectors) < 0)
+		failed = store->segment.fd >= 0 ? lost : "write or sync failed";
 	if (iov != few)
 		free(iov);
 	return failed;
+}
+
+/* Why the spool cannot be used, and what to do: a folder at its path may be where it was mounted, so the receiver makes
+ * nothing there. */
+static void warn_not_there(const struct store *store)
+{
+	const char *path = store->conf->spool;
+	struct stat st;
+	if (errno == ENOENT && stat(path, &st) == 0)
+		log_warnx("events are refused with 503: %s has no journal/ any more: mount its file system or put the "
+			  "spool back; or restart the receiver, which begins a new one there",
+			  path);
+	else
+		log_warn("events are refused with 503: the spool %s cannot be opened any more; mount its file system "
+			 "or put it back",
+			 path);
 }
 
 static void warn_failure(struct store *store, const char *failed)
@@ -89,7 +144,13 @@ static void warn_failure(struct store *store, const char *failed)
 	if (store->warned_at != 0 && now - store->warned_at < CLOCK_SECOND)
 		return;
 	store->warned_at = now;
-	log_warn("events are refused with 503: %s: %s", store->conf->spool, failed);
+	if (failed == not_there)
+		warn_not_there(store);
+	else if (failed == lost)
+		log_warnx("events are refused with 503: %s/journal/%s: %s", store->conf->spool, store->segment.name,
+			  failed);
+	else
+		log_warn("events are refused with 503: %s: %s", store->conf->spool, failed);
 }
 
 void store_commit(struct store *store, struct receipt *const *receipts, size_t count)
@@ -111,6 +172,9 @@ void store_commit(struct store *store, struct receipt *const *receipts, size_t c
 	if (failed == NULL)
 		return;
 	warn_failure(store, failed);
+	/* At once: those of it that were acknowledged wait for nobody else. */
+	if (failed == lost && store->segment.is_lost)
+		rescue(store);
 	for (size_t i = 0; i < count; i++)
 		if (receipts[i]->accepted)
 			receipt_refuse(receipts[i], failed);

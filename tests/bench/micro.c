@@ -142,11 +142,13 @@ static void step_append(struct subject *s)
 {
 	struct iovec iov[3];
 	event_line_vectors(&s->encoded, iov);
-	if (s->segment.fd >= 0 && segment_is_full(&s->segment, 0))
-		segment_close(&s->segment);
-	if (s->segment.fd < 0 && segment_open(&s->segment, &s->spool, 0) == 0)
+	if (s->segment.fd >= 0 && segment_is_full(&s->segment, 0)) {
 		unlinkat(s->spool.journal_fd, s->segment.name, 0);
-	s->failed |= s->segment.fd < 0 || segment_commit(&s->segment, iov, 3) < 0;
+		segment_close(&s->segment);
+	}
+	if (s->segment.fd < 0)
+		segment_open(&s->segment, &s->spool, 0);
+	s->failed |= s->segment.fd < 0 || segment_commit(&s->segment, &s->spool, iov, 3) < 0;
 }
 
 static const struct {

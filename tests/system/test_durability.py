@@ -289,6 +289,74 @@ def test_a_torn_tail_is_dropped_and_damage_is_set_aside(site):
     assert b'"id":"d"' not in damaged
 
 
+def remove(segment):
+    segment.unlink()
+
+
+def move(segment):
+    segment.rename(segment.parents[2] / segment.name)
+
+
+def replace(segment):
+    move(segment)
+    segment.touch()
+
+
+def open_segment(site, before=()):
+    """The one that the only receiver writes to, once it is none of those."""
+    return max(wait_for(lambda: set(site.spool.glob("journal/*.jsonl")) - set(before), "there is a segment"))
+
+
+@pytest.mark.parametrize("take", [remove, move, replace])
+@pytest.mark.parametrize("deliver", ["manual", "auto"])
+def test_an_open_segment_that_is_taken_away_loses_nothing(make_site, deliver, take):
+    """As by a job that cleans, or a second deliverer that does not see the lock."""
+    site = make_site(deliver=deliver)
+    ledger = Ledger()
+    server = site.serve()
+    taken = []
+    with Load(site.socket, ledger, senders=4) as load:
+        for _ in range(10):
+            taken.append(open_segment(site, before=taken))
+            ledger.wait_for_accepted(len(ledger.accepted) + 20)
+            take(taken[-1])
+        open_segment(site, before=taken)
+        ledger.wait_for_accepted(len(ledger.accepted) + 20)
+        load.stop()
+    assert site.stop(server) == 0
+    site.end_deliverer()
+    site.deliver()
+    print(ledger.statuses, len(ledger.accepted), "accepted")
+    ledger.check(site.content)
+    told = (site.folder / "serve.log").read_text()
+    assert all(f"{segment} was removed, moved or replaced" in told for segment in taken)
+
+
+def test_a_segment_that_is_taken_away_before_the_receiver_ends_loses_nothing(site):
+    server = site.serve()
+    for number in range(3):
+        assert site.post_fastcgi(sign.body(nonce=str(number))).status == 200
+    open_segment(site).unlink()
+    assert site.stop(server) == 0
+    site.deliver()
+    assert len(site.records()) == 3
+
+
+def test_an_empty_folder_at_the_spools_path_is_no_spool(site):
+    """It may be where the spool was mounted. The message says what to do, and that works."""
+    server = site.serve()
+    assert site.post_fastcgi(sign.body(nonce="before")).status == 200
+    site.spool.rename(site.folder / "away")
+    site.spool.mkdir(mode=0o700)
+    assert site.post_fastcgi(sign.body(nonce="meanwhile")).status == 503
+    assert list(site.spool.iterdir()) == []
+    log = (site.folder / "serve.log").read_text()
+    assert f"{site.spool} has no journal/ any more" in log and "restart the receiver" in log
+    assert site.stop(server) == 0
+    site.serve()
+    assert site.post_fastcgi(sign.body(nonce="after")).status == 200
+
+
 def test_a_lost_state_loses_nothing(site):
     for nonce in ("a", "b"):
         assert site.post_cgi(sign.body(nonce=nonce)).status == 200

@@ -125,7 +125,7 @@ static void put_segment(struct buf *lines)
 	assert_int_equal(spool_open(&spool, &t.conf, SPOOL_RECEIVE), 0);
 	assert_int_equal(segment_open(&segment, &spool, t.now), 0);
 	struct iovec iov = {lines->data, lines->len};
-	assert_int_equal(segment_commit(&segment, &iov, 1), 0);
+	assert_int_equal(segment_commit(&segment, &spool, &iov, 1), 0);
 	segment_close(&segment);
 	spool_close(&spool);
 	buf_fini(lines);

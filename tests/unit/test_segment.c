@@ -126,7 +126,7 @@ static bool is_unlocked(const char *path)
 static int commit(struct segment *segment, const char *one, const char *two)
 {
 	struct iovec iov[] = {{(void *)one, strlen(one)}, {(void *)two, strlen(two)}};
-	return segment_commit(segment, iov, 2);
+	return segment_commit(segment, &spool, iov, 2);
 }
 
 /* S0 to S3: made by this name, locked, its folder synced. */
@@ -221,19 +221,6 @@ static void a_failure_poisons(void **state)
 	}
 }
 
-/* S2: a name that is not durable is no place for an event. */
-static void an_unsynced_name_is_not_used(void **state)
-{
-	(void)state;
-	struct segment segment = SEGMENT_NONE;
-	failing_call = 1;
-	assert_int_equal(segment_open(&segment, &spool, STAMP), -1);
-	assert_int_equal(errno, EIO);
-	assert_string_equal(calls, "j");
-	assert_int_equal(segment.fd, -1);
-	assert_true(is_unlocked(segment_path(&segment)));
-}
-
 static int others[32], births;
 static bool takes_all;
 
@@ -284,6 +271,94 @@ static void replace_it(int fd)
 	name_of(fd, name);
 	assert_int_equal(rename(name, unit_path(folder, "away")), 0);
 	unit_write(name, "", 0);
+}
+
+/* Somebody takes the name away while the segment is open. */
+static const struct {
+	const char *name;
+	void (*hook)(int fd);
+} losses[] = {
+	{"renamed", rename_it},
+	{"unlinked", unlink_it},
+	{"replaced", replace_it},
+};
+
+/* S4 to S5: what nobody would find is not acknowledged, and what was acknowledged before gets a name again. */
+static void a_lost_name_is_seen_before_the_answer(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < UNIT_COUNT(losses); i++) {
+		struct segment segment = SEGMENT_NONE;
+		char before[SEGMENT_NAME_SIZE];
+		assert_int_equal(segment_open(&segment, &spool, STAMP), 0);
+		assert_int_equal(commit(&segment, "one", "\n"), 0);
+		assert_true(segment_is_named(&segment, &spool));
+		births = 0;
+		losses[i].hook(segment.fd);
+		errno = 0;
+		unit_check(commit(&segment, "two", "\n") == -1 && errno == ESTALE, "%s: errno %d", losses[i].name,
+			   errno);
+		unit_check(segment.fd >= 0 && segment.is_lost && segment.size == 4, "%s", losses[i].name);
+		strcpy(before, segment.name);
+		unit_check(segment_rescue(&segment, &spool) == 0, "%s: errno %d", losses[i].name, errno);
+		assert_string_not_equal(segment.name, before);
+		unit_check(segment.size == 4 && !segment.is_lost, "%s", losses[i].name);
+		assert_int_equal(commit(&segment, "three", "\n"), 0);
+		struct buf text = unit_read(segment_path(&segment));
+		unit_check(strcmp(text.data, "one\nthree\n") == 0, "%s: %s", losses[i].name, text.data);
+		buf_fini(&text);
+		assert_false(is_unlocked(segment_path(&segment)));
+		segment_close(&segment);
+		teardown(NULL);
+		setup(NULL);
+	}
+}
+
+/* Whatever of a rescue fails, it can be tried again; what was cut off meanwhile is gone, and no reason to try for ever.
+ */
+static void a_rescue_is_tried_again(void **state)
+{
+	(void)state;
+	struct segment segment = SEGMENT_NONE;
+	char *text = malloc(40001);
+	assert_non_null(text);
+	memset(text, 'x', 40000);
+	text[40000] = '\0';
+	assert_int_equal(segment_open(&segment, &spool, STAMP), 0);
+	assert_int_equal(commit(&segment, text, "\n"), 0);
+	births = 0;
+	unlink_it(segment.fd);
+	assert_false(segment_is_named(&segment, &spool));
+	for (int call = 1; call <= 5; call++) { /* the folder's sync, three writes, the sync */
+		calls[0] = '\0';
+		failing_call = call;
+		unit_check(segment_rescue(&segment, &spool) == -1 && errno == EIO, "call %d", call);
+		unit_check(segment.fd >= 0 && segment.is_lost && segment.size == 40001, "call %d", call);
+	}
+	failing_call = 0;
+	calls[0] = '\0';
+	assert_int_equal(ftruncate(segment.fd, 30000), 0);
+	assert_int_equal(segment_rescue(&segment, &spool), 0);
+	assert_string_equal(calls, "jwwd");
+	assert_int_equal(segment.size, 30000);
+	struct buf left = unit_read(segment_path(&segment));
+	assert_int_equal(left.len, 30000);
+	buf_fini(&left);
+	free(text);
+	segment_close(&segment);
+}
+
+/* S2: a name that is not durable is no place for an event. */
+static void an_unsynced_name_is_not_used(void **state)
+{
+	(void)state;
+	struct segment segment = SEGMENT_NONE;
+	failing_call = 1;
+	assert_int_equal(segment_open(&segment, &spool, STAMP), -1);
+	assert_int_equal(errno, EIO);
+	assert_string_equal(calls, "j");
+	assert_int_equal(segment.fd, -1);
+	assert_true(is_unlocked(segment_path(&segment)));
 }
 
 /* S1: what a deliverer does to a file that it finds empty and unlocked makes the writer abandon it. */
@@ -424,6 +499,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(opens, setup, teardown),
 		cmocka_unit_test_setup_teardown(commits, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_failure_poisons, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_lost_name_is_seen_before_the_answer, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_rescue_is_tried_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_unsynced_name_is_not_used, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_file_taken_before_its_lock_is_abandoned, setup, teardown),
 		cmocka_unit_test_setup_teardown(births_are_bounded, setup, teardown),
