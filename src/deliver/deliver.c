@@ -30,12 +30,14 @@
 #define LOOK_EVERY     (5 * CLOCK_SECOND)  /* at the journal, though no trigger came */
 #define IDLE_FOR       (10 * CLOCK_SECOND) /* before DELIVER_IDLE ends */
 #define STOP_AFTER     (10 * CLOCK_SECOND) /* how long scripts may go on after a signal */
-#define FAILURE_PAUSE  (2 * CLOCK_SECOND)
+#define FAILURE_PAUSE  (2 * CLOCK_SECOND)  /* after a failure; doubled while it goes on failing */
+#define FAILURE_MAX    (30 * CLOCK_SECOND)
 #define DOUBT_MAX      (60 * CLOCK_SECOND) /* between two damages of state.db that are the same one */
 #define DOUBT_PAUSE    100000000           /* ns, before it is opened again */
 #define TIDY_EVERY     (600 * CLOCK_SECOND)
 #define TALLY_EVERY    (2 * CLOCK_SECOND)
 #define PUT_AWAY_EVERY CLOCK_SECOND
+#define PUT_AWAY_AGAIN (30 * CLOCK_SECOND) /* after a failure */
 #define REPORT_EVERY   (5 * CLOCK_SECOND)
 #define REPORT_SOON    (CLOCK_SECOND / 4)
 #define REPORT_LATEST  (30 * CLOCK_SECOND)
@@ -68,6 +70,7 @@ struct session {
 	struct pollfd *fds;
 	int64_t once_age; /* DELIVER_ONCE: what becomes due later is left */
 	int64_t look_at, put_away_at, tidy_at, tally_at, report_at, show_at, idle_since, paused_until, stop_at;
+	int64_t pause; /* the next one, after a failure */
 	uint64_t most_pending;
 	uint64_t told; /* state_changes when the last report was made */
 	bool asked;    /* for another report, or there was none yet */
@@ -83,13 +86,19 @@ enum outcome {
 	BROKEN,      /* nothing can be done; it was logged */
 };
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* A failure: logged, and tried again after a pause, unless it is to be done once. */
 static enum outcome failed(struct session *s, const char *what)
 {
 	if (errno == STATE_UNSOUND)
 		return STATE_BAD;
 	deliverer_complain(&s->d, what);
-	s->paused_until = clock_monotonic() + FAILURE_PAUSE;
+	s->paused_until = clock_monotonic() + s->pause;
+	s->pause = earlier(s->pause * 2, FAILURE_MAX);
 	s->more = false;
 	return s->post->until == DELIVER_ONCE || s->post->stopping ? BROKEN : GO_ON;
 }
@@ -161,8 +170,11 @@ static int recognise_state(struct session *s)
 static int session_open(struct session *s, struct post *post)
 {
 	bool fresh;
-	*s = (struct session){
-		.post = post, .d = {.conf = post->conf, .spool = post->spool}, .asked = true, .more = true};
+	*s = (struct session){.post = post,
+			      .d = {.conf = post->conf, .spool = post->spool},
+			      .asked = true,
+			      .more = true,
+			      .pause = FAILURE_PAUSE};
 	audit_init(&s->d.audit, &s->d.spool, post->conf->audit_max);
 	s->d.state = state_open(&s->d.spool, STATE_DELIVER, &fresh);
 	if (s->d.state == NULL || (fresh && make_state(s) < 0) || recognise_state(s) < 0 ||
@@ -216,15 +228,31 @@ static bool take_trigger(const struct post *post)
 	return woken;
 }
 
-static int64_t earlier(int64_t a, int64_t b)
+/* When the next lane is to be tried, or, if none waits, when the deliverer has been idle for long enough to end. What
+ * DELIVER_ONCE leaves for later wakes nobody. */
+static int64_t next_lane(struct session *s, int64_t now)
 {
-	return a < b ? a : b;
+	int64_t next_age, age = state_age(s->d.state);
+	int waiting = lanes_next(s->lanes, &s->d, &next_age);
+	switch (s->post->until) {
+	case DELIVER_ONCE:
+		return waiting == 1 && next_age <= s->once_age ? now : INT64_MAX;
+	case DELIVER_IDLE:
+		if (waiting == 0 && !lanes_are_busy(s->lanes))
+			return s->idle_since + IDLE_FOR;
+		break;
+	case DELIVER_STOP:
+		break;
+	}
+	if (waiting != 1)
+		return INT64_MAX;
+	return next_age <= age ? now : now + (next_age - age);
 }
 
 /* When there is something to do though nothing happens. */
 static int64_t next_turn(struct session *s, int64_t now)
 {
-	int64_t at = lanes_deadline(s->lanes), next_age;
+	int64_t at = lanes_deadline(s->lanes);
 	if (s->post->stopping)
 		return earlier(at, s->stop_at);
 	if (now < s->paused_until)
@@ -234,13 +262,7 @@ static int64_t next_turn(struct session *s, int64_t now)
 	at = earlier(at, s->look_at);
 	if (has_news(s))
 		at = earlier(at, s->report_at);
-	if (s->post->until == DELIVER_IDLE)
-		at = earlier(at, s->idle_since + IDLE_FOR);
-	if (lanes_next(s->lanes, &s->d, &next_age) == 1) {
-		int64_t age = state_age(s->d.state);
-		at = earlier(at, next_age <= age ? now : now + (next_age - age));
-	}
-	return at;
+	return earlier(at, next_lane(s, now));
 }
 
 static void wait_for_turn(struct session *s)
@@ -334,7 +356,14 @@ static enum outcome put_away(struct session *s)
 	int n = archive_put_away(&s->d);
 	int64_t now = clock_monotonic(), pause = (now - begun) * PUT_AWAY_SHARE;
 	s->put_away_at = now + (pause > PUT_AWAY_EVERY ? pause : PUT_AWAY_EVERY);
-	return n < 0 ? failed(s, "cannot put segments away") : GO_ON;
+	if (n >= 0)
+		return GO_ON;
+	if (errno == STATE_UNSOUND || s->post->until == DELIVER_ONCE)
+		return failed(s, "cannot put segments away");
+	/* It slows no delivery. */
+	deliverer_complain(&s->d, "cannot put segments away");
+	s->put_away_at = now + PUT_AWAY_AGAIN;
+	return GO_ON;
 }
 
 static int tidy_state(struct session *s)
@@ -468,7 +497,12 @@ static enum outcome turn(struct session *s)
 		show_trying(s, now);
 	if (s->post->stopping)
 		return stop(s, now);
-	return now < s->paused_until ? GO_ON : work(s);
+	if (now < s->paused_until)
+		return GO_ON;
+	enum outcome outcome = work(s);
+	if (now >= s->paused_until)
+		s->pause = FAILURE_PAUSE;
+	return outcome;
 }
 
 static enum outcome session_run(struct post *post)

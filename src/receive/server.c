@@ -38,6 +38,7 @@
 #define BATCH_MAX   256                 /* jobs in one commit */
 #define SPARE_MAX   64                  /* jobs kept for later */
 #define SEAL_AFTER  (60 * CLOCK_SECOND) /* without an event */
+#define SLEEP_MAX   (3600 * CLOCK_SECOND)
 
 /* A connection: waiting for its next request, or being served. */
 struct connection {
@@ -385,14 +386,12 @@ static struct job *batch_run(struct server *server, struct job *jobs)
 	return end;
 }
 
-/* Waits for jobs and takes all there are. NULL with *closing: there will be none any more; otherwise a second has
- * passed, or *rings: the deliverer is to be woken. */
-static struct job *queue_take(struct server *server, bool *closing, bool *rings)
+/* Waits for jobs and takes all there are. NULL with *closing: there will be none any more; otherwise it is `at` (us,
+ * monotonic), or *rings: the deliverer is to be woken. */
+static struct job *queue_take(struct server *server, int64_t at, bool *closing, bool *rings)
 {
-	struct timespec until;
+	const struct timespec until = {.tv_sec = at / CLOCK_SECOND, .tv_nsec = at % CLOCK_SECOND * 1000};
 	int waited = 0;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec++;
 	pthread_mutex_lock(&server->lock);
 	while (server->first == NULL && !server->closing && !server->rings && waited == 0)
 		waited = pthread_cond_timedwait(&server->queued, &server->lock, &until);
@@ -406,13 +405,22 @@ static struct job *queue_take(struct server *server, bool *closing, bool *rings)
 	return jobs;
 }
 
+/* When the committer has something to do though no job comes: a deliverer that is not awake is called again, and a
+ * segment is closed that has had no event since `last`. Without either it sleeps for a long time. */
+static int64_t committer_deadline(const struct server *server, bool awake, int64_t last)
+{
+	if (!awake)
+		return clock_monotonic() + STORE_WAKE_AGAIN;
+	return server->store.segment.fd >= 0 ? last + SEAL_AFTER : clock_monotonic() + SLEEP_MAX;
+}
+
 static void *committer_run(void *arg)
 {
 	struct server *server = arg;
 	bool closing = false, rings = false, awake = true;
 	int64_t last = clock_monotonic();
 	for (;;) {
-		struct job *jobs = queue_take(server, &closing, &rings);
+		struct job *jobs = queue_take(server, committer_deadline(server, awake, last), &closing, &rings);
 		if (jobs == NULL && closing)
 			return NULL;
 		if (jobs != NULL) {
