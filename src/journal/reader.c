@@ -40,6 +40,7 @@ struct reader {
 	struct source **sources; /* sorted by name, which begins with the stamp */
 	size_t count, cap;
 	size_t from;          /* all before it are stuck in this round */
+	bool barred;          /* a segment could not be read: nothing more is given in this round */
 	struct source *given; /* its head was returned by the last reader_next */
 	uint64_t bytes_given;
 };
@@ -155,11 +156,16 @@ static int see_segment(void *arg, int folder, const char *name)
 	return 0;
 }
 
+/* Makes a source for each segment that stands in the folder now. */
 static int list_segments(struct reader *reader)
+{
+	return fsio_each_name(reader->spool->journal_fd, ".", see_segment, reader);
+}
+
+static void forget_places(struct reader *reader)
 {
 	for (size_t i = 0; i < reader->count; i++)
 		reader->sources[i]->there = false;
-	return fsio_each_name(reader->spool->journal_fd, ".", see_segment, reader);
 }
 
 static void drop_missing(struct reader *reader)
@@ -206,6 +212,18 @@ static bool cursor_fits(const struct source *source, uint64_t size)
 	       last == '\n';
 }
 
+/* A segment that cannot be opened is owed all the same: source_load comes to it in its turn. One that is gone owes
+ * nothing, nor does what is no file. Nor one that has no line yet: its writer makes it readable before it writes. */
+static void look_from_outside(const struct reader *reader, struct source *source)
+{
+	struct stat st;
+	if (fstatat(reader->spool->journal_fd, source->name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+		return;
+	source->second = (uint64_t)st.st_size;
+	source->sealed = false;
+	source->stuck = source->cursor >= source->second;
+}
+
 /* The second look. A segment that is not locked is sealed: its writer takes the lock before it writes and never gives
  * it back alive. Its size is read while the lock is held here: one that is empty may still be waiting for its writer,
  * who would have it locked and written in between (see reader_finished). */
@@ -214,8 +232,10 @@ static void look_again(struct reader *reader, struct source *source)
 	struct stat st;
 	source->stuck = true;
 	source->second = source->cursor;
-	if (source_open(reader, source) < 0)
+	if (source_open(reader, source) < 0) {
+		look_from_outside(reader, source);
 		return;
+	}
 	bool sealed = flock(source->fd, LOCK_SH | LOCK_NB) == 0;
 	bool plain = fstat(source->fd, &st) == 0 && S_ISREG(st.st_mode);
 	if (sealed)
@@ -260,14 +280,11 @@ void reader_progress(const struct reader *reader, uint64_t *given, uint64_t *lef
 	}
 }
 
-int reader_look(struct reader *reader)
+/* The first look: what is owed in this round. Whether anything is. */
+static bool look_first(struct reader *reader)
 {
 	struct stat st;
-	reader_advance(reader);
-	reader->from = 0;
-	if (list_segments(reader) < 0)
-		return -1;
-	drop_missing(reader);
+	bool owed = false;
 	for (size_t i = 0; i < reader->count; i++) {
 		struct source *source = reader->sources[i];
 		if (!may_have_more(source))
@@ -275,7 +292,24 @@ int reader_look(struct reader *reader)
 		source->first = fstatat(reader->spool->journal_fd, source->name, &st, AT_SYMLINK_NOFOLLOW) < 0
 					? source->cursor
 					: (uint64_t)st.st_size;
+		/* A cursor that is not believed (cursor_fits) may be behind the end. */
+		owed |= source->first != source->cursor;
 	}
+	return owed;
+}
+
+int reader_look(struct reader *reader)
+{
+	reader_advance(reader);
+	reader->from = 0;
+	reader->barred = false;
+	forget_places(reader);
+	if (list_segments(reader) < 0)
+		return -1;
+	drop_missing(reader);
+	/* Before what the first look saw was sent, another segment may have been born that the list has not. */
+	if (look_first(reader) && list_segments(reader) < 0)
+		return -1;
 	for (size_t i = 0; i < reader->count; i++)
 		if (may_have_more(reader->sources[i]))
 			look_again(reader, reader->sources[i]);
@@ -391,7 +425,8 @@ static enum reader_found source_load(struct reader *reader, struct source *sourc
 }
 
 /* The segment whose head is next in order, or NULL. A segment's stamp is not later than its first line, so the search
- * ends at the first stamp that is not earlier than the best head. */
+ * ends at the first stamp that is not earlier than the best head. One on the way that cannot be read may have what is
+ * next: it is told at once (READER_FAILED). */
 static struct source *reader_pick(struct reader *reader, enum reader_found *found)
 {
 	struct source *best = NULL;
@@ -434,7 +469,7 @@ static bool is_owing(const struct reader *reader)
 enum reader_found reader_next(struct reader *reader, struct reader_line *line)
 {
 	reader_advance(reader);
-	if (!is_owing(reader))
+	if (reader->barred || !is_owing(reader))
 		return READER_NONE;
 	enum reader_found found;
 	struct source *source = reader_pick(reader, &found);
@@ -442,8 +477,10 @@ enum reader_found reader_next(struct reader *reader, struct reader_line *line)
 		return READER_NONE;
 	line->segment = source->name;
 	line->offset = source->cursor;
-	if (found == READER_FAILED)
+	if (found == READER_FAILED) {
+		reader->barred = true;
 		return found;
+	}
 	reader->given = source;
 	line->next = source->head_next;
 	line->raw = (struct span){head_start(source), source->head_len};

@@ -34,7 +34,7 @@ enum reader_found {
 	READER_NEWER,   /* a good line of a later version: set it aside too */
 	READER_TORN,    /* the torn tail of a sealed segment: count it */
 	READER_NONE,    /* the round is over */
-	READER_FAILED,  /* errno; the segment is left for the next round */
+	READER_FAILED,  /* errno; the segment may have what is next, so the round is over */
 };
 struct reader_line {
 	const char *segment; /* its name; valid until the segment is dropped */

@@ -3,6 +3,8 @@
 #include "journal/reader.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -35,6 +37,32 @@ int flock(int fd, int operation)
 	return result;
 }
 
+/* What others do at the first look at a size: between the two lists of the folder. */
+static void (*before_size)(void);
+
+int fstatat(int dirfd, const char *restrict name, struct stat *restrict st, int flags)
+{
+	if (before_size != NULL)
+		before_size();
+	return (int)syscall(SYS_newfstatat, dirfd, name, st, flags);
+}
+
+/* A segment that cannot be opened, whoever runs this; NULL: there is none. */
+static const char *refused;
+
+int openat(int dirfd, const char *name, int flags, ...)
+{
+	va_list args;
+	va_start(args, flags);
+	mode_t mode = (flags & O_CREAT) != 0 ? va_arg(args, mode_t) : 0;
+	va_end(args);
+	if (refused != NULL && strcmp(name, refused) == 0) {
+		errno = EACCES;
+		return -1;
+	}
+	return (int)syscall(SYS_openat, dirfd, name, flags, mode);
+}
+
 /* Nothing here is about power cuts: each test's new spool need not wait for a disk. */
 static int no_sync(int fd)
 {
@@ -51,14 +79,16 @@ static int setup(void **state)
 	assert_int_equal(spool_open(&spool, &conf, SPOOL_DELIVER), 0);
 	reader = reader_new(&spool);
 	assert_non_null(reader);
-	before_lock = after_unlock = NULL;
+	before_lock = after_unlock = before_size = NULL;
+	refused = NULL;
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	before_lock = after_unlock = NULL;
+	before_lock = after_unlock = before_size = NULL;
+	refused = NULL;
 	reader_free(reader);
 	spool_close(&spool);
 	unit_remove(folder);
@@ -398,6 +428,28 @@ static void cause_before_effect(void **state)
 	assert_string_equal(take(ALL), "5a 6b NONE");
 	close(first);
 	close(second);
+}
+
+/* The same with a segment that is born when the folder was listed: another process took the first of the two. */
+static void commit_to_a_new_one(void)
+{
+	before_size = NULL;
+	put(one, "3a");
+	put(two, "4b");
+}
+
+static void a_cause_in_a_new_segment(void **state)
+{
+	(void)state;
+	name_segment(one, 3, 0);
+	name_segment(two, 2, 1);
+	int writer = hold(two);
+	put(two, "2b");
+	before_size = commit_to_a_new_one;
+	look();
+	assert_null(before_size);
+	assert_string_equal(take(ALL), "2b 3a 4b NONE");
+	close(writer);
 }
 
 /* Where each request is a process there may be thousands of segments. They must not all be open at a time. */
@@ -761,7 +813,7 @@ static void other_things_in_the_folder(void **state)
 	}
 }
 
-/* A segment that cannot be read holds back no other, and is tried again in the next round. */
+/* What a segment has that cannot be read may be next: nothing overtakes it, and it is tried again in the next round. */
 static void failures(void **state)
 {
 	(void)state;
@@ -777,10 +829,10 @@ static void failures(void **state)
 	assert_int_equal(reader_next(reader, &line), READER_FAILED);
 	assert_int_equal(errno, ENOENT);
 	assert_string_equal(line.segment, a);
-	assert_string_equal(take(ALL), "2b NONE");
+	assert_string_equal(take(ALL), "NONE");
 	assert_int_equal(rename(unit_path(folder, "away"), segment_path(a)), 0);
 	look();
-	assert_string_equal(take(ALL), "1a NONE");
+	assert_string_equal(take(ALL), "1a 2b NONE");
 	/* Cut off under the reader's hands. */
 	put(a, "3a");
 	int writer = hold(a);
@@ -798,6 +850,47 @@ static void failures(void **state)
 	reader = reader_new(&spool);
 	assert_int_equal(reader_look(reader), -1);
 	assert_int_equal(errno, ENOTDIR);
+}
+
+/* Segments of the minutes 1, 3 and 5, of which the second cannot be opened. */
+static const struct {
+	const char *name, *second;
+	bool is_link;
+	const char *order, *later;
+} unreadable[] = {
+	{"with a line: what came later waits", "3b", false, "1a FAILED NONE", "3b 5c NONE"},
+	{"not written to yet: nothing can be in it", "", false, "1a 5c NONE", "NONE"},
+	{"no file at all", "3b", true, "1a 5c NONE", "NONE"},
+};
+
+static void unreadable_segments(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < UNIT_COUNT(unreadable); i++) {
+		char names[3][64];
+		for (int k = 0; k < 3; k++)
+			name_segment(names[k], 1 + 2 * k, k);
+		put(names[0], "1a");
+		put(unreadable[i].is_link ? "other" : names[1], unreadable[i].second);
+		put(names[2], "5c");
+		if (unreadable[i].is_link)
+			assert_int_equal(symlink("other", segment_path(names[1])), 0);
+		refused = names[1];
+		look();
+		const char *got = take(ALL);
+		unit_check(strcmp(got, unreadable[i].order) == 0, "%s: %s", unreadable[i].name, got);
+		finish(false);
+		look();
+		got = take(1);
+		unit_check(strcmp(got, strstr(unreadable[i].order, "FAILED") ? "FAILED" : "NONE") == 0, "%s, again: %s",
+			   unreadable[i].name, got);
+		refused = NULL;
+		look();
+		got = take(ALL);
+		unit_check(strcmp(got, unreadable[i].later) == 0, "%s, readable: %s", unreadable[i].name, got);
+		teardown(NULL);
+		setup(NULL);
+	}
 }
 
 static const struct {
@@ -879,6 +972,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_tail_under_a_lock_is_waited_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_comes_later_is_for_the_next_round, setup, teardown),
 		cmocka_unit_test_setup_teardown(cause_before_effect, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_cause_in_a_new_segment, setup, teardown),
 		cmocka_unit_test_setup_teardown(thousands_of_short_segments, setup, teardown),
 		cmocka_unit_test_setup_teardown(long_lines, setup, teardown),
 		cmocka_unit_test_setup_teardown(resume, setup, teardown),
@@ -893,6 +987,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_writer_that_comes_during_the_look, setup, teardown),
 		cmocka_unit_test_setup_teardown(other_things_in_the_folder, setup, teardown),
 		cmocka_unit_test_setup_teardown(failures, setup, teardown),
+		cmocka_unit_test_setup_teardown(unreadable_segments, setup, teardown),
 		cmocka_unit_test_setup_teardown(fetch, setup, teardown),
 		cmocka_unit_test(free_takes_null),
 	};
