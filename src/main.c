@@ -7,15 +7,14 @@
  *                the page                            view (what was written for it is sent)
  *                many requests                       server (acceptors, committer), bodies (buffers), single (CGI)
  *                made durable                        store (a batch's commit), wake (starts a deliverer)
- *     journal/   where it waits                      event (a line), segment (written), reader, history, spool
+ *     journal/   where it waits                      event (a line), segment (written), reader, history, lines, spool
  *                what became of it                   audit (written), trail (read)
  *                between page and deliverer          snapshot (what is shown), errand (what is asked for)
  *     deliver/   taken in, and handed out            deliver (the loop); round (events in), lanes (deliveries out)
  *                to the user's files and scripts     target (which events), target_file, target_run, retry
- *                what is known, and what is kept     state (state_sql: SQLite), identities, archive, remains (what a
- *                                                    crash left in a file)
- *                counted, for people                 progress (of syncs), tally (of refusals), traffic
- *                what the page asked for             errands
+ *                what is known, and what is kept     state (state_sql: SQLite), identities, archive, kept (what waits),
+ * adopt (of it, what a crash left), remains (what one left in a file) counted, for people                 progress (of
+ * syncs), tally (of refusals), traffic what the page asked for             errands
  *
  * Beside the way: operate/ has the commands, one file each; config/ the configuration; base/ what all of them use, such
  * as json, the scanner over signed bytes. doc/journal.md has every state of the spool on disk. Each folder uses only

@@ -12,7 +12,10 @@
 #include "base/clock.h"
 #include "base/fsio.h"
 #include "base/text.h"
+#include "deliver/adopt.h"
+#include "deliver/kept.h"
 #include "deliver/names.h"
+#include "journal/lines.h"
 #include "journal/segment.h"
 
 #define MOVE_SIZE   (UINT64_C(1) << 20) /* from here on a segment is moved as it is */
@@ -80,19 +83,21 @@ static int read_segment(struct pass *pass, const char *name, uint64_t size)
 	return add_name(&pass->folded, name);
 }
 
-/* First: empty segments are removed, large ones moved, the lines of small ones collected. */
+/* First: empty and copied segments are removed, large ones moved, the lines of small ones collected. */
 static bool collect(void *arg, const char *name, uint64_t size)
 {
 	struct pass *pass = arg;
+	const struct kept *kept = pass->d->kept;
 	int result;
-	if (pass->error != 0 || pass->folded.count + pass->gone.count >= PASS_COUNT)
+	if (pass->error != 0 || pass->folded.count + pass->gone.count >= PASS_COUNT || kept_is_open(kept, name))
 		return false;
 	int pinned = size == 0 ? 0 : state_is_pinned(pass->d->state, name);
 	if (pinned == 1)
 		return false;
+	bool is_needless = size == 0 || kept_is_copied(kept, name);
 	if (pinned < 0)
 		result = -1;
-	else if (size == 0)
+	else if (is_needless)
 		result = unlinkat(pass->d->spool.journal_fd, name, 0) < 0 ? -1 : add_name(&pass->gone, name);
 	else if (size >= MOVE_SIZE)
 		result = move_segment(pass, name);
@@ -102,7 +107,7 @@ static bool collect(void *arg, const char *name, uint64_t size)
 		result = read_segment(pass, name, size);
 	if (result < 0)
 		pass->error = errno;
-	return result == 0 && (size == 0 || size >= MOVE_SIZE);
+	return result == 0 && (is_needless || size >= MOVE_SIZE);
 }
 
 /* Second: the folded ones are removed. */
@@ -235,6 +240,8 @@ int archive_put_away(struct deliverer *d)
 		result = record_pass(&pass, fold_name) < 0 ? -1 : (int)pass.gone.count;
 	else
 		state_rollback(d->state);
+	if (pass.gone.count < PASS_COUNT)
+		kept_forget_copied(d->kept);
 	if (pass.error != 0) {
 		errno = pass.error;
 		result = -1;
@@ -247,17 +254,15 @@ int archive_put_away(struct deliverer *d)
 	return result;
 }
 
-/* A file that a delivery names stays a while longer. */
+/* A file that a delivery names by now stays; its lines are copied from it first (kept). */
 static int prune_one(struct deliverer *d, const char *name)
 {
 	int pinned = state_is_pinned(d->state, name);
-	if (pinned < 0)
-		return -1;
-	if (pinned)
-		return state_archive_keep(d->state, name);
+	if (pinned != 0)
+		return pinned < 0 ? -1 : 0;
 	if (unlinkat(d->spool.archive_fd, name, 0) < 0 && errno != ENOENT)
 		return -1;
-	return state_archive_drop(d->state, name);
+	return state_archive_drop(d->state, name) < 0 ? -1 : state_cursor_drop(d->state, name);
 }
 
 int archive_prune(struct deliverer *d)
@@ -287,59 +292,36 @@ static int find_missing(void *arg, const char *segment, uint64_t offset)
 	return add_name(&pass->gone, segment);
 }
 
-static int remember_line(struct deliverer *d, const char *line, size_t n)
+struct remembering {
+	struct deliverer *d;
+	const struct adopt *adopt;
+};
+
+static int remember_line(void *arg, const char *line, size_t n, uint64_t offset)
 {
+	const struct remembering *r = arg;
 	struct event event;
 	uint8_t id[STATE_ID_SIZE];
+	(void)offset;
 	if (event_decode(line, n, &event) != EVENT_OK)
 		return 0;
 	text_unhex(event.id, EVENT_ID_SIZE - 1, id, sizeof id);
-	int seen = state_seen(d->state, id);
-	return seen == 0 ? state_seen_add(d->state, id) : seen < 0 ? -1 : 0;
-}
-
-/* The whole lines in the buffer; what is left of it is moved to its front. */
-static int remember_lines(struct deliverer *d, struct buf *b)
-{
-	size_t at = 0;
-	const char *newline;
-	while ((newline = memchr(b->data + at, '\n', b->len - at)) != NULL) {
-		size_t n = (size_t)(newline - b->data) - at;
-		if (remember_line(d, b->data + at, n) < 0)
-			return -1;
-		at += n + 1;
-	}
-	memmove(b->data, b->data + at, b->len - at);
-	b->len -= at;
-	return 0;
+	if (adopt_has(r->adopt, id))
+		return 0;
+	int seen = state_seen(r->d->state, id);
+	return seen == 0 ? state_seen_add(r->d->state, id) : seen < 0 ? -1 : 0;
 }
 
 /* The identities of a file's lines from an offset on, and its length. */
-static int remember_from(struct deliverer *d, const char *name, uint64_t offset)
+static int remember_from(const struct remembering *r, const char *name, uint64_t offset)
 {
-	struct buf b = {0};
-	off_t at = (off_t)offset;
-	ssize_t n = 0;
-	int fd = openat(d->spool.archive_fd, name, READ_FLAGS);
-	int result = fd < 0 ? -1 : 0;
-	while (result == 0) {
-		if (buf_reserve(&b, b.len + (1u << 20)) < 0 ||
-		    (n = fsio_read_at(fd, b.data + b.len, b.cap - b.len, at)) < 0)
-			result = -1;
-		if (result < 0 || n == 0)
-			break;
-		b.len += (size_t)n;
-		at += n;
-		result = remember_lines(d, &b);
-	}
-	if (result == 0)
-		result = state_archive_put(d->state, name, (uint64_t)at);
-	int saved = errno;
-	if (fd >= 0)
-		close(fd);
-	buf_fini(&b);
-	errno = saved;
-	return result;
+	uint64_t length;
+	int fd = openat(r->d->spool.archive_fd, name, READ_FLAGS);
+	if (fd < 0)
+		return -1;
+	int result = lines_each(fd, offset, remember_line, (void *)r, &length);
+	fsio_close(&fd);
+	return result == 0 ? state_archive_put(r->d->state, name, length) : -1;
 }
 
 static int remember_file(void *arg, int folder, const char *name)
@@ -362,14 +344,15 @@ static int find_unknown(void *arg, int folder, const char *name)
 	return known && (uint64_t)st.st_size <= length ? 0 : add_name(&pass->folded, name);
 }
 
-static int recover(struct pass *pass)
+static int recover(struct pass *pass, const struct adopt *adopt)
 {
 	struct deliverer *d = pass->d;
+	const struct remembering r = {d, adopt};
 	int result = 0;
 	for (size_t i = 0; i < pass->folded.count && result == 0; i++) {
 		const char *name = names_get(&pass->folded, i).ptr;
 		uint64_t length = 0;
-		result = state_archive_length(d->state, name, &length) < 0 ? -1 : remember_from(d, name, length);
+		result = state_archive_length(d->state, name, &length) < 0 ? -1 : remember_from(&r, name, length);
 	}
 	for (size_t i = 0; i < pass->gone.count && result == 0; i++) {
 		const char *name = names_get(&pass->gone, i).ptr;
@@ -382,7 +365,7 @@ static int recover(struct pass *pass)
 	return result;
 }
 
-int archive_recover(struct deliverer *d)
+int archive_recover(struct deliverer *d, const struct adopt *adopt)
 {
 	struct pass pass = {.d = d};
 	int result = state_cursors(d->state, find_missing, &pass);
@@ -390,7 +373,7 @@ int archive_recover(struct deliverer *d)
 		result = fsio_each_name(d->spool.archive_fd, ".", find_unknown, &pass);
 	if (result == 0 && pass.folded.count + pass.gone.count > 0) {
 		result = state_begin(d->state);
-		if (result == 0 && (recover(&pass) < 0 || state_commit(d->state) < 0)) {
+		if (result == 0 && (recover(&pass, adopt) < 0 || state_commit(d->state) < 0)) {
 			state_rollback(d->state);
 			result = -1;
 		}
@@ -402,7 +385,8 @@ int archive_recover(struct deliverer *d)
 	return result;
 }
 
-int archive_remember(struct deliverer *d)
+int archive_remember(struct deliverer *d, const struct adopt *adopt)
 {
-	return fsio_each_name(d->spool.archive_fd, ".", remember_file, d);
+	struct remembering r = {d, adopt};
+	return fsio_each_name(d->spool.archive_fd, ".", remember_file, &r);
 }

@@ -15,9 +15,11 @@
 #include "base/clock.h"
 #include "base/fsio.h"
 #include "base/log.h"
+#include "deliver/adopt.h"
 #include "deliver/archive.h"
 #include "deliver/deliverer.h"
 #include "deliver/errands.h"
+#include "deliver/kept.h"
 #include "deliver/lanes.h"
 #include "deliver/round.h"
 #include "deliver/tally.h"
@@ -48,8 +50,9 @@
 #define PUT_AWAY_SHARE 20
 #define REPORT_SHARE   50
 
-#define TIDY_ROWS  20000
-#define STATES_MAX 3 /* how often a state.db may prove damaged before it is a fault of ours */
+#define GATHER_LAST 16 /* steps at the end, for what waits */
+#define TIDY_ROWS   20000
+#define STATES_MAX  3 /* how often a state.db may prove damaged before it is a fault of ours */
 
 /* What outlives a damaged state.db. */
 struct post {
@@ -75,6 +78,7 @@ struct session {
 	uint64_t told; /* state_changes when the last report was made */
 	bool asked;    /* for another report, or there was none yet */
 	bool more;     /* something was taken in or tried: there may be more to do at once */
+	bool putting;  /* there is more to put away */
 	bool ending;   /* running scripts were told to end */
 };
 
@@ -151,9 +155,9 @@ static int open_targets(struct deliverer *d)
 }
 
 /* A new state.db is made in one transaction with what the archive remembers. */
-static int make_state(struct session *s)
+static int make_state(struct session *s, const struct adopt *adopt)
 {
-	if (archive_remember(&s->d) < 0 || state_commit(s->d.state) < 0)
+	if (archive_remember(&s->d, adopt) < 0 || state_commit(s->d.state) < 0)
 		return -1;
 	log_warnx("%s/state.db: made anew", s->d.conf->spool);
 	return 0;
@@ -167,6 +171,24 @@ static int recognise_state(struct session *s)
 	return known < 0 ? -1 : 0;
 }
 
+/* Brings state.db and folders to one moment after a crash, or after either was lost. */
+static int recover(struct session *s, bool fresh)
+{
+	struct adopt adopt = {0};
+	int result = adopt_look(&adopt, &s->d);
+	if (result == 0 && fresh)
+		result = make_state(s, &adopt);
+	if (result == 0)
+		result = recognise_state(s) < 0 || archive_recover(&s->d, &adopt) < 0 || adopt_all(&adopt, &s->d) < 0 ||
+					 outfiles_recover(&s->d.spool, s->d.state) < 0
+				 ? -1
+				 : 0;
+	int saved = errno;
+	adopt_fini(&adopt);
+	errno = saved;
+	return result;
+}
+
 static int session_open(struct session *s, struct post *post)
 {
 	bool fresh;
@@ -177,15 +199,15 @@ static int session_open(struct session *s, struct post *post)
 			      .pause = FAILURE_PAUSE};
 	audit_init(&s->d.audit, &s->d.spool, post->conf->audit_max);
 	s->d.state = state_open(&s->d.spool, STATE_DELIVER, &fresh);
-	if (s->d.state == NULL || (fresh && make_state(s) < 0) || recognise_state(s) < 0 ||
-	    archive_recover(&s->d) < 0 || outfiles_recover(&s->d.spool, s->d.state) < 0 || open_targets(&s->d) < 0)
+	if (s->d.state == NULL || recover(s, fresh) < 0 || open_targets(&s->d) < 0)
 		return -1;
 	if (reports(s) && errand_prepare(&s->d.spool) < 0)
 		return -1;
 	s->d.reader = reader_new(&s->d.spool);
+	s->d.kept = kept_new();
 	s->round = round_new();
 	s->lanes = lanes_new(post->conf);
-	if (s->d.reader == NULL || s->round == NULL || s->lanes == NULL)
+	if (s->d.reader == NULL || s->d.kept == NULL || s->round == NULL || s->lanes == NULL)
 		return -1;
 	s->fds = calloc(lanes_max(s->lanes) + 2, sizeof *s->fds);
 	if (s->fds == NULL)
@@ -201,6 +223,7 @@ static void session_close(struct session *s)
 	lanes_free(s->lanes);
 	round_free(s->round);
 	reader_free(s->d.reader);
+	kept_free(s->d.kept);
 	state_close(s->d.state);
 	audit_fini(&s->d.audit);
 	buf_fini(&s->d.story);
@@ -260,6 +283,8 @@ static int64_t next_turn(struct session *s, int64_t now)
 	if (s->more)
 		return now;
 	at = earlier(at, s->look_at);
+	if (s->putting)
+		at = earlier(at, s->put_away_at);
 	if (has_news(s))
 		at = earlier(at, s->report_at);
 	return earlier(at, next_lane(s, now));
@@ -353,9 +378,11 @@ static enum outcome try_lanes(struct session *s)
 static enum outcome put_away(struct session *s)
 {
 	int64_t begun = clock_monotonic();
-	int n = archive_put_away(&s->d);
+	int more = kept_gather(&s->d);
+	int n = more < 0 ? -1 : archive_put_away(&s->d);
 	int64_t now = clock_monotonic(), pause = (now - begun) * PUT_AWAY_SHARE;
 	s->put_away_at = now + (pause > PUT_AWAY_EVERY ? pause : PUT_AWAY_EVERY);
+	s->putting = more > 0 && n >= 0;
 	if (n >= 0)
 		return GO_ON;
 	if (errno == STATE_UNSOUND || s->post->until == DELIVER_ONCE)
@@ -432,10 +459,12 @@ static enum outcome finish(struct session *s)
 		listen_to_trigger(s->post);
 		return GO_ON;
 	}
-	for (int n = 1; n > 0;) {
-		n = archive_put_away(&s->d);
+	for (int n = 1, steps = 0; n > 0; steps++) {
+		int more = steps < GATHER_LAST ? kept_gather(&s->d) : 0;
+		n = more < 0 ? -1 : archive_put_away(&s->d);
 		if (n < 0)
 			return failed(s, "cannot put segments away") == STATE_BAD ? STATE_BAD : ENDED;
+		n += more;
 	}
 	do
 		outcome = tally(s);

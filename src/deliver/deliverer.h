@@ -11,11 +11,14 @@
 #include "journal/reader.h"
 #include "journal/spool.h"
 
+struct kept;
+
 struct deliverer {
 	const struct conf *conf;
 	struct spool spool;
 	struct state *state;
 	struct reader *reader;
+	struct kept *kept;
 	struct audit audit;
 	struct buf story;       /* audit lines that are not written yet */
 	struct target *targets; /* conf->target_count of them */

@@ -322,6 +322,27 @@ int state_is_pinned(struct state *state, const char *segment)
 	return sql_ask(state, sql_bind(state, PINNED, "s", segment));
 }
 
+int state_pin_next(struct state *state, int64_t after, struct state_pin *pin)
+{
+	struct sqlite3_stmt *statement = sql_bind(state, PIN_NEXT, "i", after);
+	int result = sql_step(state, statement);
+	if (result == 1) {
+		pin->id = sql_int(statement, 0);
+		snprintf(pin->name, sizeof pin->name, "%s", sql_text(statement, 1));
+		sql_reset(statement);
+	}
+	return result;
+}
+
+int state_version(struct state *state, uint64_t *version)
+{
+	int64_t value;
+	if (sql_number(state, sql_bind(state, DATA_VERSION, ""), &value) != 1)
+		return -1;
+	*version = (uint64_t)value << 40 ^ state_changes(state);
+	return 0;
+}
+
 uint64_t state_changes(const struct state *state)
 {
 	return sql_all_changes(state);

@@ -66,6 +66,24 @@ int state_cursor_put(struct state *state, const char *segment, uint64_t offset, 
 int state_cursor_drop(struct state *state, const char *segment);
 /* Whether a delivery row names the segment. */
 int state_is_pinned(struct state *state, const char *segment);
+/* The next segment, or file of the archive, that delivery rows name: the one whose number follows `after`. 1, 0 (there
+ * is none) or -1. */
+struct state_pin {
+	int64_t id;
+	char name[SEGMENT_NAME_SIZE];
+};
+int state_pin_next(struct state *state, int64_t after, struct state_pin *pin);
+/* Up to max rows that name the segment, from the one whose number follows `after`, in their order. Their number, or -1.
+ */
+struct state_place {
+	int64_t row;
+	uint64_t offset, length;
+};
+int state_places(struct state *state, int64_t segment, int64_t after, struct state_place *places, int max);
+/* Lets the row name another place, where a copy of its line stands. */
+int state_place_move(struct state *state, const struct state_place *place, int64_t segment);
+/* A number that is another one once anybody has written. */
+int state_version(struct state *state, uint64_t *version);
 
 /* Identities (identities.h), for the deliverer. They are added and swept in a transaction; state_commit writes them. */
 #define STATE_ID_SIZE 16
@@ -133,13 +151,14 @@ int state_delivery_park(struct state *state, const struct state_delivery *delive
 /* After the above: the lane is due at next_at, or has no row if nothing is pending in it. */
 int state_lane_settle(struct state *state, int64_t target, int64_t lane, int64_t next_at);
 
-/* What the archive holds, how much of it, and since when: `put` and `keep` move a file's time to now. */
+/* What the archive holds, how much of it, and since when: `put` moves a file's time to now. */
 int state_archive_put(struct state *state, const char *name, uint64_t length);
-int state_archive_keep(struct state *state, const char *name);
 /* 1, 0 (it is not known) or -1. */
 int state_archive_length(struct state *state, const char *name, uint64_t *length);
 int state_archive_drop(struct state *state, const char *name);
-/* Up to max names of files that were put longer ago than `keep`. Their number, or -1. */
+/* Whether the file was put longer ago than `keep`. */
+int state_archive_is_old(struct state *state, const char *name, int64_t keep);
+/* Up to max names of such files that no row names. Their number, or -1. */
 int state_archive_old(struct state *state, int64_t keep, char names[][SEGMENT_NAME_SIZE], int max);
 
 /* Counts. */

@@ -87,6 +87,25 @@ int state_lane_head(struct state *state, int64_t target, int64_t lane, struct st
 	return result < 0 ? -1 : n;
 }
 
+int state_places(struct state *state, int64_t segment, int64_t after, struct state_place *places, int max)
+{
+	int n = 0, result;
+	struct sqlite3_stmt *statement = sql_bind(state, PLACES, "iii", segment, after, (int64_t)max);
+	while ((result = sql_step(state, statement)) == 1)
+		places[n++] = (struct state_place){
+			.row = sql_int(statement, 0),
+			.offset = (uint64_t)sql_int(statement, 1),
+			.length = (uint64_t)sql_int(statement, 2),
+		};
+	return result < 0 ? -1 : n;
+}
+
+int state_place_move(struct state *state, const struct state_place *place, int64_t segment)
+{
+	return sql_run(state, sql_bind(state, PLACE_MOVE, "iiii", place->row, segment, (int64_t)place->offset,
+				       (int64_t)place->length));
+}
+
 int state_delivery_done(struct state *state, int64_t id)
 {
 	return sql_run(state, sql_bind(state, DELIVERY_DONE, "i", id));

@@ -55,11 +55,6 @@ int state_archive_put(struct state *state, const char *name, uint64_t length)
 	return sql_run(state, sql_bind(state, ARCHIVE_PUT, "sii", name, state_age(state), (int64_t)length));
 }
 
-int state_archive_keep(struct state *state, const char *name)
-{
-	return sql_run(state, sql_bind(state, ARCHIVE_KEEP, "si", name, state_age(state)));
-}
-
 int state_archive_length(struct state *state, const char *name, uint64_t *length)
 {
 	int64_t value;
@@ -72,6 +67,11 @@ int state_archive_length(struct state *state, const char *name, uint64_t *length
 int state_archive_drop(struct state *state, const char *name)
 {
 	return sql_run(state, sql_bind(state, ARCHIVE_DROP, "s", name));
+}
+
+int state_archive_is_old(struct state *state, const char *name, int64_t keep)
+{
+	return sql_ask(state, sql_bind(state, ARCHIVE_IS_OLD, "si", name, state_age(state) - keep));
 }
 
 int state_archive_old(struct state *state, int64_t keep, char names[][SEGMENT_NAME_SIZE], int max)

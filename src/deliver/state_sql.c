@@ -33,6 +33,13 @@ static const char *const sql_texts[STATEMENTS] = {
 	[CURSOR_ID] = "SELECT id FROM segment WHERE name = ?",
 	[CURSOR_DROP] = "DELETE FROM segment WHERE name = ?",
 	[PINNED] = "SELECT 1 FROM segment JOIN delivery ON delivery.segment = segment.id WHERE name = ? LIMIT 1",
+	[PIN_NEXT] = "SELECT id, name FROM segment WHERE id > ? AND EXISTS"
+		     " (SELECT 1 FROM delivery INDEXED BY delivery_segment WHERE delivery.segment = segment.id)"
+		     " ORDER BY id LIMIT 1",
+	[PLACES] = "SELECT id, offset, length FROM delivery INDEXED BY delivery_segment"
+		   " WHERE segment = ? AND id > ? ORDER BY id LIMIT ?",
+	[PLACE_MOVE] = "UPDATE delivery SET segment = ?2, offset = ?3, length = ?4 WHERE id = ?1",
+	[DATA_VERSION] = "PRAGMA data_version",
 	[RECENT_ALL] = "SELECT id, oldest, newest, ids FROM recent ORDER BY id",
 	[RECENT_PUT] = "INSERT OR REPLACE INTO recent VALUES (?, ?, ?, ?)",
 	[RECENT_SWEEP] = "DELETE FROM recent WHERE newest < ?",
@@ -73,10 +80,12 @@ static const char *const sql_texts[STATEMENTS] = {
 	[LANE_SET] = "INSERT OR REPLACE INTO lane VALUES (?, ?, ?)",
 	[LANE_DROP] = "DELETE FROM lane WHERE target = ? AND lane = ?",
 	[ARCHIVE_PUT] = "INSERT OR REPLACE INTO archive VALUES (?, ?, ?)",
-	[ARCHIVE_KEEP] = "UPDATE archive SET age = ?2 WHERE name = ?1",
 	[ARCHIVE_LENGTH] = "SELECT length FROM archive WHERE name = ?",
 	[ARCHIVE_DROP] = "DELETE FROM archive WHERE name = ?",
-	[ARCHIVE_OLD] = "SELECT name FROM archive WHERE age < ? ORDER BY age LIMIT ?",
+	[ARCHIVE_IS_OLD] = "SELECT 1 FROM archive WHERE name = ? AND age < ?",
+	[ARCHIVE_OLD] = "SELECT name FROM archive WHERE age < ? AND NOT EXISTS"
+			" (SELECT 1 FROM segment JOIN delivery ON delivery.segment = segment.id"
+			" WHERE segment.name = archive.name) ORDER BY age LIMIT ?",
 	[COUNT_ADD] = "INSERT INTO count VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
 	[CONNECTION_PUT] = "INSERT INTO connection VALUES (?, ?, ?, ?) ON CONFLICT (endpoint, connection)"
 			   " DO UPDATE SET events = events + excluded.events, last_at = excluded.last_at",

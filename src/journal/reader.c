@@ -518,6 +518,16 @@ int reader_fetch(const struct spool *spool, const char *segment, uint64_t offset
 	return 0;
 }
 
+bool reader_is_finished(const struct reader *reader, const char *name, uint64_t *size)
+{
+	bool found;
+	size_t at = reader_find(reader, name, &found);
+	if (!found || reader->sources[at] == reader->given || !is_finished(reader->sources[at]))
+		return false;
+	*size = reader->sources[at]->second;
+	return *size > 0;
+}
+
 /* An empty segment may be one whose writer has not locked it yet: it is put away under a lock, which makes that
  * writer's own attempt fail, and only if it is empty still. */
 static bool finish_empty(struct reader *reader, struct source *source, reader_done *done, void *arg)

@@ -55,6 +55,9 @@ void reader_progress(const struct reader *reader, uint64_t *given, uint64_t *lef
 int reader_fetch(const struct spool *spool, const char *segment, uint64_t offset, uint64_t length, struct buf *out,
 		 struct event *event);
 
+/* Whether the segment is sealed, read to its end, and has lines; *size is its size then. */
+bool reader_is_finished(const struct reader *reader, const char *name, uint64_t *size);
+
 /* Calls back for each segment that is sealed and read to its end. If `done` returns true it was put away: forget it. */
 typedef bool reader_done(void *arg, const char *name, uint64_t size);
 void reader_finished(struct reader *reader, reader_done *done, void *arg);

@@ -17,6 +17,7 @@
 #define AGE_MAX    (3600 * CLOCK_SECOND)
 #define BIRTHS_MAX 16
 #define SUFFIX     ".jsonl"
+#define KEPT       "-kept" SUFFIX
 
 bool segment_parse_name(const char *name, int64_t *stamp)
 {
@@ -30,13 +31,24 @@ bool segment_parse_name(const char *name, int64_t *stamp)
 	return true;
 }
 
-static void make_name(char name[SEGMENT_NAME_SIZE], int64_t stamp)
+static void make_name(char name[SEGMENT_NAME_SIZE], int64_t stamp, const char *suffix)
 {
 	char text[CLOCK_STAMP_SIZE];
 	uint32_t random;
 	clock_stamp(stamp, text);
 	fsio_random(&random, sizeof random);
-	snprintf(name, SEGMENT_NAME_SIZE, "%s-%ld-%08" PRIx32 SUFFIX, text, (long)getpid(), random);
+	snprintf(name, SEGMENT_NAME_SIZE, "%s-%ld-%08" PRIx32 "%s", text, (long)getpid(), random, suffix);
+}
+
+void segment_name_kept(char name[SEGMENT_NAME_SIZE], int64_t stamp)
+{
+	make_name(name, stamp, KEPT);
+}
+
+bool segment_is_kept(const char *name)
+{
+	size_t n = strlen(name), end = sizeof KEPT - 1;
+	return n > end && strcmp(name + n - end, KEPT) == 0;
 }
 
 bool segment_is_named(struct segment *segment, const struct spool *spool)
@@ -64,7 +76,7 @@ int segment_open(struct segment *segment, const struct spool *spool, int64_t sta
 {
 	for (int births = 0; births < BIRTHS_MAX; births++) {
 		*segment = (struct segment){.opened_at = clock_monotonic()};
-		make_name(segment->name, stamp);
+		make_name(segment->name, stamp, SUFFIX);
 		segment->fd = openat(spool->journal_fd, segment->name,
 				     O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 		if (segment->fd < 0 && errno == EEXIST)

@@ -30,6 +30,10 @@ struct segment {
  * what the name begins with: us since 1970. */
 bool segment_parse_name(const char *name, int64_t *stamp);
 
+/* The name of a new kept segment, whose lines stood elsewhere before (doc/journal.md, What waits). */
+void segment_name_kept(char name[SEGMENT_NAME_SIZE], int64_t stamp);
+bool segment_is_kept(const char *name);
+
 /* Opens a new segment, durably (S3). `stamp` is the received_at of its first event. 0, or -1 with errno. */
 int segment_open(struct segment *segment, const struct spool *spool, int64_t stamp);
 

@@ -127,12 +127,14 @@ int snapshot_health_read(const char *spool, struct snapshot_health *health)
 	return result;
 }
 
-/* Since when something has been standing in the segment that came after `at`; 0: nothing has. */
+/* Since when something has been standing in the segment that came after `at`; 0: nothing has. What is kept came long
+ * before it was written. */
 static int64_t waiting_in(int folder, const char *name, int64_t at)
 {
 	struct stat st;
 	int64_t stamp;
-	if (!segment_parse_name(name, &stamp) || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_size == 0)
+	if (!segment_parse_name(name, &stamp) || segment_is_kept(name) ||
+	    fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_size == 0)
 		return 0;
 	if (stamp > at)
 		return stamp;

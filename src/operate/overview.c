@@ -24,7 +24,8 @@ struct reading {
 	struct overview *o;
 	const struct conf *conf;
 	struct spool spool;
-	struct state *state;        /* NULL: none yet */
+	struct state *state; /* NULL: none yet, or not open */
+	bool has_state;
 	struct names connections;   /* endpoint and connection */
 	struct buf connection_rows; /* struct overview_connection * each */
 	struct names refusals;      /* endpoint, connection and reason */
@@ -361,11 +362,14 @@ static uint64_t cursor_at(const struct reading *r, size_t number)
 	return offset;
 }
 
+/* A kept segment without a cursor is being made: its events were taken in before. */
 static uint64_t cursor_of(void *arg, const char *segment)
 {
 	const struct reading *r = arg;
 	size_t number = names_find(&r->cursors, segment, strlen(segment) + 1);
-	return number == SIZE_MAX ? 0 : cursor_at(r, number);
+	if (number != SIZE_MAX)
+		return cursor_at(r, number);
+	return r->has_state && segment_is_kept(segment) ? UINT64_MAX : 0;
 }
 
 /* The connection of a line that was not taken in, added where it is new. There may be millions of lines, and few
@@ -548,6 +552,7 @@ static int read_once(struct reading *r)
 		return -1;
 	r->o->deliverer = spool_locked_by(&r->spool);
 	r->state = state_open(&r->spool, STATE_LOOK, &fresh);
+	r->has_state = r->state != NULL;
 	int result = r->state == NULL && errno != ENOENT ? -1 : read_state(r);
 	int saved = errno;
 	state_close(r->state);

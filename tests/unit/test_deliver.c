@@ -857,6 +857,174 @@ static void a_large_segment_is_moved_as_it_is(void **state)
 	assert_int_equal(query("SELECT count(*) FROM archive WHERE name LIKE '%-fold.jsonl'"), 1);
 }
 
+/* What waits is kept by itself */
+
+/* Fails for events with a number that ends in 7, as long as there is the file "bad". */
+#define PICKY "in=$(cat); if [ -e $0/bad ]; then case $in in *7}*) exit $(cat $0/bad);; esac; fi; echo \"$in\" >> $0/in"
+
+static void make_bad(const char *code)
+{
+	unlink(unit_path(t.folder, "bad"));
+	if (code != NULL)
+		unit_write(unit_path(t.folder, "bad"), code, strlen(code));
+}
+
+/* One segment; each event has a connection of its own. `padding` bytes make each longer. */
+static void put_many(unsigned count, size_t padding)
+{
+	struct buf lines = {0}, data = {0};
+	for (unsigned i = 0; i < count; i++) {
+		char nonce[16], connection[16];
+		data.len = 0;
+		snprintf(nonce, sizeof nonce, "\"%u\"", t.events);
+		snprintf(connection, sizeof connection, "\"c%u\"", t.events);
+		assert_int_equal(buf_printf(&data, "[{\"n\":%u},{\"n\":%u,\"x\":\"", t.events, t.events), 0);
+		for (size_t n = 0; n < padding; n++)
+			assert_int_equal(buf_char(&data, 'x'), 0);
+		assert_int_equal(buf_str(&data, "\"}]"), 0);
+		t.events++;
+		struct event event = make_event(nonce, connection, buf_cstr(&data));
+		event.count = 2;
+		unit_line(&event, &lines);
+	}
+	buf_fini(&data);
+	put_segment(&lines);
+}
+
+/* Names in journal/, of which so many are kept segments. */
+static void expect_kept(int kept, int all)
+{
+	DIR *dir = opendir(unit_path(t.folder, "spool/journal"));
+	const struct dirent *entry;
+	int kept_found = 0, found = 0;
+	assert_non_null(dir);
+	while ((entry = readdir(dir)) != NULL) {
+		kept_found += segment_is_kept(entry->d_name);
+		found += segment_parse_name(entry->d_name, NULL);
+	}
+	closedir(dir);
+	assert_int_equal(kept_found, kept);
+	assert_int_equal(found, all);
+}
+
+static int64_t folder_size(const char *name)
+{
+	DIR *dir = opendir(unit_path(t.folder, name));
+	const struct dirent *entry;
+	struct stat st;
+	int64_t size = 0;
+	assert_non_null(dir);
+	while ((entry = readdir(dir)) != NULL)
+		if (fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+			size += st.st_size;
+	closedir(dir);
+	return size;
+}
+
+/* How often each number from one to before another stands in a file of records; two records an event. */
+static void expect_each(const char *name, unsigned from, unsigned to, unsigned least, unsigned most)
+{
+	unsigned seen[64] = {0};
+	struct buf b = unit_read(unit_path(t.folder, name));
+	for (const char *at = b.data; (at = strstr(at, "\"data\":{\"n\":")) != NULL; at++) {
+		unsigned n = (unsigned)atoi(at + 12);
+		assert_true(n < UNIT_COUNT(seen));
+		seen[n]++;
+	}
+	for (unsigned i = from; i < to; i++)
+		unit_check(seen[i] >= 2 * least && seen[i] <= 2 * most, "%s: %u records of event %u\n", name, seen[i],
+			   i);
+	buf_fini(&b);
+}
+
+static void what_waits_is_kept_by_itself(void **state)
+{
+	(void)state;
+	add_file("all", "all.jsonl");
+	add_script("crm", PICKY)->batch = 1;
+	make_bad("100"); /* parked */
+	put_many(20, 60000);
+	put_many(3, 90000); /* nothing of it waits */
+	once();
+	make_bad("1"); /* fails */
+	put_many(20, 10000);
+	once();
+	/* The events 7 and 17, and 27 and 37. */
+	assert_int_equal(query("SELECT count(*) FROM delivery"), 4);
+	expect_kept(2, 2);
+	assert_true(folder_size("spool/journal") < 150000);
+	assert_true(folder_size("spool/archive") > 1000000);
+	make_bad(NULL);
+	query("UPDATE delivery SET parked_at = NULL");
+	query("INSERT OR IGNORE INTO lane SELECT target, lane, 0 FROM delivery");
+	later(SECONDS(3600));
+	once();
+	expect_each("in", 0, 43, 1, 1);
+	expect_each("out/all.jsonl", 0, 43, 1, 1);
+	expect_kept(0, 0);
+	assert_int_equal(query("SELECT count(*) FROM segment"), 0);
+	assert_int_equal(query("SELECT count(*) FROM archive"), count_files("spool/archive"));
+	assert_int_equal(query("SELECT ifnull(sum(value), 0) FROM count WHERE name = 'duplicates'"), 0);
+}
+
+/* As CGI leaves them: a file an event. All of it waits, so nothing of it needs the archive. */
+static void small_segments_are_joined(void **state)
+{
+	(void)state;
+	add_script("crm", "exit 1");
+	put_events(7, "\"c1\"");
+	once();
+	expect_kept(0, 7);
+	put_events(13, "\"c1\"");
+	once();
+	expect_kept(1, 1);
+	assert_int_equal(count_files("spool/archive"), 0);
+	assert_int_equal(query("SELECT count(*) FROM segment"), 1);
+	t.argv[0][2] = (char *)NOTE;
+	later(SECONDS(3600));
+	once();
+	expect_numbers("in", "0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19");
+	expect_kept(0, 0);
+}
+
+/* A replayed event of the archive that waits does not keep its file for longer than others. */
+static void the_archive_is_pruned_of_what_does_not_wait(void **state)
+{
+	(void)state;
+	add_script("crm", PICKY);
+	put_events(10, "\"c1\"");
+	once();
+	query("INSERT INTO segment (name, cursor) SELECT name, length FROM archive");
+	query("INSERT INTO delivery (target, lane, segment, offset, length, event, records, attempts, first_age, "
+	      "parked_at)"
+	      " SELECT 1, 5, segment.id, 0, 300, zeroblob(16), 1, 1, 1, 1 FROM segment");
+	struct dirent *entry;
+	DIR *dir = opendir(unit_path(t.folder, "spool/archive"));
+	while ((entry = readdir(dir)) != NULL && entry->d_name[0] == '.')
+		;
+	char fold[300];
+	snprintf(fold, sizeof fold, "spool/archive/%s", entry->d_name);
+	closedir(dir);
+	struct buf b = unit_read(unit_path(t.folder, fold));
+	char sql[80];
+	snprintf(sql, sizeof sql, "UPDATE delivery SET length = %zu", strcspn(b.data, "\n"));
+	query(sql);
+	buf_fini(&b);
+	once();
+	expect_kept(0, 0);
+	later(SECONDS(8 * 86400));
+	once();
+	once();
+	expect_kept(1, 1);
+	assert_int_equal(count_files("spool/archive"), 0);
+	assert_int_equal(query("SELECT count(*) FROM segment"), 1);
+	query("UPDATE delivery SET parked_at = NULL");
+	query("INSERT OR IGNORE INTO lane SELECT target, lane, 0 FROM delivery");
+	once();
+	expect_numbers("in", "0 1 2 3 4 5 6 7 8 9 0");
+	expect_kept(0, 0);
+}
+
 /* One at a time */
 
 static void a_second_one_yields(void **state)
@@ -1144,6 +1312,80 @@ static void crashes_lose_and_double_nothing(void **state)
 	}
 }
 
+/* What became of state.db after a crash. */
+enum fate { STATE_KEPT, STATE_LOST, STATE_OLDER, FATES };
+
+/* What came just now has waited for years. */
+static void age_segments(void)
+{
+	char from[300], to[300];
+	DIR *dir = opendir(unit_path(t.folder, "spool/journal"));
+	const struct dirent *entry;
+	assert_non_null(dir);
+	while ((entry = readdir(dir)) != NULL) {
+		if (!segment_parse_name(entry->d_name, NULL) || strncmp(entry->d_name, "2020", 4) == 0)
+			continue;
+		snprintf(from, sizeof from, "spool/journal/%s", entry->d_name);
+		snprintf(to, sizeof to, "spool/journal/2020%s", entry->d_name + 4);
+		assert_int_equal(rename(unit_path(t.folder, from), unit_path(t.folder, to)), 0);
+	}
+	closedir(dir);
+	query("UPDATE segment SET name = '2020' || substr(name, 5)");
+}
+
+/* Killed while what waits is copied; then all of it is delivered. */
+static bool copying_survives(unsigned at, bool after, bool half, enum fate fate)
+{
+	void *none = NULL;
+	setup(&none);
+	add_file("all", "all.jsonl");
+	add_script("crm", PICKY);
+	make_bad("1");
+	t.now = clock_now();
+	for (t.events = 6; t.events < 28; t.events += 8)
+		put_many(2, 70000); /* 6 and 7, and so on; the first of two is done with */
+	once();
+	expect_kept(0, 3);
+	age_segments();
+	copy_state("spool/state.db", "older", false);
+	bool ended = deliver_until_crash(at, after, half);
+	if (ended)
+		expect_kept(1, 1);
+	if (fate == STATE_LOST) {
+		unlink(unit_path(t.folder, "spool/state.db"));
+	} else if (fate == STATE_OLDER) {
+		unlink(unit_path(t.folder, "spool/state.db-wal"));
+		copy_state("older", "spool/state.db", true);
+	}
+	make_bad(NULL);
+	once();
+	later(SECONDS(3600));
+	once();
+	for (unsigned n = 6; n < 28; n += 10) {
+		expect_each("in", n, n + 1, 1, fate == STATE_LOST && !ended ? 2 : 1);
+		expect_each("in", n + 1, n + 2, 1, 1);
+		expect_each("out/all.jsonl", n, n + 1, 1, fate == STATE_LOST && !ended ? 2 : 1);
+		expect_each("out/all.jsonl", n + 1, n + 2, 1, fate == STATE_LOST ? 2 : 1);
+	}
+	expect_kept(0, 0);
+	assert_int_equal(query("SELECT count(*) FROM delivery"), 0);
+	assert_int_equal(query("SELECT count(*) FROM segment"), 0);
+	teardown(&none);
+	return ended;
+}
+
+static void crashes_while_copying_lose_and_double_nothing(void **state)
+{
+	(void)state;
+	for (int fate = 0; fate < FATES; fate++)
+		for (int kind = 0; kind < 3; kind++) {
+			unsigned at = 1;
+			while (!copying_survives(at, kind == 1, kind == 2, (enum fate)fate))
+				at++;
+			assert_true(at > 4);
+		}
+}
+
 /* Failures */
 
 static int failing_calls;
@@ -1266,6 +1508,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(progress_is_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(attempts_are_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_archive_is_pruned, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_waits_is_kept_by_itself, setup, teardown),
+		cmocka_unit_test_setup_teardown(small_segments_are_joined, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_archive_is_pruned_of_what_does_not_wait, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_large_segment_is_moved_as_it_is, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_second_one_yields, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_that_ends_is_waited_for, setup, teardown),
@@ -1275,6 +1520,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(sigterm_ends_a_script_that_does_not, setup, teardown),
 		cmocka_unit_test_setup_teardown(idle_it_ends, setup, teardown),
 		cmocka_unit_test(crashes_lose_and_double_nothing),
+		cmocka_unit_test(crashes_while_copying_lose_and_double_nothing),
 		cmocka_unit_test_setup_teardown(a_sync_that_fails_delays_the_file_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_large_event_is_written_in_parts, setup, teardown),
 	};

@@ -581,6 +581,46 @@ static void a_long_lane_costs_nothing(void **state)
 	assert_int_equal(query("SELECT count(*) FROM pragma_index_list('delivery') WHERE name = 'delivery_head'"), 1);
 }
 
+static void rows_name_places(void **state)
+{
+	(void)state;
+	struct state_pin pin;
+	struct state_place places[4];
+	int64_t ids[3];
+	uint64_t version, later;
+	for (int i = 0; i < 3; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "%d.jsonl", i);
+		assert_int_equal(state_segment(t.state, name, 100, &ids[i]), 0);
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		struct state_delivery delivery = {.segment_id = ids[i == 2 ? 2 : 0], .offset = 10 * i, .length = i};
+		assert_int_equal(state_delivery_add(t.state, 1, 5, &delivery), 0);
+	}
+	assert_int_equal(state_pin_next(t.state, 0, &pin), 1);
+	assert_int_equal(pin.id, ids[0]);
+	assert_string_equal(pin.name, "0.jsonl");
+	assert_int_equal(state_places(t.state, pin.id, 0, places, 1), 1);
+	assert_int_equal(state_places(t.state, pin.id, places[0].row, places, 4), 1);
+	assert_int_equal(places[0].offset, 10);
+	assert_int_equal(places[0].length, 1);
+	assert_int_equal(state_version(t.state, &version), 0);
+	places[0].offset = 70;
+	assert_int_equal(state_place_move(t.state, &places[0], ids[1]), 0);
+	assert_int_equal(state_version(t.state, &later), 0);
+	assert_true(later != version);
+	assert_int_equal(state_pin_next(t.state, ids[0], &pin), 1);
+	assert_string_equal(pin.name, "1.jsonl");
+	assert_int_equal(state_places(t.state, pin.id, 0, places, 4), 1);
+	assert_int_equal(places[0].offset, 70);
+	assert_int_equal(state_pin_next(t.state, ids[1], &pin), 1);
+	assert_int_equal(state_pin_next(t.state, ids[2], &pin), 0);
+	version = later;
+	query("DELETE FROM delivery");
+	assert_int_equal(state_version(t.state, &later), 0);
+	assert_true(later != version);
+}
+
 static void archived_files(void **state)
 {
 	(void)state;
@@ -598,9 +638,17 @@ static void archived_files(void **state)
 	query("UPDATE archive SET age = age - 704800000000 WHERE name = 'a.jsonl'");
 	assert_int_equal(state_archive_old(t.state, DAYS(7), names, 1), 1);
 	assert_string_equal(names[0], "a.jsonl");
-	assert_int_equal(state_archive_keep(t.state, "a.jsonl"), 0);
-	assert_int_equal(state_archive_length(t.state, "a.jsonl", &length), 1);
-	assert_int_equal(length, 7);
+	assert_int_equal(state_archive_is_old(t.state, "a.jsonl", DAYS(7)), 1);
+	assert_int_equal(state_archive_is_old(t.state, "a.jsonl", DAYS(30)), 0);
+	assert_int_equal(state_archive_is_old(t.state, "c.jsonl", DAYS(7)), 0);
+	/* One that a row names does not stand in the way of others. */
+	int64_t segment;
+	struct state_delivery delivery = {.offset = 1, .length = 2};
+	assert_int_equal(state_segment(t.state, "a.jsonl", 7, &segment), 0);
+	delivery.segment_id = segment;
+	assert_int_equal(state_delivery_add(t.state, 1, 5, &delivery), 0);
+	assert_int_equal(state_archive_old(t.state, DAYS(7), names, 1), 1);
+	assert_string_equal(names[0], "b.jsonl");
 	assert_int_equal(state_archive_drop(t.state, "b.jsonl"), 0);
 	assert_int_equal(state_archive_old(t.state, DAYS(7), names, 4), 0);
 }
@@ -910,6 +958,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_delivery_from_pending_to_done, setup, teardown),
 		cmocka_unit_test_setup_teardown(lanes_in_the_order_in_which_they_are_due, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_long_lane_costs_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(rows_name_places, setup, teardown),
 		cmocka_unit_test_setup_teardown(archived_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(counts, setup, teardown),
 		cmocka_unit_test_setup_teardown(connections_and_syncs, setup, teardown),
