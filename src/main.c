@@ -29,24 +29,25 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/signals.h"
 #include "gateway/cgi.h"
 #include "operate/command.h"
 #include "operate/help.h"
 #include "operate/inherit.h"
 
 static const struct command commands[] = {
-	{"serve", command_serve, "[-s SOCKET]", "serve FastCGI on a unix socket; start and watch a deliverer"},
-	{"deliver", command_deliver, "[--once|--stay]", "deliver what is in the journal; end when idle"},
-	{"check", command_check, "", "say what the configuration means, or what is wrong with it"},
-	{"sign", command_sign, "[OPTION …] FILE", "print a signed payload for the data in FILE"},
-	{"verify", command_verify, "[--endpoint PATH] [--explain] FILE", "check a captured body"},
-	{"status", command_status, "[--json]", "how it is: what came, what waits, what failed"},
-	{"log", command_log, "[-f] [--json]", "the audit trail: requests and deliveries"},
-	{"show", command_show, "[--json] ID", "an event and what became of it"},
-	{"replay", command_replay, "[--target NAME] ID | --since TIME", "deliver again"},
-	{"parked", command_parked, "[--json]", "what was given up"},
-	{"retry", command_retry, "ID | --all", "try again what was given up"},
-	{"drop", command_drop, "ID | --all", "forget what was given up"},
+	{"serve", command_serve, "[-s SOCKET]", "serve FastCGI on a unix socket; start and watch a deliverer", false},
+	{"deliver", command_deliver, "[--once|--stay]", "deliver what is in the journal; end when idle", false},
+	{"check", command_check, "", "say what the configuration means, or what is wrong with it", true},
+	{"sign", command_sign, "[OPTION …] FILE", "print a signed payload for the data in FILE", true},
+	{"verify", command_verify, "[--endpoint PATH] [--explain] FILE", "check a captured body", true},
+	{"status", command_status, "[--json]", "how it is: what came, what waits, what failed", true},
+	{"log", command_log, "[-f] [--json]", "the audit trail: requests and deliveries", true},
+	{"show", command_show, "[--json] ID", "an event and what became of it", true},
+	{"replay", command_replay, "[--target NAME] ID | --since TIME", "deliver again", false},
+	{"parked", command_parked, "[--json]", "what was given up", true},
+	{"retry", command_retry, "ID | --all", "try again what was given up", false},
+	{"drop", command_drop, "ID | --all", "forget what was given up", false},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
@@ -75,6 +76,8 @@ static int run_command(const char *conf_path, int argc, char **argv)
 			return 0;
 		}
 		optind = 0;
+		if (commands[i].prints)
+			signals_end_at_pipe();
 		int result = commands[i].run(conf_path, argc, argv);
 		if (result == EX_USAGE)
 			fprintf(stderr, "usage: hookspool [-c FILE] %s %s\n", commands[i].name, commands[i].arguments);
@@ -99,6 +102,7 @@ int main(int argc, char **argv)
 {
 	const char *conf_path = NULL;
 	int option;
+	signals_begin();
 	inherit_init();
 	log_name("hookspool");
 	/* With another's rights it would read another's secrets for whoever starts it. */

@@ -5,6 +5,7 @@
 #include <confuse.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "config/pathname.h"
 #include "config/problems.h"
 #include "config/source.h"
+#include "config/sources.h"
 
 #define FILE_SIZE_MAX (1u << 20)
 
@@ -25,6 +27,7 @@
 struct owner {
 	struct conf conf;
 	struct arena arena;
+	atomic_uint references;
 };
 
 /* Stands in each section as the value of its first option. That one has no name, so no file can set it: libConfuse
@@ -308,7 +311,7 @@ static int read_file(struct reading *r, struct conf *conf)
 	struct buf text = {0};
 	char why[GUARDED_WHY_SIZE];
 	int result = -1;
-	if (guarded_read(conf->path, GUARDED_TEXT, FILE_SIZE_MAX, &text, why) < 0) {
+	if (sources_read(r->sources, conf->path, GUARDED_TEXT, FILE_SIZE_MAX, &text, why) < 0) {
 		problems_add(r->problems, 0, "%s", why);
 		result = 0;
 		goto done;
@@ -335,7 +338,8 @@ done:
 	return result;
 }
 
-struct conf *conf_read(const char *path, bool with_secrets, conf_complain *complain, void *arg)
+struct conf *conf_read_sources(const char *path, bool with_secrets, struct sources *sources, conf_complain *complain,
+			       void *arg)
 {
 	char cwd[PATH_MAX] = "";
 	struct problems problems = {0};
@@ -343,7 +347,9 @@ struct conf *conf_read(const char *path, bool with_secrets, conf_complain *compl
 	if (owner == NULL || (path[0] != '/' && getcwd(cwd, sizeof cwd) == NULL))
 		goto fail;
 	struct conf *conf = &owner->conf;
-	struct reading reading = {.arena = &owner->arena, .problems = &problems, .with_secrets = with_secrets};
+	struct reading reading = {
+		.arena = &owner->arena, .problems = &problems, .sources = sources, .with_secrets = with_secrets};
+	atomic_init(&owner->references, 1);
 	conf->owner = owner;
 	conf->path = pathname_resolve(&owner->arena, cwd, path);
 	if (conf->path == NULL || (reading.folder = pathname_folder(&owner->arena, conf->path)) == NULL)
@@ -366,11 +372,28 @@ fail:
 	return NULL;
 }
 
-void conf_free(struct conf *conf)
+struct conf *conf_read(const char *path, bool with_secrets, conf_complain *complain, void *arg)
 {
-	if (conf == NULL)
-		return;
+	struct sources sources = {0};
+	sources_begin(&sources);
+	struct conf *conf = conf_read_sources(path, with_secrets, &sources, complain, arg);
+	sources_fini(&sources);
+	return conf;
+}
+
+const struct conf *conf_hold(const struct conf *conf)
+{
 	struct owner *owner = conf->owner;
+	if (owner != NULL)
+		atomic_fetch_add(&owner->references, 1);
+	return conf;
+}
+
+void conf_free(const struct conf *conf)
+{
+	struct owner *owner = conf == NULL ? NULL : conf->owner;
+	if (owner == NULL || atomic_fetch_sub(&owner->references, 1) > 1)
+		return;
 	arena_fini(&owner->arena);
 	free(owner);
 }

@@ -1,4 +1,5 @@
-/* The configuration: one file, read once, const from then on. The only user of libConfuse. */
+/* The configuration: one file, const once it is read. A process that lives on reads it again when it has changed
+ * (config/current). The only user of libConfuse. */
 #ifndef HOOKSPOOL_CONF_H
 #define HOOKSPOOL_CONF_H
 
@@ -8,6 +9,8 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
+
+struct sources;
 
 /* Which signatures an endpoint accepts; bits of conf_endpoint.algorithms. */
 enum {
@@ -72,7 +75,7 @@ struct conf {
 	struct span *tokens;     /* as an endpoint's secrets */
 	size_t token_count;
 	unsigned status_line;
-	void *owner; /* internal: everything above lives here */
+	void *owner; /* internal: everything above lives here; NULL where it was not read from a file */
 };
 
 /* Where to look: `given` (-c) if not NULL, else $HOOKSPOOL_CONF, $REDIRECT_HOOKSPOOL_CONF (mod_rewrite renames it),
@@ -86,8 +89,14 @@ char *conf_find(const char *given);
  * about no line). Never tells a secret. Free with conf_free. One thread at a time: libConfuse has one scanner. */
 typedef void conf_complain(void *arg, const char *message);
 struct conf *conf_read(const char *path, bool with_secrets, conf_complain *complain, void *arg);
+/* The same; the files that were read are in `sources` afterwards, whatever came of it. */
+struct conf *conf_read_sources(const char *path, bool with_secrets, struct sources *sources, conf_complain *complain,
+			       void *arg);
 
-/* Takes NULL. Secrets are overwritten first. */
-void conf_free(struct conf *conf);
+/* One more reference to it, for conf_free. Every thread that has one may call. */
+const struct conf *conf_hold(const struct conf *conf);
+
+/* Gives up a reference. With the last one it is freed, secrets overwritten first. Takes NULL. */
+void conf_free(const struct conf *conf);
 
 #endif

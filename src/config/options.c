@@ -159,7 +159,8 @@ static void take_secret_file(struct reading *r, const struct option *option, con
 	char why[GUARDED_WHY_SIZE];
 	endpoint->secret_file = pathname_resolve(r->arena, r->folder, s->text);
 	if (endpoint->secret_file != NULL && r->with_secrets &&
-	    secrets_read(endpoint->secret_file, r->arena, &endpoint->secrets, &endpoint->secret_count, why) < 0)
+	    secrets_read(r->sources, endpoint->secret_file, r->arena, &endpoint->secrets, &endpoint->secret_count,
+			 why) < 0)
 		problems_add(r->problems, s->line, "%s %s %s", option->name, endpoint->secret_file, why);
 }
 
@@ -171,7 +172,7 @@ static void take_token_file(struct reading *r, const struct option *option, cons
 	conf->token_file = pathname_resolve(r->arena, r->folder, s->text);
 	if (conf->token_file == NULL || !r->with_secrets)
 		return;
-	if (secrets_read(conf->token_file, r->arena, &conf->tokens, &conf->token_count, why) < 0)
+	if (secrets_read(r->sources, conf->token_file, r->arena, &conf->tokens, &conf->token_count, why) < 0)
 		problems_add(r->problems, s->line, "%s %s %s", option->name, conf->token_file, why);
 	for (size_t i = 0; i < conf->token_count; i++)
 		if (conf->tokens[i].len < TOKEN_MIN)

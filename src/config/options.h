@@ -8,6 +8,7 @@
 
 #include "config/arena.h"
 #include "config/problems.h"
+#include "config/sources.h"
 
 /* A value with the line it stands on. */
 struct setting {
@@ -26,7 +27,8 @@ struct given {
 struct reading {
 	struct arena *arena; /* holds all that is taken */
 	struct problems *problems;
-	const char *folder; /* of the file, absolute */
+	struct sources *sources; /* each file that is read */
+	const char *folder;      /* of the file, absolute */
 	bool with_secrets;
 };
 

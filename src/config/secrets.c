@@ -60,13 +60,13 @@ static int keep(struct arena *arena, const struct span *found, size_t count, str
 	return arena->failed ? -1 : 0;
 }
 
-int secrets_read(const char *path, struct arena *arena, struct span **secrets, size_t *count,
+int secrets_read(struct sources *sources, const char *path, struct arena *arena, struct span **secrets, size_t *count,
 		 char why[GUARDED_WHY_SIZE])
 {
 	struct buf text = {0};
 	struct span found[SECRETS_MAX];
 	int result = -1;
-	if (guarded_read(path, GUARDED_SECRET, 2 * SECRETS_MAX * SECRETS_MAX_LEN, &text, why) == 0) {
+	if (sources_read(sources, path, GUARDED_SECRET, 2 * SECRETS_MAX * SECRETS_MAX_LEN, &text, why) == 0) {
 		int n = find((struct span){text.data, text.len}, found, why);
 		if (n > 0) {
 			*count = (size_t)n;

@@ -8,13 +8,14 @@
 #include "base/buf.h"
 #include "config/arena.h"
 #include "config/guarded.h"
+#include "config/sources.h"
 
 #define SECRETS_MAX     16   /* in a file */
 #define SECRETS_MAX_LEN 1024 /* bytes of one */
 
 /* Reads the file; the secrets live in the arena, a NUL behind each. 0, or -1 with `why` as guarded_read has it: no byte
  * of a secret is in it. */
-int secrets_read(const char *path, struct arena *arena, struct span **secrets, size_t *count,
+int secrets_read(struct sources *sources, const char *path, struct arena *arena, struct span **secrets, size_t *count,
 		 char why[GUARDED_WHY_SIZE]);
 
 #endif

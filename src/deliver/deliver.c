@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/fsio.h"
 #include "base/log.h"
+#include "base/signals.h"
 #include "deliver/adopt.h"
 #include "deliver/archive.h"
 #include "deliver/deliverer.h"
@@ -56,12 +57,13 @@
 
 /* What outlives a damaged state.db. */
 struct post {
-	const struct conf *conf;
+	struct current *current;
+	const struct conf *conf; /* held */
 	enum deliver_until until;
 	const struct deliver_watcher *watcher;
 	struct spool spool;
 	int lock, trigger, signals; /* -1 while closed */
-	bool stopping;
+	bool stopping, hung_up;
 };
 
 /* From opening state.db to closing it. Times are us of the monotonic clock. */
@@ -124,7 +126,7 @@ static void report(struct session *s)
 	int64_t begun = clock_monotonic();
 	s->asked = false;
 	s->told = state_changes(s->d.state);
-	s->post->watcher->report(s->post->watcher->arg, &s->d.spool, s->d.state);
+	s->post->watcher->report(s->post->watcher->arg, s->d.conf, &s->d.spool, s->d.state);
 	int64_t now = clock_monotonic(), pause = (now - begun) * REPORT_SHARE;
 	/* If the machine stood still meanwhile, it seems to have taken long. */
 	if (pause > REPORT_LATEST)
@@ -139,19 +141,30 @@ static int resume(void *arg, const char *segment, uint64_t offset)
 	return reader_resume(arg, segment, offset);
 }
 
-static int open_targets(struct deliverer *d)
+/* The targets of a configuration; the caller frees them. NULL with errno. */
+static struct target *find_targets(const struct deliverer *d, const struct conf *conf)
 {
-	d->targets = calloc(d->conf->target_count + 1, sizeof *d->targets);
-	if (d->targets == NULL || state_begin(d->state) < 0)
-		return -1;
-	for (size_t i = 0; i < d->conf->target_count; i++) {
-		d->targets[i].conf = &d->conf->targets[i];
-		if (state_target(d->state, d->conf->targets[i].name, &d->targets[i].id) < 0) {
+	struct target *targets = calloc(conf->target_count + 1, sizeof *targets);
+	if (targets == NULL || state_begin(d->state) < 0)
+		goto fail;
+	for (size_t i = 0; i < conf->target_count; i++) {
+		targets[i].conf = &conf->targets[i];
+		if (state_target(d->state, conf->targets[i].name, &targets[i].id) < 0) {
 			state_rollback(d->state);
-			return -1;
+			goto fail;
 		}
 	}
-	return state_commit(d->state);
+	if (state_commit(d->state) == 0)
+		return targets;
+fail:
+	free(targets);
+	return NULL;
+}
+
+static int open_targets(struct deliverer *d)
+{
+	d->targets = find_targets(d, d->conf);
+	return d->targets == NULL ? -1 : 0;
 }
 
 /* A new state.db is made in one transaction with what the archive remembers. */
@@ -189,6 +202,38 @@ static int recover(struct session *s, bool fresh)
 	return result;
 }
 
+/* For signals, the trigger, and each script that may run. */
+static int make_poll_set(struct session *s)
+{
+	struct pollfd *fds = reallocarray(s->fds, lanes_max(s->lanes) + 2, sizeof *fds);
+	if (fds == NULL)
+		return -1;
+	s->fds = fds;
+	return 0;
+}
+
+/* Goes on with what is in force now. 0, or -1 with errno and everything as it was. */
+static int change_conf(struct session *s)
+{
+	struct post *post = s->post;
+	const struct conf *conf = current_hold(post->current);
+	struct target *targets = find_targets(&s->d, conf);
+	if (targets == NULL || (conf->status_path != NULL && errand_prepare(&s->d.spool) < 0) ||
+	    lanes_fit(s->lanes, conf) < 0 || make_poll_set(s) < 0) {
+		free(targets);
+		conf_free(conf);
+		return -1;
+	}
+	free(s->d.targets);
+	s->d.targets = targets;
+	s->d.conf = conf;
+	s->d.audit.max = conf->audit_max;
+	conf_free(post->conf);
+	post->conf = conf;
+	s->asked = s->more = true;
+	return 0;
+}
+
 static int session_open(struct session *s, struct post *post)
 {
 	bool fresh;
@@ -209,8 +254,7 @@ static int session_open(struct session *s, struct post *post)
 	s->lanes = lanes_new(post->conf);
 	if (s->d.reader == NULL || s->d.kept == NULL || s->round == NULL || s->lanes == NULL)
 		return -1;
-	s->fds = calloc(lanes_max(s->lanes) + 2, sizeof *s->fds);
-	if (s->fds == NULL)
+	if (make_poll_set(s) < 0)
 		return -1;
 	s->once_age = state_age(s->d.state);
 	s->idle_since = clock_monotonic();
@@ -238,7 +282,9 @@ static void take_signals(struct post *post)
 {
 	struct signalfd_siginfo info;
 	while (read(post->signals, &info, sizeof info) == (ssize_t)sizeof info)
-		if (info.ssi_signo != SIGCHLD)
+		if (info.ssi_signo == SIGHUP)
+			post->hung_up = true;
+		else if (info.ssi_signo != SIGCHLD)
 			post->stopping = true;
 }
 
@@ -278,6 +324,7 @@ static int64_t next_turn(struct session *s, int64_t now)
 	int64_t at = lanes_deadline(s->lanes);
 	if (s->post->stopping)
 		return earlier(at, s->stop_at);
+	at = earlier(at, current_look_at(s->post->current));
 	if (now < s->paused_until)
 		return earlier(at, s->paused_until);
 	if (s->more)
@@ -513,6 +560,34 @@ static enum outcome work(struct session *s)
 	return outcome;
 }
 
+static void tell_conf(struct session *s, const char *result, const char *detail)
+{
+	audit_tell_conf(&s->d.story, &(struct audit_conf){"deliverer", result, detail});
+	deliverer_publish(&s->d);
+	s->tally_at = 0;
+	s->asked = true;
+}
+
+static enum outcome look_at_conf(struct session *s)
+{
+	struct post *post = s->post;
+	bool asked = post->hung_up;
+	post->hung_up = false;
+	switch (current_look(post->current, asked)) {
+	case CURRENT_SAME:
+		break;
+	case CURRENT_TAKEN:
+		tell_conf(s, "taken", NULL);
+		break;
+	case CURRENT_REFUSED:
+		tell_conf(s, "refused", current_why(post->current));
+		break;
+	}
+	if (current_is(post->current, post->conf) || clock_monotonic() < s->paused_until || change_conf(s) == 0)
+		return GO_ON;
+	return failed(s, "cannot go on with the changed configuration");
+}
+
 static enum outcome turn(struct session *s)
 {
 	int64_t now = clock_monotonic();
@@ -526,9 +601,10 @@ static enum outcome turn(struct session *s)
 		show_trying(s, now);
 	if (s->post->stopping)
 		return stop(s, now);
-	if (now < s->paused_until)
-		return GO_ON;
-	enum outcome outcome = work(s);
+	enum outcome outcome = look_at_conf(s);
+	if (outcome != GO_ON || now < s->paused_until)
+		return outcome;
+	outcome = work(s);
 	if (now >= s->paused_until)
 		s->pause = FAILURE_PAUSE;
 	return outcome;
@@ -618,19 +694,20 @@ static int take_lock(struct spool *spool)
 /* What is set up for the process, and put back at the end. */
 struct signals {
 	sigset_t mask;
-	struct sigaction pipe, child;
+	struct sigaction child;
 };
 
 static int signals_open(struct signals *saved)
 {
-	static const int numbers[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
-	struct sigaction ignore = {.sa_handler = SIG_IGN}, plain = {.sa_handler = SIG_DFL};
+	static const int numbers[] = {SIGCHLD, SIGTERM, SIGINT};
+	struct sigaction plain = {.sa_handler = SIG_DFL};
 	sigset_t set;
 	sigemptyset(&set);
 	for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
 		sigaddset(&set, numbers[i]);
+	if (signals_hang_up())
+		sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, &saved->mask);
-	sigaction(SIGPIPE, &ignore, &saved->pipe);
 	/* Ignored, as a parent may have left it, there would be no children to wait for. */
 	sigaction(SIGCHLD, &plain, &saved->child);
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -639,7 +716,6 @@ static int signals_open(struct signals *saved)
 static void signals_close(const struct signals *saved)
 {
 	sigaction(SIGCHLD, &saved->child, NULL);
-	sigaction(SIGPIPE, &saved->pipe, NULL);
 	sigprocmask(SIG_SETMASK, &saved->mask, NULL);
 }
 
@@ -660,13 +736,15 @@ static int run(struct post *post)
 	return result;
 }
 
-int deliver(const struct conf *conf, enum deliver_until until, const struct deliver_watcher *watcher)
+int deliver(struct current *current, enum deliver_until until, const struct deliver_watcher *watcher)
 {
-	struct post post = {.conf = conf, .until = until, .watcher = watcher, .lock = -1, .trigger = -1, .signals = -1};
+	struct post post = {
+		.current = current, .until = until, .watcher = watcher, .lock = -1, .trigger = -1, .signals = -1};
 	int result = EX_IOERR;
-	if (spool_open(&post.spool, conf, SPOOL_DELIVER) < 0) {
-		log_warn("%s: cannot be opened", conf->spool);
-		return EX_IOERR;
+	post.conf = current_hold(current);
+	if (spool_open(&post.spool, post.conf, SPOOL_DELIVER) < 0) {
+		log_warn("%s: cannot be opened", current_spool(current));
+		goto end;
 	}
 	post.lock = take_lock(&post.spool);
 	if (post.lock >= 0)
@@ -674,8 +752,10 @@ int deliver(const struct conf *conf, enum deliver_until until, const struct deli
 	else if (errno == EAGAIN)
 		result = until == DELIVER_STOP ? EX_TEMPFAIL : 0;
 	else
-		log_warn("%s/deliver.lock", conf->spool);
+		log_warn("%s/deliver.lock", current_spool(current));
 	fsio_close(&post.lock);
 	spool_close(&post.spool);
+end:
+	conf_free(post.conf);
 	return result;
 }

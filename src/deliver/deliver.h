@@ -3,7 +3,7 @@
 #ifndef HOOKSPOOL_DELIVER_H
 #define HOOKSPOOL_DELIVER_H
 
-#include "config/conf.h"
+#include "config/current.h"
 #include "deliver/state.h"
 #include "journal/spool.h"
 
@@ -23,15 +23,16 @@ enum deliver_work {
 struct deliver_watcher {
 	/* With a status section: something has happened, or somebody asks how it is. Called every few seconds at most,
 	 * for no more than a small part of the time, and at the end. */
-	void (*report)(void *arg, const struct spool *spool, struct state *state);
+	void (*report)(void *arg, const struct conf *conf, const struct spool *spool, struct state *state);
 	/* How far it is. */
 	void (*progress)(void *arg, enum deliver_work work, uint64_t done, uint64_t total);
 	void *arg;
 };
 
-/* watcher may be NULL. An exit code (sysexits): 0; 75 if another deliverer holds the spool and is awake (0 unless
+/* Changes of the configuration are taken as current_look finds them, and at SIGHUP, between two rounds. watcher may be
+ * NULL. An exit code (sysexits): 0; 75 if another deliverer holds the spool and is awake (0 unless
  * DELIVER_STOP: the work is being done); 70 if state.db is a later version's, or damaged again and again; 74 on other
  * failures that end it. */
-int deliver(const struct conf *conf, enum deliver_until until, const struct deliver_watcher *watcher);
+int deliver(struct current *current, enum deliver_until until, const struct deliver_watcher *watcher);
 
 #endif

@@ -14,7 +14,7 @@
 struct kept;
 
 struct deliverer {
-	const struct conf *conf;
+	const struct conf *conf; /* in force for what is begun now; what runs has its own */
 	struct spool spool;
 	struct state *state;
 	struct reader *reader;

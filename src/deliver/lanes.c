@@ -24,7 +24,8 @@
 struct slot {
 	bool used;
 	struct target_run run;
-	const struct target *target;
+	struct target target;
+	const struct conf *conf; /* held: the target's, which may not be the one in force any more */
 	int64_t lane;
 	struct state_delivery *deliveries;
 	int count;
@@ -43,21 +44,39 @@ struct lanes *lanes_new(const struct conf *conf)
 	struct lanes *lanes = calloc(1, sizeof *lanes);
 	if (lanes == NULL)
 		return NULL;
-	for (size_t i = 0; i < conf->target_count; i++)
-		if (conf->targets[i].run != NULL)
-			lanes->count += conf->targets[i].workers;
-	lanes->slots = calloc(lanes->count + 1, sizeof *lanes->slots);
 	lanes->deliveries = calloc(EVENTS_MAX, sizeof *lanes->deliveries);
-	if (lanes->slots != NULL && lanes->deliveries != NULL)
+	if (lanes->deliveries != NULL && lanes_fit(lanes, conf) == 0)
 		return lanes;
 	lanes_free(lanes);
 	return NULL;
+}
+
+int lanes_fit(struct lanes *lanes, const struct conf *conf)
+{
+	size_t count = 0, used = 0;
+	for (size_t i = 0; i < conf->target_count; i++)
+		if (conf->targets[i].run != NULL)
+			count += conf->targets[i].workers;
+	/* What runs stays, also of a target that is gone or has fewer workers now. */
+	for (size_t i = 0; i < lanes->count; i++)
+		count += lanes->slots[i].used;
+	struct slot *slots = calloc(count + 1, sizeof *slots);
+	if (slots == NULL)
+		return -1;
+	for (size_t i = 0; i < lanes->count; i++)
+		if (lanes->slots[i].used)
+			slots[used++] = lanes->slots[i];
+	free(lanes->slots);
+	lanes->slots = slots;
+	lanes->count = count;
+	return 0;
 }
 
 static void slot_clear(struct slot *slot)
 {
 	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): not freed yet, a cleared slot holds NULL */
 	free(slot->deliveries);
+	conf_free(slot->conf);
 	*slot = (struct slot){0};
 }
 
@@ -177,14 +196,14 @@ static int running(const struct lanes *lanes, const struct target *target)
 {
 	int n = 0;
 	for (size_t i = 0; i < lanes->count; i++)
-		n += lanes->slots[i].used && lanes->slots[i].target == target;
+		n += lanes->slots[i].used && lanes->slots[i].target.id == target->id;
 	return n;
 }
 
 static bool is_running(const struct lanes *lanes, const struct target *target, int64_t lane)
 {
 	for (size_t i = 0; i < lanes->count; i++)
-		if (lanes->slots[i].used && lanes->slots[i].target == target && lanes->slots[i].lane == lane)
+		if (lanes->slots[i].used && lanes->slots[i].target.id == target->id && lanes->slots[i].lane == lane)
 			return true;
 	return false;
 }
@@ -246,7 +265,7 @@ static int write_input(struct lanes *lanes, struct deliverer *d, struct slot *sl
 	for (int i = 0; i < count && sheet.bytes < BYTES_MAX; i++) {
 		struct event event;
 		struct buf *line = kept == 0 ? &lanes->first : &lanes->line;
-		int fetched = fetch(d, slot->target, slot->lane, &deliveries[i], line, &event);
+		int fetched = fetch(d, &slot->target, slot->lane, &deliveries[i], line, &event);
 		if (fetched < 0)
 			return -1;
 		if (fetched == 0)
@@ -271,8 +290,8 @@ static int start_script(struct lanes *lanes, struct deliverer *d, struct slot *s
 	int result = -1;
 	if (input.fd < 0)
 		return -1;
-	int count = state_lane_head(d->state, slot->target->id, slot->lane, lanes->deliveries,
-				    (int)slot->target->conf->batch);
+	int count = state_lane_head(d->state, slot->target.id, slot->lane, lanes->deliveries,
+				    (int)slot->target.conf->batch);
 	if (count >= 0)
 		count = write_input(lanes, d, slot, count, &input, &first);
 	if (count <= 0) {
@@ -285,7 +304,7 @@ static int start_script(struct lanes *lanes, struct deliverer *d, struct slot *s
 	memcpy(slot->deliveries, lanes->deliveries, (size_t)count * sizeof *slot->deliveries);
 	slot->count = count;
 	input.attempt = slot->deliveries[0].attempts + 1;
-	if (target_run_start(&slot->run, slot->target->conf, &input) == 0)
+	if (target_run_start(&slot->run, slot->target.conf, &input) == 0)
 		result = 1;
 end:
 	fsio_close(&input.fd);
@@ -303,7 +322,7 @@ static int start_scripts(struct lanes *lanes, struct deliverer *d, const struct 
 			return -1;
 		if (found == 0 || lane.next_at > limit)
 			break;
-		*slot = (struct slot){.target = target, .lane = lane.lane};
+		*slot = (struct slot){.target = *target, .conf = conf_hold(d->conf), .lane = lane.lane};
 		int started = start_script(lanes, d, slot);
 		slot->used = started == 1;
 		if (started != 1)
@@ -531,7 +550,8 @@ static int record_run(struct deliverer *d, struct slot *slot)
 	enum retry_result result = target_run_result(&slot->run);
 	int recorded = -1;
 	if (target_run_describe(&slot->run, &why) == 0 && buf_cstr(&why) != NULL)
-		recorded = record_attempt(d, slot->target, slot->lane, slot->deliveries, slot->count, result, why.data);
+		recorded =
+			record_attempt(d, &slot->target, slot->lane, slot->deliveries, slot->count, result, why.data);
 	buf_fini(&why);
 	return recorded;
 }

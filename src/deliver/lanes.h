@@ -12,6 +12,8 @@ struct lanes;
 
 /* NULL with errno ENOMEM. */
 struct lanes *lanes_new(const struct conf *conf);
+/* Has room for what this configuration runs from now on, beside what runs already. 0, or -1 with errno ENOMEM. */
+int lanes_fit(struct lanes *lanes, const struct conf *conf);
 /* Takes NULL. Scripts that still run are killed; their deliveries stay pending. */
 void lanes_free(struct lanes *lanes);
 

@@ -99,14 +99,17 @@ static int round_begin(struct round *round, const struct deliverer *d)
 	round->damaged.len = 0;
 	memset(round->counts, 0, sizeof round->counts);
 	size_t targets = d->conf->target_count;
-	if (round->tallies == NULL)
-		round->tallies = calloc(targets + 1, sizeof *round->tallies);
-	if (round->refused == NULL)
-		round->refused = calloc(targets + 1, sizeof *round->refused);
-	if (round->tallies == NULL || round->refused == NULL)
+	/* The configuration may have changed since the last round. */
+	struct state_tally *tallies = reallocarray(round->tallies, targets + 1, sizeof *tallies);
+	if (tallies == NULL)
 		return -1;
-	memset(round->tallies, 0, targets * sizeof *round->tallies);
-	memset(round->refused, 0, targets * sizeof *round->refused);
+	round->tallies = tallies;
+	bool *refused = reallocarray(round->refused, targets + 1, sizeof *refused);
+	if (refused == NULL)
+		return -1;
+	round->refused = refused;
+	memset(tallies, 0, targets * sizeof *tallies);
+	memset(refused, 0, targets * sizeof *refused);
 	return 0;
 }
 

@@ -44,6 +44,22 @@ int audit_tell(struct buf *out, const struct audit_delivery *delivery)
 	return 0;
 }
 
+int audit_tell_conf(struct buf *out, const struct audit_conf *conf)
+{
+	size_t before = out->len;
+	char at[CLOCK_TEXT_SIZE];
+	clock_text(clock_now(), at);
+	if (buf_printf(out, "{\"at\":\"%s\",\"what\":\"configuration\",\"by\":\"%s\",\"result\":\"%s\",\"detail\":", at,
+		       conf->by, conf->result) < 0 ||
+	    (conf->detail == NULL ? buf_str(out, "null") : buf_json_string(out, conf->detail, strlen(conf->detail))) <
+		    0 ||
+	    buf_str(out, "}\n") < 0) {
+		out->len = before;
+		return -1;
+	}
+	return 0;
+}
+
 void audit_init(struct audit *audit, const struct spool *spool, uint64_t max)
 {
 	*audit = (struct audit){.spool = spool, .max = max, .fd = -1};

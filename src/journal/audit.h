@@ -5,6 +5,7 @@
  * Lines: {"at":"…Z","what":"request","status":200,"reason":"accepted","endpoint":…,"event_id":…,"connection_id":…,
  *         "object_type":…,"records":N,"bytes":N,"remote":…}
  *        {"at":"…Z","what":"delivery","target":…,"event_id":…,"attempt":N,"result":"done|retry|parked|…","detail":…}
+ *        {"at":"…Z","what":"configuration","by":"receiver|deliverer","result":"taken|refused","detail":…}
  *        {"at":"…Z","what":"operator","target":…,"event_id":…,"result":"retried|dropped|replayed"}
  * Never in it: secrets, signatures, db_url, data. */
 #ifndef HOOKSPOOL_AUDIT_H
@@ -35,6 +36,15 @@ struct audit_delivery {
 };
 /* Appends its line, of this moment. 0, or -1 with errno ENOMEM and `out` as it was. */
 int audit_tell(struct buf *out, const struct audit_delivery *delivery);
+
+/* What became of a configuration that a process read. */
+struct audit_conf {
+	const char *by; /* "receiver", "deliverer" */
+	const char *result;
+	const char *detail; /* may be NULL */
+};
+/* Appends its line, of this moment. 0, or -1 with errno ENOMEM and `out` as it was. */
+int audit_tell_conf(struct buf *out, const struct audit_conf *conf);
 
 void audit_init(struct audit *audit, const struct spool *spool, uint64_t max);
 void audit_fini(struct audit *audit);

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -23,18 +22,30 @@ static void complain(void *arg, const char *message)
 	log_warnx("%s", message);
 }
 
-struct conf *command_conf(const char *conf_path, bool with_secrets)
+/* Who knows secrets leaves no core, and is no other process's of this user to look into. An exec undoes it: the
+ * deliverer and its scripts have none. */
+static char *find_conf(const char *conf_path, bool with_secrets)
 {
 	char *path = conf_find(conf_path);
-	if (path == NULL)
-		return NULL;
-	/* Who knows secrets leaves no core, and is no other process's of this user to look into. An exec undoes it: the
-	 * deliverer and its scripts have none. */
-	if (with_secrets)
+	if (path != NULL && with_secrets)
 		prctl(PR_SET_DUMPABLE, 0);
-	struct conf *conf = conf_read(path, with_secrets, complain, NULL);
+	return path;
+}
+
+struct conf *command_conf(const char *conf_path, bool with_secrets)
+{
+	char *path = find_conf(conf_path, with_secrets);
+	struct conf *conf = path == NULL ? NULL : conf_read(path, with_secrets, complain, NULL);
 	free(path);
 	return conf;
+}
+
+int command_current(struct current *current, const char *conf_path, bool with_secrets)
+{
+	char *path = find_conf(conf_path, with_secrets);
+	int result = path == NULL ? -1 : current_open(current, path, with_secrets);
+	free(path);
+	return result;
 }
 
 const struct conf_endpoint *command_endpoint(const struct conf *conf, const char *path)
@@ -100,7 +111,6 @@ static bool is_owner(const struct spool *spool)
 
 void command_wake(const struct conf *conf, struct spool *spool)
 {
-	signal(SIGPIPE, SIG_IGN);
 	if (spool_trigger(spool) == SPOOL_AWAKE)
 		return;
 	if (conf->deliver_auto && is_owner(spool))

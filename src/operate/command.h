@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "config/conf.h"
+#include "config/current.h"
 
 struct spool;
 
@@ -13,6 +13,7 @@ struct command {
 	const char *name;
 	int (*run)(const char *conf_path, int argc, char **argv);
 	const char *arguments, *summary; /* for the usage text */
+	bool prints;                     /* and does nothing else: without a reader it ends */
 };
 
 int command_serve(const char *conf_path, int argc, char **argv);
@@ -34,6 +35,8 @@ int command_fcgi(const char *conf_path, int listen_fd);
 
 /* Finds and reads the configuration; every problem goes to standard error, a line each. NULL if there was one. */
 struct conf *command_conf(const char *conf_path, bool with_secrets);
+/* The same, for a process that lives on. 0 or -1. */
+int command_current(struct current *current, const char *conf_path, bool with_secrets);
 
 /* An option of a command: --name, which sets flag, or --name VALUE. A table ends with a NULL name. */
 struct command_option {

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/signals.h"
 #include "operate/bar.h"
 #include "operate/command.h"
 #include "operate/report.h"
@@ -14,20 +15,18 @@
 #define WARN_EVERY (60 * CLOCK_SECOND)
 
 struct watch {
-	const struct conf *conf;
 	struct bar bars[2]; /* by work */
 	int64_t warned_at;  /* us, monotonic; 0: never */
 };
 
-static void report(void *arg, const struct spool *spool, struct state *state)
+static void report(void *arg, const struct conf *conf, const struct spool *spool, struct state *state)
 {
 	struct watch *watch = arg;
 	int64_t now = clock_monotonic();
-	if (report_write(watch->conf, spool, state) == 0 ||
-	    (watch->warned_at != 0 && now - watch->warned_at < WARN_EVERY))
+	if (report_write(conf, spool, state) == 0 || (watch->warned_at != 0 && now - watch->warned_at < WARN_EVERY))
 		return;
 	watch->warned_at = now;
-	log_warn("%s/status: cannot be written; the page stays as it is", watch->conf->spool);
+	log_warn("%s/status: cannot be written; the page stays as it is", conf->spool);
 }
 
 static void show_progress(void *arg, enum deliver_work work, uint64_t done, uint64_t total)
@@ -48,18 +47,19 @@ int command_deliver(const char *conf_path, int argc, char **argv)
 	const struct command_option known[] = {{"once", .flag = &once}, {"stay", .flag = &stay}, {0}};
 	if (command_options(argc, argv, known) != argc || (once && stay))
 		return EX_USAGE;
-	struct conf *conf = command_conf(conf_path, false);
-	if (conf == NULL)
+	struct current current;
+	signals_hold_hang_up();
+	if (command_current(&current, conf_path, false) < 0)
 		return EX_CONFIG;
-	struct watch watch = {.conf = conf};
+	struct watch watch = {0};
 	const struct deliver_watcher watcher = {
 		.report = report,
 		.progress = isatty(STDERR_FILENO) ? show_progress : NULL,
 		.arg = &watch,
 	};
-	int result = deliver(conf, once ? DELIVER_ONCE : stay ? DELIVER_STOP : DELIVER_IDLE, &watcher);
+	int result = deliver(&current, once ? DELIVER_ONCE : stay ? DELIVER_STOP : DELIVER_IDLE, &watcher);
 	for (size_t i = 0; i < 2; i++)
 		bar_end(&watch.bars[i]);
-	conf_free(conf);
+	current_close(&current);
 	return result;
 }

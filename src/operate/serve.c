@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/program.h"
+#include "base/signals.h"
 #include "gateway/fcgi.h"
 #include "operate/command.h"
 #include "operate/inherit.h"
@@ -31,10 +32,11 @@
 #define PART_AFTER_MS 1500                /* how long to wait for the deliverer's end, after the server's */
 #define TAKEN_MS      1000                /* how long to wait for a socket's name */
 
-/* The deliverer that `serve` watches. */
+/* The deliverer that `serve` watches, while the configuration says so. */
 struct supervisor {
-	const struct conf *conf;
-	pid_t child; /* 0: none */
+	struct current *current;
+	pid_t child;       /* 0: none */
+	bool is_dismissed; /* it was asked to end */
 	int64_t started_at, start_at, pause;
 };
 
@@ -43,6 +45,8 @@ static void run_deliverer(const struct conf *conf, const char *program, pid_t pa
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* One that is handed on before it can take it must not end it. */
+	signals_hold_hang_up();
 	/* It ends in order when this process is killed. The parent may be gone before that is asked for. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() == parent)
@@ -50,23 +54,41 @@ static void run_deliverer(const struct conf *conf, const char *program, pid_t pa
 	_exit(EX_OSERR);
 }
 
-static void supervisor_tick(void *arg)
+static void supervisor_start(struct supervisor *s, const struct conf *conf, int64_t now)
 {
-	struct supervisor *s = arg;
-	int64_t now = clock_monotonic();
-	if (s->child != 0 || now < s->start_at)
-		return;
 	char path[PATH_MAX];
 	const char *program = program_again(path);
 	pid_t self = getpid(), child = program == NULL ? -1 : fork();
 	if (child == 0)
-		run_deliverer(s->conf, program, self);
+		run_deliverer(conf, program, self);
 	if (child < 0)
 		log_warn("cannot start the deliverer");
 	else
 		s->child = child;
+	s->is_dismissed = false;
 	s->started_at = now;
 	s->start_at = now + s->pause;
+}
+
+static void supervisor_tick(void *arg)
+{
+	struct supervisor *s = arg;
+	int64_t now = clock_monotonic();
+	const struct conf *conf = current_hold(s->current);
+	if (s->child == 0 && conf->deliver_auto && now >= s->start_at)
+		supervisor_start(s, conf, now);
+	if (s->child != 0 && !conf->deliver_auto && !s->is_dismissed) {
+		kill(s->child, SIGTERM);
+		s->is_dismissed = true;
+	}
+	conf_free(conf);
+}
+
+static void supervisor_hung_up(void *arg)
+{
+	struct supervisor *s = arg;
+	if (s->child != 0)
+		kill(s->child, SIGHUP);
 }
 
 static void supervisor_child_ended(void *arg, pid_t pid, int status)
@@ -79,7 +101,9 @@ static void supervisor_child_ended(void *arg, pid_t pid, int status)
 	s->pause = now - s->started_at >= RAN_WELL ? RESTART_FIRST : s->pause * 2;
 	if (s->pause > RESTART_MAX)
 		s->pause = RESTART_MAX;
-	s->start_at = now + s->pause;
+	s->start_at = s->is_dismissed ? now : now + s->pause;
+	if (s->is_dismissed)
+		return;
 	if (WIFSIGNALED(status))
 		log_warnx("the deliverer was killed by signal %d; it is started again", WTERMSIG(status));
 	else
@@ -155,15 +179,14 @@ static int listen_on(const char *path)
 	return fd;
 }
 
-static int serve(const struct conf *conf, struct server_options options)
+static int serve(struct current *current, struct server_options options)
 {
-	struct supervisor supervisor = {.conf = conf, .pause = RESTART_FIRST};
-	if (!conf->deliver_auto)
-		return server_run(conf, &options);
+	struct supervisor supervisor = {.current = current, .pause = RESTART_FIRST};
 	options.tick = supervisor_tick;
 	options.child_ended = supervisor_child_ended;
+	options.hung_up = supervisor_hung_up;
 	options.arg = &supervisor;
-	int result = server_run(conf, &options);
+	int result = server_run(current, &options);
 	supervisor_stop(&supervisor);
 	return result;
 }
@@ -183,23 +206,25 @@ int command_serve(const char *conf_path, int argc, char **argv)
 		log_warnx("serve needs a socket: give one with -s SOCKET, or start it from a systemd socket unit");
 		return EX_USAGE;
 	}
-	struct conf *conf = command_conf(conf_path, true);
-	if (conf == NULL)
+	struct current current;
+	signals_hold_hang_up();
+	if (command_current(&current, conf_path, true) < 0)
 		return EX_CONFIG;
 	if (options.socket_path != NULL)
 		options.listen_fd = listen_on(options.socket_path);
-	int result = options.listen_fd < 0 ? EX_OSERR : serve(conf, options);
-	conf_free(conf);
+	int result = options.listen_fd < 0 ? EX_OSERR : serve(&current, options);
+	current_close(&current);
 	return result;
 }
 
 int command_fcgi(const char *conf_path, int listen_fd)
 {
-	struct conf *conf = command_conf(conf_path, true);
-	if (conf == NULL)
+	struct current current;
+	signals_hold_hang_up();
+	if (command_current(&current, conf_path, true) < 0)
 		return EX_CONFIG;
-	int result = server_run(conf, &(struct server_options){.listen_fd = listen_fd});
-	conf_free(conf);
+	int result = server_run(&current, &(struct server_options){.listen_fd = listen_fd});
+	current_close(&current);
 	return result;
 }
 

@@ -110,7 +110,8 @@ static int hold(void *arg, uint64_t n)
 		return 0;
 	}
 	uint64_t before = atomic_fetch_add(&holding->receive->in_flight, n);
-	if (n > holding->receive->conf->in_flight_max || before > holding->receive->conf->in_flight_max - n) {
+	uint64_t max = holding->receipt->conf->in_flight_max;
+	if (n > max || before > max - n) {
 		atomic_fetch_sub(&holding->receive->in_flight, n);
 		atomic_store(&holding->receive->was_full, true);
 		return -1;
@@ -178,9 +179,9 @@ static enum outcome verify(struct receive *receive, const struct conf_endpoint *
 }
 
 /* A request for the page. */
-static enum outcome look(struct receive *receive, struct request *request, struct receipt *receipt, const char **reason)
+static enum outcome look(struct request *request, struct receipt *receipt, const char **reason)
 {
-	enum view view = view_answer(receive->conf, request, &receipt->reply, &receipt->rings);
+	enum view view = view_answer(receipt->conf, request, &receipt->reply, &receipt->rings);
 	receipt->quiet = view == VIEW_ANSWERED;
 	if (view == VIEW_FAILED)
 		receipt->reply.len = 0;
@@ -189,31 +190,45 @@ static enum outcome look(struct receive *receive, struct request *request, struc
 	return view == VIEW_UNKNOWN ? NOT_FOUND : view == VIEW_FAILED ? FAULT : UNAUTHORIZED;
 }
 
+/* A body may take long, and is judged by what is in force when it is there: a secret that was removed meanwhile proves
+ * nothing. */
+static const struct conf_endpoint *route_again(struct receive *receive, const struct conf_endpoint *endpoint,
+					       const char *uri, struct receipt *receipt)
+{
+	if (current_is(receive->current, receipt->conf))
+		return endpoint;
+	conf_free(receipt->conf);
+	receipt->conf = current_hold(receive->current);
+	return route(receipt->conf, uri);
+}
+
 void receive_request(struct receive *receive, struct request *request, struct receipt *receipt)
 {
-	const struct conf_endpoint *endpoint = route(receive->conf, request->uri);
+	const struct conf *conf = receipt->conf = current_hold(receive->current);
+	const struct conf_endpoint *endpoint = route(conf, request->uri);
 	const char *reason = NULL;
 	enum outcome outcome;
-	bool is_view = endpoint == NULL && view_has(receive->conf, request->uri);
+	bool is_view = endpoint == NULL && view_has(conf, request->uri);
 	if (is_view) {
-		outcome = look(receive, request, receipt, &reason);
+		outcome = look(request, receipt, &reason);
 	} else if (endpoint == NULL) {
 		outcome = NOT_FOUND;
 	} else if (request->method == NULL || strcmp(request->method, "POST") != 0) {
 		outcome = NOT_POST;
 	} else if (!is_json(request->content_type)) {
 		outcome = NOT_JSON;
-	} else if (is_exposed(receive->conf, request->document_root)) {
+	} else if (is_exposed(conf, request->document_root)) {
 		outcome = EXPOSED;
 	} else {
 		outcome = read_body(receive, endpoint, request, receipt);
 		receipt->bytes = receipt->body.len;
+		endpoint = route_again(receive, endpoint, request->uri, receipt);
 		if (outcome == ACCEPTED)
-			outcome = verify(receive, endpoint, receipt, &reason);
+			outcome = endpoint == NULL ? NOT_FOUND : verify(receive, endpoint, receipt, &reason);
 		else
 			receipt_release(receive, receipt); /* the rest needs no memory to be read */
 	}
-	receipt->endpoint = is_view ? receive->conf->status_path : endpoint == NULL ? NULL : endpoint->path;
+	receipt->endpoint = is_view ? receipt->conf->status_path : endpoint == NULL ? NULL : endpoint->path;
 	if (outcome != ACCEPTED)
 		request_drain(request);
 	receipt_end(receipt, outcome, reason);
@@ -306,6 +321,13 @@ void receipt_release(struct receive *receive, struct receipt *receipt)
 	receipt->held = 0;
 }
 
+static void receipt_part(struct receipt *receipt)
+{
+	conf_free(receipt->conf);
+	receipt->conf = NULL;
+	receipt->endpoint = NULL;
+}
+
 void receipt_clear(struct receive *receive, struct receipt *receipt)
 {
 	receipt_release(receive, receipt);
@@ -313,6 +335,7 @@ void receipt_clear(struct receive *receive, struct receipt *receipt)
 	receipt->bytes = 0;
 	receipt->quiet = receipt->rings = false;
 	buf_fini(&receipt->reply);
+	receipt_part(receipt);
 }
 
 void receipt_fini(struct receipt *receipt)
@@ -320,4 +343,5 @@ void receipt_fini(struct receipt *receipt)
 	event_line_fini(&receipt->line);
 	buf_fini(&receipt->body);
 	buf_fini(&receipt->reply);
+	receipt_part(receipt);
 }

@@ -7,14 +7,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "config/conf.h"
+#include "config/current.h"
 #include "gateway/request.h"
 #include "journal/event.h"
 #include "receive/bodies.h"
 
 /* What all requests of a process share. */
 struct receive {
-	const struct conf *conf;
+	struct current *current;
 	struct bodies *bodies;      /* NULL: no large buffers are kept */
 	_Atomic uint64_t in_flight; /* bytes of bodies held, and of long fields beside them */
 	atomic_bool was_full;       /* a body has found no room since this was last cleared */
@@ -23,6 +23,7 @@ struct receive {
 /* What became of a request. If it is accepted, `line` must be committed before `answer` may be sent; otherwise answer
  * is final. A request for the page has a `reply` in its place. */
 struct receipt {
+	const struct conf *conf; /* in force when its body was there; `endpoint` is in it */
 	struct buf body;
 	size_t bytes;  /* that the body had */
 	uint64_t held; /* bytes counted in receive->in_flight */

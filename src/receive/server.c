@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/signals.h"
 #include "gateway/fcgi.h"
 #include "receive/receive.h"
 #include "receive/store.h"
@@ -86,6 +87,7 @@ struct server {
 	struct job *first, **last; /* the commit queue */
 	bool closing;              /* no more jobs will come */
 	bool rings;                /* the deliverer is to be woken, though nothing was committed */
+	struct buf news;           /* audit lines that are no request's */
 	struct connections idle, reading;
 	unsigned processors; /* up to CREW_MANY */
 	bool sees_large;     /* there are large bodies */
@@ -386,9 +388,9 @@ static struct job *batch_run(struct server *server, struct job *jobs)
 	return end;
 }
 
-/* Waits for jobs and takes all there are. NULL with *closing: there will be none any more; otherwise it is `at` (us,
- * monotonic), or *rings: the deliverer is to be woken. */
-static struct job *queue_take(struct server *server, int64_t at, bool *closing, bool *rings)
+/* Waits for jobs and takes all there are, and the news. NULL with *closing: there will be none any more; otherwise it
+ * is `at` (us, monotonic), or *rings: the deliverer is to be woken. */
+static struct job *queue_take(struct server *server, int64_t at, struct buf *news, bool *closing, bool *rings)
 {
 	const struct timespec until = {.tv_sec = at / CLOCK_SECOND, .tv_nsec = at % CLOCK_SECOND * 1000};
 	int waited = 0;
@@ -401,6 +403,8 @@ static struct job *queue_take(struct server *server, int64_t at, bool *closing, 
 	*closing = server->closing;
 	*rings = server->rings;
 	server->rings = false;
+	*news = server->news;
+	server->news = (struct buf){0};
 	pthread_mutex_unlock(&server->lock);
 	return jobs;
 }
@@ -420,7 +424,11 @@ static void *committer_run(void *arg)
 	bool closing = false, rings = false, awake = true;
 	int64_t last = clock_monotonic();
 	for (;;) {
-		struct job *jobs = queue_take(server, committer_deadline(server, awake, last), &closing, &rings);
+		struct buf news;
+		struct job *jobs = queue_take(server, committer_deadline(server, awake, last), &news, &closing, &rings);
+		store_renew(&server->store);
+		audit_write(&server->store.audit, news.data, news.len);
+		buf_fini(&news);
 		if (jobs == NULL && closing)
 			return NULL;
 		if (jobs != NULL) {
@@ -476,18 +484,56 @@ static void reap_children(const struct server_options *options)
 			options->child_ended(options->arg, pid, status);
 }
 
+/* Tells the audit trail, and the deliverer, which tells others. */
+static void tell_conf(struct server *server, const char *result, const char *detail)
+{
+	pthread_mutex_lock(&server->lock);
+	audit_tell_conf(&server->news, &(struct audit_conf){"receiver", result, detail});
+	server->rings = true;
+	pthread_mutex_unlock(&server->lock);
+	pthread_cond_signal(&server->queued);
+}
+
+static void look_at_conf(struct server *server, bool asked)
+{
+	struct current *current = server->receive.current;
+	switch (current_look(current, asked)) {
+	case CURRENT_SAME:
+		break;
+	case CURRENT_TAKEN:
+		tell_conf(server, "taken", NULL);
+		break;
+	case CURRENT_REFUSED:
+		tell_conf(server, "refused", current_why(current));
+		break;
+	}
+}
+
+/* A second, or less when a change of the configuration is to be looked at once more. */
+static struct timespec until_next_look(const struct server *server)
+{
+	int64_t left = current_look_at(server->receive.current) - clock_monotonic();
+	left = left < 0 ? 0 : left > CLOCK_SECOND ? CLOCK_SECOND : left;
+	return (struct timespec){.tv_sec = left / CLOCK_SECOND, .tv_nsec = left % CLOCK_SECOND * 1000};
+}
+
 static void watch(struct server *server, const sigset_t *signals)
 {
-	const struct timespec second = {.tv_sec = 1};
+	const struct server_options *options = server->options;
+	int number = 0;
 	for (;;) {
-		if (server->options->tick != NULL)
-			server->options->tick(server->options->arg);
+		look_at_conf(server, number == SIGHUP);
+		if (options->tick != NULL)
+			options->tick(options->arg);
 		watch_connections(server);
 		bodies_trim(server->receive.bodies);
-		int number = sigtimedwait(signals, NULL, &second);
+		const struct timespec timeout = until_next_look(server);
+		number = sigtimedwait(signals, NULL, &timeout);
 		if (number == SIGCHLD)
-			reap_children(server->options);
-		else if (number > 0)
+			reap_children(options);
+		else if (number == SIGHUP && options->hung_up != NULL)
+			options->hung_up(options->arg);
+		else if (number > 0 && number != SIGHUP)
 			return;
 	}
 }
@@ -555,10 +601,10 @@ static unsigned count_processors(void)
 	return processors < 1 ? 1 : processors > CREW_MANY ? CREW_MANY : (unsigned)processors;
 }
 
-static int server_open(struct server *server, const struct conf *conf)
+static int server_open(struct server *server, struct current *current)
 {
 	pthread_condattr_t attributes;
-	server->receive.conf = conf;
+	server->receive.current = current;
 	server->processors = count_processors();
 	list_init(&server->idle);
 	list_init(&server->reading);
@@ -586,8 +632,8 @@ static int server_open(struct server *server, const struct conf *conf)
 		log_warn("cannot begin to serve");
 		return EX_OSERR;
 	}
-	if (store_init(&server->store, conf) < 0) {
-		log_warn("cannot open the spool %s", conf->spool);
+	if (store_init(&server->store, current) < 0) {
+		log_warn("cannot open the spool %s", current_spool(current));
 		return EX_IOERR;
 	}
 	return 0;
@@ -611,6 +657,7 @@ static void server_close(struct server *server)
 	if (server->stop_fd >= 0)
 		close(server->stop_fd);
 	bodies_free(server->receive.bodies);
+	buf_fini(&server->news);
 	store_fini(&server->store);
 	pthread_cond_destroy(&server->queued);
 	pthread_mutex_destroy(&server->lock);
@@ -629,23 +676,23 @@ static void on_stop_signal(int number)
 	(void)number;
 }
 
-int server_run(const struct conf *conf, const struct server_options *options)
+int server_run(struct current *current, const struct server_options *options)
 {
-	static const int handled[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGCHLD};
+	static const int handled[] = {SIGTERM, SIGINT, SIGUSR1, SIGCHLD};
 	struct server server = {.options = options, .store = {.spool = SPOOL_NONE, .segment = SEGMENT_NONE}};
 	pthread_t committer;
 	sigset_t signals;
 	limit_memory();
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is a full disk: 503 */
 	/* It ends the wait in accept4, see server_open, and no read of a request. */
 	sigaction(STOP_SIGNAL, &(struct sigaction){.sa_handler = on_stop_signal, .sa_flags = SA_RESTART}, NULL);
 	sigemptyset(&signals);
 	for (size_t i = 0; i < sizeof handled / sizeof handled[0]; i++)
 		sigaddset(&signals, handled[i]);
+	if (signals_hang_up())
+		sigaddset(&signals, SIGHUP);
 	/* Before any thread: they inherit it, and only the main thread waits for signals. */
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
-	int result = server_open(&server, conf);
+	int result = server_open(&server, current);
 	if (result == 0 && pthread_create(&committer, NULL, committer_run, &server) != 0) {
 		log_warnx("cannot start a thread");
 		result = EX_OSERR;
@@ -659,10 +706,12 @@ int server_run(const struct conf *conf, const struct server_options *options)
 	crew_begin(&server, &server.acceptors, (server.processors + 1) / 2, connection_accept);
 	crew_begin(&server, &server.keepers, 1, connection_wake);
 	bool begun = server.acceptors.count > 0 && server.keepers.count > 0;
-	if (begun)
+	if (begun) {
+		tell_conf(&server, "taken", "at the start");
 		watch(&server, &signals);
-	else
+	} else {
 		log_warnx("cannot start a thread");
+	}
 	drain(&server);
 	pthread_mutex_lock(&server.lock);
 	server.closing = true;

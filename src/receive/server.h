@@ -10,20 +10,22 @@
 
 #include <sys/types.h>
 
-#include "config/conf.h"
+#include "config/current.h"
 
 struct server_options {
 	int listen_fd;           /* a listening socket; the server closes it */
 	const char *socket_path; /* unlinked at the end, if not NULL */
-	/* For a caller that has children of its own (both may be NULL): about once a second, and when a child has
-	 * ended. */
+	/* For a caller that has children of its own (all may be NULL): about once a second, when a child has ended, and
+	 * at SIGHUP. */
 	void (*tick)(void *arg);
 	void (*child_ended)(void *arg, pid_t pid, int status);
+	void (*hung_up)(void *arg);
 	void *arg;
 };
 
-/* Serves until SIGTERM, SIGINT, SIGHUP or SIGUSR1; then answers what is in flight. An exit code (sysexits): 0, or 71,
- * 74 if it could not begin; the reason was logged. */
-int server_run(const struct conf *conf, const struct server_options *options);
+/* Serves until SIGTERM, SIGINT or SIGUSR1; then answers what is in flight. Changes of the configuration are taken as
+ * current_look finds them, and at SIGHUP. An exit code (sysexits): 0, or 71, 74 if it could not begin; the reason was
+ * logged. */
+int server_run(struct current *current, const struct server_options *options);
 
 #endif

@@ -2,7 +2,6 @@
 
 #include "receive/single.h"
 
-#include <signal.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -13,16 +12,15 @@
 
 int single_run(const struct conf *conf)
 {
-	struct receive receive = {.conf = conf};
+	struct current current = CURRENT_OF(conf);
+	struct receive receive = {.current = &current};
 	struct cgi_request cgi;
 	struct receipt receipt = {0}, *const batch[] = {&receipt};
 	struct store store;
 	struct buf audit = {0};
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is a full disk: 503 */
 	cgi_init(&cgi);
 	receive_request(&receive, &cgi.request, &receipt);
-	bool stored = store_init(&store, conf) == 0;
+	bool stored = store_init(&store, &current) == 0;
 	if (stored) {
 		store_commit(&store, batch, 1);
 		if (!receipt.quiet && receipt_audit(&receipt, &cgi.request, &audit) == 0)

@@ -14,13 +14,25 @@
 
 #define INODES_RESERVE 64 /* that must stay free beside the bytes of `reserve` */
 
-int store_init(struct store *store, const struct conf *conf)
+int store_init(struct store *store, struct current *current)
 {
-	*store = (struct store){.conf = conf, .segment = SEGMENT_NONE};
-	if (spool_open(&store->spool, conf, SPOOL_RECEIVE) < 0)
+	*store = (struct store){.current = current, .conf = current_hold(current), .segment = SEGMENT_NONE};
+	if (spool_open(&store->spool, store->conf, SPOOL_RECEIVE) < 0) {
+		conf_free(store->conf);
+		store->conf = NULL;
 		return -1;
-	audit_init(&store->audit, &store->spool, conf->audit_max);
+	}
+	audit_init(&store->audit, &store->spool, store->conf->audit_max);
 	return 0;
+}
+
+void store_renew(struct store *store)
+{
+	if (current_is(store->current, store->conf))
+		return;
+	conf_free(store->conf);
+	store->conf = current_hold(store->current);
+	store->audit.max = store->conf->audit_max;
 }
 
 /* Gives what was acknowledged of a segment that somebody has taken away a place where the deliverer finds it. 0, or -1
@@ -56,6 +68,7 @@ void store_fini(struct store *store)
 	segment_close(&store->segment);
 	audit_fini(&store->audit);
 	spool_close(&store->spool);
+	conf_free(store->conf);
 }
 
 void store_seal(struct store *store)

@@ -7,14 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "config/conf.h"
+#include "config/current.h"
 #include "journal/audit.h"
 #include "journal/segment.h"
 #include "journal/spool.h"
 #include "receive/receive.h"
 
 struct store {
-	const struct conf *conf;
+	struct current *current;
+	const struct conf *conf; /* of this batch */
 	struct spool spool;
 	struct segment segment;
 	struct audit audit;
@@ -23,8 +24,11 @@ struct store {
 };
 
 /* Opens the spool, made where missing. 0, or -1 with errno. */
-int store_init(struct store *store, const struct conf *conf);
+int store_init(struct store *store, struct current *current);
 void store_fini(struct store *store);
+
+/* Goes on with the configuration that is in force now. */
+void store_renew(struct store *store);
 
 /* Commits the accepted ones of a batch: afterwards each of them either is durable or was refused (receipt_refuse). */
 void store_commit(struct store *store, struct receipt *const *receipts, size_t count);

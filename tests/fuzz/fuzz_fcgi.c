@@ -65,7 +65,8 @@ static unsigned serve(int fd)
 						    .max_body = 4000}};
 	static const struct conf conf = {
 		.spool = "/spool", .endpoints = endpoints, .endpoint_count = 1, .in_flight_max = 1 << 20};
-	static struct receive receive = {.conf = &conf};
+	static struct current current = CURRENT_OF(&conf);
+	static struct receive receive = {.current = &current};
 	static struct receipt receipt;
 	static struct fcgi_request *fcgi;
 	unsigned requests = 0;

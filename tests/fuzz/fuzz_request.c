@@ -136,7 +136,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					 .tokens = tokens,
 					 .token_count = 1};
 	/* Used again and again, as the server does it; freed from time to time. */
-	static struct receive receive = {.conf = &conf};
+	static struct current current = CURRENT_OF(&conf);
+	static struct receive receive = {.current = &current};
 	static struct receipt receipt;
 	struct span rest = {(const char *)data, size};
 	char *headers[HEADERS];

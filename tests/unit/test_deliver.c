@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/fsio.h"
 #include "base/log.h"
+#include "base/signals.h"
 #include "journal/errand.h"
 #include "journal/segment.h"
 #include "journal/spool.h"
@@ -195,7 +196,7 @@ static int64_t query(const char *sql)
 
 static void once(void)
 {
-	int code = deliver(&t.conf, DELIVER_ONCE, NULL);
+	int code = deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL);
 	if (code != 0)
 		print_error("%s", t.log.len > 0 ? buf_cstr(&t.log) : "nothing was logged\n");
 	assert_int_equal(code, 0);
@@ -410,7 +411,7 @@ static void a_later_state_is_left_alone(void **state)
 	once();
 	query("PRAGMA user_version = 999");
 	put_event("\"a\"", "\"c1\"");
-	assert_int_equal(deliver(&t.conf, DELIVER_ONCE, NULL), EX_SOFTWARE);
+	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL), EX_SOFTWARE);
 	assert_true(logged("later version"));
 	assert_int_equal(query("PRAGMA user_version"), 999);
 	assert_int_equal(access(unit_path(t.folder, "out/all.jsonl"), F_OK), -1);
@@ -567,8 +568,9 @@ static struct {
 	int64_t parked; /* rows when the last report was made */
 } reports;
 
-static void note_report(void *arg, const struct spool *spool, struct state *state)
+static void note_report(void *arg, const struct conf *conf, const struct spool *spool, struct state *state)
 {
+	(void)conf;
 	(void)arg;
 	assert_true(spool->fd >= 0);
 	assert_non_null(state);
@@ -581,7 +583,7 @@ static const struct deliver_watcher watcher = {.report = note_report};
 static void watched(void)
 {
 	reports.count = 0;
-	assert_int_equal(deliver(&t.conf, DELIVER_ONCE, &watcher), 0);
+	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, &watcher), 0);
 	assert_true(reports.count > 0);
 }
 
@@ -674,7 +676,7 @@ static void progress_is_shown(void **state)
 	add_file("all", "all.jsonl");
 	for (int i = 0; i < 5; i++)
 		put_events(2000, "\"c1\"");
-	assert_int_equal(deliver(&t.conf, DELIVER_ONCE, &shows), 0);
+	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, &shows), 0);
 	assert_true(progress[DELIVER_READING].done == progress[DELIVER_READING].total);
 	assert_true(progress[DELIVER_READING].total > 10000 * 200);
 	assert_int_equal(progress[DELIVER_TRYING].total, 0);
@@ -683,7 +685,7 @@ static void progress_is_shown(void **state)
 	memset(progress, 0, sizeof progress);
 	add_script("crm", "exit 0");
 	put_events(20, "\"c1\"");
-	assert_int_equal(deliver(&t.conf, DELIVER_ONCE, &shows), 0);
+	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, &shows), 0);
 	assert_true(progress[DELIVER_TRYING].total >= 19);
 }
 
@@ -1037,9 +1039,9 @@ static void a_second_one_yields(void **state)
 	int lock = spool_lock(&spool), trigger = spool_trigger_listen(&spool);
 	assert_true(lock >= 0 && trigger >= 0);
 	int64_t begun = clock_monotonic();
-	assert_int_equal(deliver(&t.conf, DELIVER_ONCE, NULL), 0);
-	assert_int_equal(deliver(&t.conf, DELIVER_IDLE, NULL), 0);
-	assert_int_equal(deliver(&t.conf, DELIVER_STOP, NULL), EX_TEMPFAIL);
+	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL), 0);
+	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_IDLE, NULL), 0);
+	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_STOP, NULL), EX_TEMPFAIL);
 	assert_true(clock_monotonic() - begun < SECONDS(5));
 	expect_numbers("out/all.jsonl", "");
 	/* The holder was woken. */
@@ -1064,7 +1066,7 @@ static void one_that_ends_is_waited_for(void **state)
 	pid_t child = fork();
 	if (child == 0) {
 		close(lock);
-		_exit(deliver(&t.conf, DELIVER_ONCE, NULL));
+		_exit(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL));
 	}
 	usleep(300000);
 	expect_numbers("out/all.jsonl", "");
@@ -1122,7 +1124,7 @@ static pid_t start(enum deliver_until until)
 {
 	pid_t child = fork();
 	if (child == 0)
-		_exit(deliver(&t.conf, until, NULL));
+		_exit(deliver(&CURRENT_OF(&t.conf), until, NULL));
 	return child;
 }
 
@@ -1256,7 +1258,7 @@ static bool deliver_until_crash(unsigned at, bool after, bool half)
 		crash.half = half;
 		crash.calls_of_the_system = fsio_calls;
 		fsio_calls = (struct fsio_calls){crashing_writev, crashing_fdatasync, crashing_fsync};
-		_exit(deliver(&t.conf, DELIVER_ONCE, NULL));
+		_exit(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL));
 	}
 	int status;
 	assert_int_equal(waitpid(child, &status, 0), child);
@@ -1479,6 +1481,7 @@ static void a_large_event_is_written_in_parts(void **state)
 
 int main(void)
 {
+	signals_begin();
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(events_reach_files_and_the_archive, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_empty_event_is_a_record, setup, teardown),

@@ -175,7 +175,7 @@ static bool receive_sample(const char *length)
 						.max_body = 1 << 20};
 	const struct conf conf = {
 		.spool = "/spool", .endpoints = &endpoint, .endpoint_count = 1, .in_flight_max = 1 << 24};
-	struct receive receive = {.conf = &conf};
+	struct receive receive = {.current = &CURRENT_OF(&conf)};
 	struct receipt receipt = {0};
 	struct peer peer = {.request = {.method = "POST",
 					.uri = "/webhook",

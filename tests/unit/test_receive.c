@@ -27,6 +27,7 @@ static struct conf_endpoint endpoints[] = {
 
 /* What all requests of a test share, and what they are answered with. */
 static struct conf conf;
+static struct current current;
 static struct receive receive;
 static struct receipt receipt;
 
@@ -113,7 +114,8 @@ static int setup(void **state)
 	conf.endpoints = endpoints;
 	conf.endpoint_count = UNIT_COUNT(endpoints);
 	conf.in_flight_max = 1 << 20;
-	receive.conf = &conf;
+	current = CURRENT_OF(&conf);
+	receive.current = &current;
 	receive.in_flight = 0;
 	receipt = (struct receipt){0};
 	return 0;

@@ -1,0 +1,204 @@
+"""What running processes take of a configuration that changes, and how they are told."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+import fastcgi
+import sign
+from sites import Answer, FILE_TARGET, PROGRAM, variables, wait_for
+
+OLD, NEW = sign.SECRET, b"wks_another_secret_of_this_site_x"
+TAKEN_WITHIN = 2  # seconds
+
+
+def post(site, n, secret=OLD, path="/webhook"):
+    """The status of one event."""
+    body = sign.body(b'[{"id":"%d"}]' % n, f"n{n}", secret=secret)
+    return site.post_fastcgi(body, path=path).status
+
+
+def in_place(path, text):
+    path.write_text(text)
+
+
+def by_rename(path, text):
+    other = path.with_name(path.name + ".new")
+    other.write_text(text)
+    other.chmod(0o600)
+    other.rename(path)
+
+
+def by_link(path, text):
+    other = path.with_name(f"{path.name}-{time.monotonic_ns()}")
+    other.write_text(text)
+    other.chmod(0o600)
+    link = path.with_name(path.name + ".link")
+    link.symlink_to(other.name)
+    link.rename(path)
+
+
+def secrets(*all):
+    return "".join(f"{secret.decode()}\n" for secret in all)
+
+
+def messages(site):
+    return (site.folder / "serve.log").read_text()
+
+
+@pytest.mark.parametrize("change", [in_place, by_rename, by_link])
+def test_a_secret_is_rotated_under_load(site, change):
+    """Three steps: both, the new one, the old one away. No valid request is refused, and none of the old one gets
+    through once it has been away for two seconds."""
+    site.write(site.secret, secrets(OLD))
+    site.serve()
+    secret, stop, wrong, count = OLD, threading.Event(), [], [0] * 4
+
+    def send(sender):
+        with fastcgi.Connection(site.socket) as connection:
+            while not stop.is_set():
+                count[sender] += 1
+                nonce = f"{sender}-{count[sender]}"
+                body = sign.body(b'[{"id":"%s"}]' % nonce.encode(), nonce, secret=secret)
+                answer = Answer.parse(connection.request(variables(body), body))
+                if answer.status != 200:
+                    wrong.append((nonce, answer))
+
+    threads = [threading.Thread(target=send, args=(i,)) for i in range(len(count))]
+    for thread in threads:
+        thread.start()
+    try:
+        change(site.secret, secrets(OLD, NEW))
+        wait_for(lambda: site.audit(what="configuration", result="taken", detail=None), "both are taken")
+        secret = NEW
+        wait_for(lambda: sum(count) > 2000, "senders send")
+        change(site.secret, secrets(NEW))
+        time.sleep(TAKEN_WITHIN)
+        assert post(site, 1, OLD) == 401
+        assert post(site, 2, NEW) == 200
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(60)
+    assert not wrong, wrong[:3]
+
+
+def test_a_body_that_began_before_is_judged_by_what_is_in_force(site):
+    site.write(site.secret, secrets(OLD, NEW))
+    site.serve()
+    body = sign.body(b'[{"id":"1"}]', "n1", secret=OLD)
+    with fastcgi.Connection(site.socket) as connection:
+        connection.send(fastcgi.begin(keep=False) + fastcgi.params(variables(body)))
+        connection.send(fastcgi.record(fastcgi.STDIN, body[:20]))
+        site.write(site.secret, secrets(NEW))
+        wait_for(lambda: post(site, 2, OLD) == 401, "the old secret is gone")
+        connection.send(fastcgi.stream(fastcgi.STDIN, body[20:]))
+        assert Answer.parse(connection.answer()).status == 401
+
+
+def test_a_bad_file_changes_nothing(site):
+    child = site.serve()
+    good = site.conf.read_text()
+    site.write(site.conf, good.replace('scheme = "unified"', 'scheme = "unifid"'))
+    wait_for(lambda: "not taken" in messages(site), "the bad file is told")
+    assert f'{site.conf}:5: scheme "unifid" is not known' in messages(site)
+    assert post(site, 1) == 200
+    (line,) = site.audit(what="configuration", result="refused")
+    assert line["by"] == "receiver" and line["detail"].startswith(f"{site.conf}:5: scheme")
+    site.write(site.conf, good)
+    wait_for(lambda: "in force" in messages(site), "the good file is taken")
+    assert messages(site).count("not taken") == 1
+    assert child.poll() is None
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_sighup_reads_again_unless_it_was_ignored(site, ignored):
+    prefix = ("nohup",) if ignored else ()
+    child = site.serve(prefix)
+    deliverer = site.start([*prefix, PROGRAM, "-c", site.conf, "deliver", "--stay"])
+    wait_for(site.deliverer, "the deliverer runs")
+    site.write(site.conf, "spool =\n")
+    wait_for(lambda: "not taken" in messages(site), "the bad file is told")
+    for _ in range(3):
+        seen = messages(site).count("not taken")
+        child.send_signal(signal.SIGHUP)
+        deliverer.send_signal(signal.SIGHUP)
+        if not ignored:
+            wait_for(lambda: messages(site).count("not taken") > seen, "it is told again at once")
+    assert post(site, 1) == 200
+    time.sleep(0.2)
+    assert child.poll() is None and deliverer.poll() is None
+    if ignored:
+        assert messages(site).count("not taken") == 1
+
+
+def test_an_endpoint_and_a_target_are_added_to_what_runs(make_site):
+    site = make_site(deliver="auto", targets='target "first" { file = "%s/first.jsonl" }' % "/tmp")
+    text = site.conf.read_text().replace("/tmp/first", f"{site.folder}/first")
+    site.write(site.conf, text)
+    site.serve()
+    wait_for(site.deliverer, "the deliverer runs")
+    deliverer = site.deliverer()
+    assert post(site, 1, path="/other") == 404
+    site.write(site.conf, text + f'endpoint "/other" {{ scheme = "unified"\n secret_file = "{site.secret}" }}\n'
+               + FILE_TARGET % site.folder)
+    wait_for(lambda: {line["by"] for line in site.audit(what="configuration", result="taken", detail=None)}
+             == {"receiver", "deliverer"}, "both have taken it")
+    assert post(site, 2, path="/other") == 200
+    wait_for(lambda: len(site.records()) == 1, "the new target gets the event")
+    assert len((site.folder / "first.jsonl").read_bytes().splitlines()) == 1
+    assert site.deliverer() == deliverer
+
+
+def test_a_running_script_keeps_its_configuration(make_site):
+    script = 'target "%s" { run = {"/bin/sh", "-c", "%s"} }\n'
+    site = make_site(targets="")
+    text = site.conf.read_text()
+    site.write(site.conf, text + script % ("slow", f"until [ -e {site.folder}/go ]; do sleep 0.1; done"))
+    site.serve()
+    site.start([PROGRAM, "-c", site.conf, "deliver", "--stay"])
+    assert post(site, 1) == 200
+    wait_for(lambda: len(site.processes()) > 2, "the script runs")
+    site.write(site.conf, text + script % ("other", "true"))
+    wait_for(lambda: site.audit(what="configuration", by="deliverer", result="taken"), "the deliverer has taken it")
+    (site.folder / "go").touch()
+    wait_for(lambda: site.audit(what="delivery", target="slow", result="done"), "the script's end is recorded")
+    assert post(site, 2) == 200
+    wait_for(lambda: site.audit(what="delivery", target="other", result="done"), "the new target runs")
+
+
+def test_serve_starts_and_ends_its_deliverer_as_the_configuration_says(make_site):
+    site = make_site(deliver="manual")
+    site.serve()
+    text = site.conf.read_text()
+    assert site.deliverer() is None
+    site.write(site.conf, text.replace('"manual"', '"auto"'))
+    wait_for(site.deliverer, "a deliverer runs")
+    site.write(site.conf, text)
+    wait_for(lambda: not site.deliverer(), "it ends")
+    site.write(site.conf, text.replace('"manual"', '"auto"'))
+    wait_for(site.deliverer, "a deliverer runs again")
+    assert "started again" not in messages(site)
+
+
+def test_a_limit_on_file_sizes_stops_one_target_only(make_site, tmp_path):
+    site = make_site(targets=FILE_TARGET % tmp_path
+                     + f'target "full" {{ file = "{tmp_path}/full.jsonl" }}\n')
+    (tmp_path / "full.jsonl").write_bytes(b"x" * 8191 + b"\n")
+    for n in range(3):
+        body = sign.body(b'[{"id":"%d"}]' % n, f"n{n}")
+        assert site.post_cgi(body).status == 200
+    # 8 MiB for state.db and its log; the file is made as large.
+    os.truncate(tmp_path / "full.jsonl", 8 << 20)
+    with open(tmp_path / "full.jsonl", "r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\n")
+    done = subprocess.run(["prlimit", f"--fsize={8 << 20}", PROGRAM, "-c", site.conf, "deliver", "--once"],
+                          env=site.environment(), capture_output=True)
+    assert done.returncode == 0, done
+    assert (tmp_path / "records.jsonl").read_bytes().count(b"\n") == 3
+    assert len(site.audit(what="delivery", target="full", result="retry")) == 3
