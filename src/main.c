@@ -11,10 +11,13 @@
  *                what became of it                   audit (written), trail (read)
  *                between page and deliverer          snapshot (what is shown), errand (what is asked for)
  *     deliver/   taken in, and handed out            deliver (the loop); round (events in), lanes (deliveries out)
- *                to the user's files and scripts     target (which events), target_file, target_run, retry
- *                what is known, and what is kept     state (state_sql: SQLite), identities, archive, kept (what waits),
- * adopt (of it, what a crash left), remains (what one left in a file) counted, for people                 progress (of
- * syncs), tally (of refusals), traffic what the page asked for             errands
+ *                to the user's files and scripts     target (which events), target_file, target_run, retry,
+ *                                                    outpath (a file, opened safely), remains (what a crash left in
+ *                                                    it), standing (what stays of that)
+ *                what is known, and what is kept     state (state_sql: SQLite), identities, archive, kept (what
+ *                                                    waits), adopt (of it, what a crash left)
+ *                counted, for people                 progress (of syncs), tally (of refusals), traffic
+ *                what the page asked for             errands
  *
  * Beside the way: operate/ has the commands, one file each; config/ the configuration; base/ what all of them use, such
  * as json, the scanner over signed bytes. doc/journal.md has every state of the spool on disk. Each folder uses only

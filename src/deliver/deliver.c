@@ -24,7 +24,6 @@
 #include "deliver/lanes.h"
 #include "deliver/round.h"
 #include "deliver/tally.h"
-#include "deliver/target_file.h"
 #include "journal/errand.h"
 
 /* Microseconds. */
@@ -46,6 +45,7 @@
 #define REPORT_LATEST  (30 * CLOCK_SECOND)
 #define SHOW_EVERY     (CLOCK_SECOND / 5) /* how far deliveries are, which must be counted for it */
 #define FILES_UNUSED   (INT64_C(2) * 86400 * CLOCK_SECOND)
+#define FILES_DOUBTED  (INT64_C(60) * 86400 * CLOCK_SECOND)
 
 /* Of the time each may take one part in so many. */
 #define PUT_AWAY_SHARE 20
@@ -176,14 +176,6 @@ static int make_state(struct session *s, const struct adopt *adopt)
 	return 0;
 }
 
-static int recognise_state(struct session *s)
-{
-	int known = state_recognise(s->d.state, &s->d.spool);
-	if (known == 0)
-		log_warnx("%s/state.db: a copy; the lengths of files are recorded anew", s->d.conf->spool);
-	return known < 0 ? -1 : 0;
-}
-
 /* Brings state.db and folders to one moment after a crash, or after either was lost. */
 static int recover(struct session *s, bool fresh)
 {
@@ -192,10 +184,7 @@ static int recover(struct session *s, bool fresh)
 	if (result == 0 && fresh)
 		result = make_state(s, &adopt);
 	if (result == 0)
-		result = recognise_state(s) < 0 || archive_recover(&s->d, &adopt) < 0 || adopt_all(&adopt, &s->d) < 0 ||
-					 outfiles_recover(&s->d.spool, s->d.state) < 0
-				 ? -1
-				 : 0;
+		result = archive_recover(&s->d, &adopt) < 0 ? -1 : adopt_all(&adopt, &s->d);
 	int saved = errno;
 	adopt_fini(&adopt);
 	errno = saved;
@@ -445,8 +434,9 @@ static int tidy_state(struct session *s)
 	struct state *state = s->d.state;
 	if (state_begin(state) < 0)
 		return -1;
-	if (state_seen_sweep(state, TIDY_ROWS, s->d.conf->remember) < 0 || state_files_sweep(state, FILES_UNUSED) < 0 ||
-	    state_traffic_sweep(state) < 0 || state_keep_age(state) < 0 || state_commit(state) < 0) {
+	if (state_seen_sweep(state, TIDY_ROWS, s->d.conf->remember) < 0 ||
+	    state_files_sweep(state, s->d.era, FILES_UNUSED, FILES_DOUBTED) < 0 || state_traffic_sweep(state) < 0 ||
+	    state_keep_age(state) < 0 || state_commit(state) < 0) {
 		state_rollback(state);
 		return -1;
 	}

@@ -23,6 +23,11 @@ struct deliverer {
 	struct buf story;       /* audit lines that are not written yet */
 	struct target *targets; /* conf->target_count of them */
 	int64_t warned_at;      /* us, monotonic: when a failure was last logged; 0: never */
+	/* A random number, made anew when records may have been left in a file that are not committed, and at the
+	 * start: behind the length of a file that was recorded in the present era, all was written by others. 0: a new
+	 * one is to be made. */
+	int64_t era;
+	int64_t told_at; /* us, monotonic: when bytes of others in a file were last told of; 0: never */
 };
 
 /* Appends the audit line of a delivery attempt to the story. detail may be NULL. Lack of memory costs the line. */

@@ -351,13 +351,20 @@ struct draining {
 	struct batch *batch;
 };
 
+/* What is recorded of a batch. */
+struct recording {
+	struct lanes *lanes;
+	struct deliverer *d;
+	const struct batch *batch;
+};
+
 /* From here on the files have more than whole events. */
 static int drain_to_files(void *arg, struct buf *out)
 {
 	const struct draining *draining = arg;
 	(void)out;
 	draining->batch->spoiled = true;
-	return outfiles_flush(&draining->lanes->files, &draining->d->spool, draining->d->state);
+	return outfiles_flush(&draining->lanes->files, draining->d);
 }
 
 /* Adds a delivery's records to its file. 1; 0: its line is gone; -1 with errno, and the batch is spoiled if a part of
@@ -426,64 +433,72 @@ static int gather(struct lanes *lanes, struct deliverer *d, struct batch *batch,
 	return n < 0 ? -1 : 0;
 }
 
-/* The error of a lane: that of the first of its files that has one. */
-static int lane_error(const struct lanes *lanes, const struct batch *batch, int at)
+/* The delivery of a lane whose file has an error, the first one, or if there is none one that was held back for others;
+ * -1: none. */
+static int find_error(const struct lanes *lanes, const struct batch *batch, int at)
 {
+	int held = -1;
 	for (int i = batch->from[at]; i < batch->from[at + 1]; i++) {
 		int error = outfiles_error(&lanes->files, batch->file_of[i]);
-		if (error != 0)
-			return error;
+		if (error != 0 && error != ECANCELED)
+			return i;
+		if (error != 0 && held < 0)
+			held = i;
+	}
+	return held;
+}
+
+/* All lanes are written or none: those that are not to blame stay due. */
+static void spread_errors(void *arg)
+{
+	const struct recording *r = arg;
+	bool failed = false;
+	for (int i = 0; i < r->batch->lane_count; i++)
+		failed |= find_error(r->lanes, r->batch, i) >= 0;
+	for (size_t i = 0; failed && i < r->lanes->files.names.count; i++)
+		outfiles_refuse(&r->lanes->files, i, ECANCELED);
+}
+
+/* Lanes that were only held back by others are left as they are. */
+static int record_batch(void *arg)
+{
+	const struct recording *r = arg;
+	const struct batch *batch = r->batch;
+	for (int i = 0; i < batch->lane_count; i++) {
+		int failed = find_error(r->lanes, batch, i);
+		size_t file = batch->file_of[failed < 0 ? batch->from[i] : failed];
+		if (outfiles_error(&r->lanes->files, file) == ECANCELED)
+			continue;
+		if (record_attempt(r->d, batch->target, batch->lanes[i], r->lanes->deliveries + batch->from[i],
+				   batch->from[i + 1] - batch->from[i], failed < 0 ? RETRY_SUCCEEDED : RETRY_FAILED,
+				   outfiles_why(&r->lanes->files, file)) < 0)
+			return -1;
 	}
 	return 0;
 }
 
-static bool some_failed(const struct lanes *lanes, const struct batch *batch)
-{
-	for (int i = 0; i < batch->lane_count; i++)
-		if (lane_error(lanes, batch, i) != 0)
-			return true;
-	return false;
-}
-
-/* Either all lanes have been written, or those to blame have failed and the others stay due. */
-static int record_batch(struct lanes *lanes, struct deliverer *d, const struct batch *batch, bool failed)
-{
-	for (int i = 0; i < batch->lane_count; i++) {
-		int error = lane_error(lanes, batch, i);
-		if (failed && error == 0)
-			continue;
-		if (record_attempt(d, batch->target, batch->lanes[i], lanes->deliveries + batch->from[i],
-				   batch->from[i + 1] - batch->from[i], error == 0 ? RETRY_SUCCEEDED : RETRY_FAILED,
-				   error == 0 ? NULL : strerrordesc_np(error)) < 0)
-			return -1;
-	}
-	return failed ? 0 : outfiles_settle(&lanes->files, d->state);
-}
-
+/* How many lanes were tried, or -1 with errno. */
 static int append_batch(struct lanes *lanes, struct deliverer *d, struct batch *batch, int64_t limit)
 {
-	if (gather(lanes, d, batch, limit) < 0) {
-		int saved = errno;
-		outfiles_undo(&lanes->files, true);
-		errno = saved;
+	struct recording recording = {lanes, d, batch};
+	if (gather(lanes, d, batch, limit) < 0)
 		return -1;
-	}
 	if (batch->lane_count == 0)
 		return 0;
-	if (outfiles_flush(&lanes->files, &d->spool, d->state) < 0)
-		return -1;
-	if (!some_failed(lanes, batch))
-		outfiles_sync(&lanes->files);
-	bool failed = some_failed(lanes, batch);
-	if (failed)
-		outfiles_undo(&lanes->files, true);
-	if (state_begin(d->state) < 0 || end_transaction(d, record_batch(lanes, d, batch, failed)) < 0) {
-		int saved = errno;
-		if (saved == STATE_UNSOUND)
-			outfiles_undo(&lanes->files, true);
-		errno = saved;
+	switch (outfiles_write(&lanes->files, d, spread_errors, &recording)) {
+	case OUTFILES_WRITTEN:
+		break;
+	case OUTFILES_MOVED:
+		/* They are due still. */
+		return batch->lane_count;
+	case OUTFILES_FAILED:
 		return -1;
 	}
+	if (outfiles_commit(&lanes->files, d, record_batch, &recording) < 0) {
+		d->story.len = 0;
+		return -1;
+	}
+	deliverer_publish(d);
 	return batch->lane_count;
 }
 
@@ -493,8 +508,11 @@ static int append_files(struct lanes *lanes, struct deliverer *d, const struct t
 	int waiting = state_is_waiting(d->state, target->id);
 	if (waiting <= 0)
 		return waiting;
-	int result = append_batch(lanes, d, &batch, limit);
+	int result = append_batch(lanes, d, &batch, limit), saved = errno;
+	if (result < 0)
+		outfiles_undo(&lanes->files, d, true);
 	outfiles_clear(&lanes->files);
+	errno = saved;
 	return result;
 }
 

@@ -22,6 +22,7 @@
 #define FILES_MAX  200
 
 #define BUFFER_MAX (2u << 20) /* of records, before they are written */
+#define TRIES_MAX  10         /* at a round whose files are renamed while they are written to */
 
 /* Where a segment stands: as long as the round is not committed the reader can be put back. */
 struct place {
@@ -229,7 +230,7 @@ static int flush(struct round *round, struct deliverer *d)
 	round->bytes += round->buffered;
 	round->buffered = 0;
 	state_release(d->state);
-	return outfiles_flush(&round->files, &d->spool, d->state);
+	return outfiles_flush(&round->files, d);
 }
 
 struct draining {
@@ -386,8 +387,9 @@ static int claim_error(const struct round *round, const struct claim *claim)
 }
 
 /* A target takes all of its events of the round, or none: so that a lane's order is kept whatever files it needs. */
-static void spread_refusals(struct round *round)
+static void spread_refusals(void *arg)
 {
+	struct round *round = arg;
 	bool again = true;
 	while (again) {
 		again = false;
@@ -402,17 +404,6 @@ static void spread_refusals(struct round *round)
 				again |= outfiles_refuse(&round->files, claim->file, ECANCELED);
 		}
 	}
-}
-
-static int write_files(struct round *round, struct deliverer *d)
-{
-	if (flush(round, d) < 0)
-		return -1;
-	spread_refusals(round);
-	outfiles_sync(&round->files);
-	spread_refusals(round);
-	outfiles_undo(&round->files, false);
-	return 0;
 }
 
 /* A delivery row: the target runs scripts, or its file refused. What failed has had its first attempt; what was only
@@ -432,8 +423,8 @@ static int put_delivery(struct round *round, struct deliverer *d, const struct c
 		delivery.first_at = state_age(d->state);
 		next_at = delivery.first_at + retry_delay(1, RETRY_MAX, random);
 		round->tallies[claim->target].failed++;
-		round->tallies[claim->target].error = strerrordesc_np(error);
-		deliverer_tell(d, target, entry->id, 1, "retry", strerrordesc_np(error));
+		round->tallies[claim->target].error = outfiles_why(&round->files, claim->file);
+		deliverer_tell(d, target, entry->id, 1, "retry", outfiles_why(&round->files, claim->file));
 	}
 	if (state_delivery_add(d->state, target->id, entry->lane, &delivery) < 0)
 		return -1;
@@ -464,14 +455,22 @@ static int put_seen(struct round *round, struct deliverer *d)
 	return 0;
 }
 
-static int put_round(struct round *round, struct deliverer *d)
+/* What a commit is about. */
+struct put {
+	struct round *round;
+	struct deliverer *d;
+};
+
+static int put_round(void *arg)
 {
+	const struct put *put = arg;
+	struct round *round = put->round;
+	struct deliverer *d = put->d;
 	for (size_t i = 0; i < round->places.count; i++)
 		if (state_cursor_put(d->state, place_name(round, i), place_at(round, i)->to, &place_at(round, i)->id) <
 		    0)
 			return -1;
-	if (put_seen(round, d) < 0 || outfiles_settle(&round->files, d->state) < 0 || put_claims(round, d) < 0 ||
-	    progress_put(&round->progress, d->state) < 0)
+	if (put_seen(round, d) < 0 || put_claims(round, d) < 0 || progress_put(&round->progress, d->state) < 0)
 		return -1;
 	for (size_t i = 0; i < STATE_COUNTS; i++)
 		if (state_count_add(d->state, (enum state_count)i, round->counts[i]) < 0)
@@ -481,27 +480,7 @@ static int put_round(struct round *round, struct deliverer *d)
 		if (tally->done + tally->failed > 0 && state_target_add(d->state, d->targets[i].id, tally) < 0)
 			return -1;
 	}
-	if (state_seen_sweep(d->state, round->entries.count * 2, d->conf->remember) < 0)
-		return -1;
-	return state_keep_age(d->state);
-}
-
-static void undo_files(struct round *round)
-{
-	int saved = errno;
-	outfiles_undo(&round->files, true);
-	errno = saved;
-}
-
-/* What was written is left when this fails, but for a state that is damaged: that one will not be asked again. */
-static int commit_round(struct round *round, struct deliverer *d)
-{
-	if (state_begin(d->state) == 0 && put_round(round, d) == 0 && state_commit(d->state) == 0)
-		return 0;
-	state_rollback(d->state);
-	if (errno == STATE_UNSOUND)
-		undo_files(round);
-	return -1;
+	return state_seen_sweep(d->state, round->entries.count * 2, d->conf->remember);
 }
 
 /* The next round takes the same events again. */
@@ -514,24 +493,52 @@ static void put_back(struct round *round, struct deliverer *d)
 	errno = saved;
 }
 
-enum round_result round_take(struct round *round, struct deliverer *d)
+/* Writes and commits what was read. */
+static enum outfiles_result finish(struct round *round, struct deliverer *d)
 {
+	state_release(d->state);
+	if (save_damaged(round, d) < 0)
+		return OUTFILES_FAILED;
+	round->bytes += round->buffered;
+	round->buffered = 0;
+	enum outfiles_result result = outfiles_write(&round->files, d, spread_refusals, round);
+	if (result != OUTFILES_WRITTEN)
+		return result;
+	return outfiles_commit(&round->files, d, put_round, &(struct put){round, d}) < 0 ? OUTFILES_FAILED
+											 : OUTFILES_WRITTEN;
+}
+
+static enum round_result take(struct round *round, struct deliverer *d, bool *moved)
+{
+	enum outfiles_result result = OUTFILES_FAILED;
+	*moved = false;
 	if (round_begin(round, d) < 0 || reader_look(d->reader) < 0)
 		return ROUND_FAILED;
-	int result = read_events(round, d);
-	state_release(d->state);
-	if (result == 0 && round->places.count == 0)
-		return ROUND_NOTHING;
-	if (result < 0 || save_damaged(round, d) < 0 || write_files(round, d) < 0) {
-		undo_files(round);
-		put_back(round, d);
-		return ROUND_FAILED;
+	if (read_events(round, d) == 0) {
+		if (round->places.count == 0)
+			return ROUND_NOTHING;
+		result = finish(round, d);
 	}
-	if (commit_round(round, d) < 0) {
-		put_back(round, d);
-		return ROUND_FAILED;
+	if (result == OUTFILES_WRITTEN) {
+		deliverer_publish(d);
+		return ROUND_TAKEN;
 	}
-	outfiles_clear(&round->files);
-	deliverer_publish(d);
-	return ROUND_TAKEN;
+	outfiles_undo(&round->files, d, true);
+	put_back(round, d);
+	*moved = result == OUTFILES_MOVED;
+	return ROUND_FAILED;
+}
+
+enum round_result round_take(struct round *round, struct deliverer *d)
+{
+	bool moved = false;
+	enum round_result result;
+	for (int tries = 0; tries == 0 || (moved && tries < TRIES_MAX); tries++) {
+		result = take(round, d, &moved);
+		int saved = errno;
+		state_release(d->state);
+		outfiles_clear(&round->files);
+		errno = moved ? ESTALE : saved;
+	}
+	return result;
 }

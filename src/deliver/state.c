@@ -34,7 +34,15 @@ static const char settings[] = "PRAGMA synchronous=FULL;"
 			       "PRAGMA foreign_keys=OFF;";
 
 /* What version 5 has and version 4 had not. */
-#define SCHEMA_SINCE_5 "PRAGMA user_version=5;"
+#define SCHEMA_SINCE_5                                                                                                 \
+	"CREATE TABLE outfile (path TEXT PRIMARY KEY, length INTEGER NOT NULL, mark INTEGER, era INTEGER NOT NULL,"    \
+	" standing INTEGER NOT NULL, age INTEGER NOT NULL) WITHOUT ROWID;"                                             \
+	"INSERT INTO outfile SELECT path, length, NULL, 0, 0, age FROM file;"                                          \
+	"DROP TABLE file;"                                                                                             \
+	"DROP TABLE self;"                                                                                             \
+	"CREATE TABLE standing (path TEXT, event BLOB, records INTEGER NOT NULL, PRIMARY KEY (path, event))"           \
+	" WITHOUT ROWID;"                                                                                              \
+	"PRAGMA user_version=5;"
 
 static const char schema[] =
 	"CREATE TABLE age (one INTEGER PRIMARY KEY CHECK (one = 1), age INTEGER NOT NULL, at INTEGER NOT NULL);"
@@ -126,23 +134,6 @@ static int make_tables(struct state *state)
 	if (sql_execute(state, settings_new) < 0 || sql_execute(state, settings) < 0 || state_begin(state) < 0)
 		return -1;
 	return sql_execute_schema(state, schema) < 0 || state_keep_age(state) < 0 ? -1 : 0;
-}
-
-int state_recognise(struct state *state, const struct spool *spool)
-{
-	struct fsio_identity self;
-	int64_t is_same = 1;
-	if (fsio_identify(spool->fd, DATABASE, &self) < 0)
-		return -1;
-	int known = sql_number(state, sql_bind(state, SELF_GET, "ii", (int64_t)self.inode, self.born), &is_same);
-	if (known < 0 || (known && is_same))
-		return known;
-	if (state_begin(state) == 0 &&
-	    sql_run(state, sql_bind(state, SELF_PUT, "ii", (int64_t)self.inode, self.born)) == 0 &&
-	    (is_same || sql_run(state, sql_bind(state, FILES_FORGET, "")) == 0) && state_commit(state) == 0)
-		return (int)is_same;
-	state_rollback(state);
-	return -1;
 }
 
 /* From the version before. What fails is rolled back when the database is closed. */

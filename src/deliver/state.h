@@ -38,11 +38,6 @@ enum state_use {
 struct state *state_open(const struct spool *spool, enum state_use use, bool *fresh);
 void state_close(struct state *state);
 
-/* For the deliverer, once. 1: the database is the file that it was made as. 0: it is a copy, put back from somewhere,
- * and what it says of the lengths of files may be of another time; they are forgotten, and the next time it is known.
- */
-int state_recognise(struct state *state, const struct spool *spool);
-
 /* Renames a damaged database, which nobody may have open, and tells its new name. */
 int state_set_aside(const struct spool *spool, char name[64]);
 
@@ -96,16 +91,23 @@ int state_seen_sweep(struct state *state, size_t max, int64_t remember);
 
 /* Files of file targets. */
 struct state_file {
-	uint64_t inode;
-	int64_t born; /* its birth in microseconds, 0 where the file system does not know */
 	uint64_t length;
+	bool has_mark; /* rows of version 4 have none */
+	int64_t mark;  /* of its last bytes before that length */
+	int64_t era;   /* deliverer.h */
+	uint64_t standing;
 };
 int state_file(struct state *state, struct span path, struct state_file *file);
 int state_file_put(struct state *state, struct span path, const struct state_file *file);
-typedef int state_each_file(void *arg, const char *path, const struct state_file *file);
-int state_files(struct state *state, state_each_file *each, void *arg);
-/* Forgets files that were not appended to for so long: their lengths are recorded again before the next append. */
-int state_files_sweep(struct state *state, int64_t unused_for);
+/* Forgets files that were not appended to for so long: their lengths are recorded again before the next append. Those
+ * of an earlier era may have remains, and are kept for `doubted_for`. */
+int state_files_sweep(struct state *state, int64_t era, int64_t unused_for, int64_t doubted_for);
+
+/* Records that stand in a file though their event will be written there again (standing.h). */
+int state_standing_put(struct state *state, struct span path, const uint8_t event[STATE_ID_SIZE], uint32_t records);
+int state_standing_drop(struct state *state, struct span path, const uint8_t event[STATE_ID_SIZE]);
+typedef int state_each_standing(void *arg, const uint8_t event[STATE_ID_SIZE], uint32_t records);
+int state_standing(struct state *state, struct span path, state_each_standing *each, void *arg);
 
 /* Targets. *id is the number of the target of this name, made where it is new. */
 int state_target(struct state *state, const char *name, int64_t *id);
@@ -264,9 +266,9 @@ int state_rows(struct state *state, const uint8_t event[STATE_ID_SIZE], state_ea
 int state_parked(struct state *state, int max, state_each_row *each, void *arg);
 /* All deliveries, for `row` of which only target_id, parked_at, delivery.id and delivery.event are filled in. */
 int state_all_rows(struct state *state, state_each_row *each, void *arg);
-/* The event and the segment of each delivery that is pending. */
-typedef int state_each_pending(void *arg, const uint8_t event[STATE_ID_SIZE], const char *segment);
-int state_pending(struct state *state, state_each_pending *each, void *arg);
+/* All deliveries, for `row` of which only target_id, parked_at and delivery.event, .segment, .offset and .length are
+ * filled in. */
+int state_all_lines(struct state *state, state_each_row *each, void *arg);
 
 /* The number of a segment, or a file of the archive, for state_delivery_add; made with this cursor where it is new. */
 int state_segment(struct state *state, const char *segment, uint64_t cursor, int64_t *id);

@@ -186,21 +186,20 @@ int state_all_rows(struct state *state, state_each_row *each, void *arg)
 	return sql_walk(state, sql_bind(state, ROWS_ALL, ""), take_short_row, &(struct rows_walk){each, arg});
 }
 
-struct pending_walk {
-	state_each_pending *each;
-	void *arg;
-};
-
-static int take_pending(struct sqlite3_stmt *row, void *arg)
+static int take_line(struct sqlite3_stmt *statement, void *arg)
 {
-	const struct pending_walk *w = arg;
-	struct span event = sql_blob(row, 0);
-	return event.len != STATE_ID_SIZE ? 0 : w->each(w->arg, (const uint8_t *)event.ptr, sql_text(row, 1));
+	const struct rows_walk *w = arg;
+	struct state_row row = {.target_id = sql_int(statement, 1), .parked_at = sql_int(statement, 2)};
+	read_identity(statement, 0, row.delivery.event);
+	snprintf(row.delivery.segment, sizeof row.delivery.segment, "%s", sql_text(statement, 3));
+	row.delivery.offset = (uint64_t)sql_int(statement, 4);
+	row.delivery.length = (uint64_t)sql_int(statement, 5);
+	return w->each(w->arg, &row);
 }
 
-int state_pending(struct state *state, state_each_pending *each, void *arg)
+int state_all_lines(struct state *state, state_each_row *each, void *arg)
 {
-	return sql_walk(state, sql_bind(state, PENDING, ""), take_pending, &(struct pending_walk){each, arg});
+	return sql_walk(state, sql_bind(state, LINES_ALL, ""), take_line, &(struct rows_walk){each, arg});
 }
 
 int state_delivery_retry(struct state *state, const struct state_row *row)

@@ -6,19 +6,14 @@
 
 #include "deliver/state_sql.h"
 
-static void read_file(struct sqlite3_stmt *statement, int column, struct state_file *file)
-{
-	file->inode = (uint64_t)sql_int(statement, column);
-	file->born = sql_int(statement, column + 1);
-	file->length = (uint64_t)sql_int(statement, column + 2);
-}
-
 int state_file(struct state *state, struct span path, struct state_file *file)
 {
 	struct sqlite3_stmt *statement = sql_bind(state, FILE_GET, "t", path);
 	int result = sql_step(state, statement);
 	if (result == 1) {
-		read_file(statement, 0, file);
+		*file = (struct state_file){(uint64_t)sql_int(statement, 0), sql_int(statement, 2) == 1,
+					    sql_int(statement, 1), sql_int(statement, 3),
+					    (uint64_t)sql_int(statement, 4)};
 		sql_reset(statement);
 	}
 	return result;
@@ -26,28 +21,43 @@ int state_file(struct state *state, struct span path, struct state_file *file)
 
 int state_file_put(struct state *state, struct span path, const struct state_file *file)
 {
-	return sql_run(state, sql_bind(state, FILE_PUT, "tiiii", path, (int64_t)file->inode, file->born,
-				       (int64_t)file->length, state_age(state)));
+	return sql_run(state, sql_bind(state, FILE_PUT, "tiiiii", path, (int64_t)file->length, file->mark, file->era,
+				       (int64_t)file->standing, state_age(state)));
 }
 
-int state_files(struct state *state, state_each_file *each, void *arg)
+int state_files_sweep(struct state *state, int64_t era, int64_t unused_for, int64_t doubted_for)
 {
-	int result;
-	struct state_file file;
-	struct sqlite3_stmt *statement = sql_bind(state, FILES, "");
-	while ((result = sql_step(state, statement)) == 1) {
-		read_file(statement, 1, &file);
-		if (each(arg, sql_text(statement, 0), &file) < 0) {
-			sql_reset(statement);
-			return -1;
-		}
-	}
-	return result;
+	int64_t age = state_age(state);
+	if (sql_run(state, sql_bind(state, FILES_SWEEP, "iii", era, age - unused_for, age - doubted_for)) < 0)
+		return -1;
+	return sql_run(state, sql_bind(state, STANDING_SWEEP, ""));
 }
 
-int state_files_sweep(struct state *state, int64_t unused_for)
+int state_standing_put(struct state *state, struct span path, const uint8_t event[STATE_ID_SIZE], uint32_t records)
 {
-	return sql_run(state, sql_bind(state, FILES_SWEEP, "i", state_age(state) - unused_for));
+	return sql_run(state, sql_bind(state, STANDING_PUT, "tbi", path, event, (int64_t)records));
+}
+
+int state_standing_drop(struct state *state, struct span path, const uint8_t event[STATE_ID_SIZE])
+{
+	return sql_run(state, sql_bind(state, STANDING_DROP, "tb", path, event));
+}
+
+struct standing_walk {
+	state_each_standing *each;
+	void *arg;
+};
+
+static int take_standing(struct sqlite3_stmt *row, void *arg)
+{
+	const struct standing_walk *w = arg;
+	struct span event = sql_blob(row, 0);
+	return event.len != STATE_ID_SIZE ? 0 : w->each(w->arg, (const uint8_t *)event.ptr, (uint32_t)sql_int(row, 1));
+}
+
+int state_standing(struct state *state, struct span path, state_each_standing *each, void *arg)
+{
+	return sql_walk(state, sql_bind(state, STANDING, "t", path), take_standing, &(struct standing_walk){each, arg});
 }
 
 int state_archive_put(struct state *state, const char *name, uint64_t length)

@@ -25,8 +25,6 @@ static const char *const sql_texts[STATEMENTS] = {
 	[AGE_GET] = "SELECT age, at FROM age",
 	[AGE_PUT] =
 		"INSERT INTO age VALUES (1, ?, ?) ON CONFLICT (one) DO UPDATE SET age = excluded.age, at = excluded.at",
-	[SELF_GET] = "SELECT inode = ? AND born = ? FROM self",
-	[SELF_PUT] = "INSERT OR REPLACE INTO self VALUES (1, ?, ?)",
 	[CURSORS] = "SELECT name, cursor FROM segment",
 	[CURSOR_UPDATE] = "UPDATE segment SET cursor = ?2 WHERE name = ?1",
 	[CURSOR_INSERT] = "INSERT INTO segment (name, cursor) VALUES (?, ?)",
@@ -51,11 +49,13 @@ static const char *const sql_texts[STATEMENTS] = {
 	[PART_AT] = "SELECT ids FROM part WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1",
 	[PARTS] = "SELECT ids FROM part WHERE id BETWEEN ? AND ? ORDER BY id",
 	[PARTS_DROP] = "DELETE FROM part WHERE id BETWEEN ? AND ?",
-	[FILE_GET] = "SELECT inode, born, length FROM file WHERE path = ?",
-	[FILE_PUT] = "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?)",
-	[FILES] = "SELECT path, inode, born, length FROM file",
-	[FILES_SWEEP] = "DELETE FROM file WHERE age < ?",
-	[FILES_FORGET] = "DELETE FROM file",
+	[FILE_GET] = "SELECT length, mark, mark IS NOT NULL, era, standing FROM outfile WHERE path = ?",
+	[FILE_PUT] = "INSERT OR REPLACE INTO outfile VALUES (?, ?, ?, ?, ?, ?)",
+	[FILES_SWEEP] = "DELETE FROM outfile WHERE age < iif(era = ?, ?, ?)",
+	[STANDING_PUT] = "INSERT OR REPLACE INTO standing VALUES (?, ?, ?)",
+	[STANDING_DROP] = "DELETE FROM standing WHERE path = ? AND event = ?",
+	[STANDING] = "SELECT event, records FROM standing WHERE path = ?",
+	[STANDING_SWEEP] = "DELETE FROM standing WHERE path NOT IN (SELECT path FROM outfile)",
 	[TARGET_ID] = "SELECT id FROM target WHERE name = ?",
 	[TARGET_INSERT] = "INSERT INTO target (name) VALUES (?)",
 	[TARGET_DONE] = "UPDATE target SET done = done + ?2, failed = failed + ?3, parked = parked + ?4,"
@@ -127,8 +127,8 @@ static const char *const sql_texts[STATEMENTS] = {
 	[ROWS_PARKED] = ROW_COLUMNS ", 1 FROM delivery INDEXED BY delivery_parked" ROW_JOINS
 				    " WHERE parked_at IS NOT NULL ORDER BY parked_at, delivery.id LIMIT ?",
 	[ROWS_ALL] = "SELECT id, event, target, parked_at FROM delivery",
-	[PENDING] = "SELECT event, segment.name FROM delivery JOIN segment ON segment.id = delivery.segment"
-		    " WHERE parked_at IS NULL",
+	[LINES_ALL] = "SELECT event, target, parked_at, segment.name, offset, length"
+		      " FROM delivery JOIN segment ON segment.id = delivery.segment",
 	[ROW_RETRY] = "UPDATE delivery SET parked_at = NULL, attempts = 0, first_age = 0"
 		      " WHERE id = ? AND parked_at IS NOT NULL",
 	[ROW_DROP] = "DELETE FROM delivery WHERE id = ? AND parked_at IS NOT NULL",

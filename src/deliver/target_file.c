@@ -8,15 +8,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fsio.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "deliver/remains.h"
 
-/* A folder to pass through needs no permission to read it: /home often gives none. */
-#define FOLDER_FLAGS (O_PATH | O_DIRECTORY | O_CLOEXEC)
+#define MARK_BYTES 256                 /* of a file, by which it is known again */
+#define LOCK_FOR   CLOCK_SECOND        /* in all, for the locks of a set that others have */
+#define LOCK_PAUSE 2000000             /* ns */
+#define OPEN_TRIES 5                   /* while its name is given away */
+#define TELL_EVERY (60 * CLOCK_SECOND) /* of what others have written */
 
 static int grow(struct outfiles *files)
 {
@@ -36,6 +43,11 @@ static int grow(struct outfiles *files)
 	return 0;
 }
 
+static struct buf emptied(struct buf b)
+{
+	return (struct buf){b.data, 0, b.cap};
+}
+
 int outfiles_add(struct outfiles *files, struct span path, size_t fixed, mode_t mode, size_t *number)
 {
 	if (grow(files) < 0)
@@ -49,9 +61,12 @@ int outfiles_add(struct outfiles *files, struct span path, size_t fixed, mode_t 
 		break;
 	}
 	struct outfile *file = &files->list[*number];
-	/* Buffers of earlier rounds are used again. */
-	*file = (struct outfile){.records = {file->records.data, 0, file->records.cap},
-				 .path = {file->path.data, 0, file->path.cap},
+	/* What earlier rounds have allocated is used again. */
+	standing_clear(&file->standing);
+	*file = (struct outfile){.records = emptied(file->records),
+				 .why = emptied(file->why),
+				 .path = emptied(file->path),
+				 .standing = file->standing,
 				 .fixed = fixed,
 				 .mode = mode,
 				 .fd = -1,
@@ -69,6 +84,12 @@ int outfiles_error(const struct outfiles *files, size_t number)
 	return outfile(files, number)->error;
 }
 
+const char *outfiles_why(const struct outfiles *files, size_t number)
+{
+	const struct outfile *file = outfile(files, number);
+	return file->error == 0 ? NULL : file->why.len > 0 ? file->why.data : strerrordesc_np(file->error);
+}
+
 bool outfiles_refuse(struct outfiles *files, size_t number, int error)
 {
 	struct outfile *file = outfile(files, number);
@@ -78,240 +99,257 @@ bool outfiles_refuse(struct outfiles *files, size_t number, int error)
 	return true;
 }
 
-/* Whoever may read or write a folder's files may enter it. */
-static mode_t folder_mode(mode_t file_mode)
-{
-	mode_t mode = 0700;
-	if (file_mode & 0060)
-		mode |= 0050;
-	if (file_mode & 0006)
-		mode |= 0005;
-	if (file_mode & 0020)
-		mode |= 0020;
-	return mode;
-}
-
-/* One in which something is made must be synced, so it must be readable. */
-static int open_to_sync(int folder)
-{
-	return openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
-
-static int make_folder(int above, const char *name, mode_t mode)
-{
-	int fd = open_to_sync(above);
-	if (fd < 0)
-		return -1;
-	int made = fsio_make_folder(fd, name, mode);
-	fsio_close(&fd);
-	return made;
-}
-
-static int sync_folder(int folder)
-{
-	int fd = open_to_sync(folder);
-	if (fd < 0)
-		return -1;
-	int result = fsio_sync(fd);
-	fsio_close(&fd);
-	return result;
-}
-
-/* Opens the folder `name` in `above`, which is closed; makes it where it is missing. */
-static int enter_folder(int above, const char *name, bool follow, mode_t mode)
-{
-	int fd = openat(above, name, FOLDER_FLAGS | (follow ? 0 : O_NOFOLLOW));
-	if (fd < 0 && errno == ENOENT)
-		fd = make_folder(above, name, mode);
-	fsio_close(&above);
-	return fd;
-}
-
-/* Opens the folder that the file stands in; *name is the rest of the path. The path is changed. */
-static int open_folder(char *path, size_t fixed, mode_t mode, const char **name)
-{
-	int fd = open("/", FOLDER_FLAGS);
-	char *at = path + strspn(path, "/");
-	for (;;) {
-		size_t n = strcspn(at, "/");
-		char *next = at + n + strspn(at + n, "/");
-		if (fd < 0 || at[n] == '\0')
-			break;
-		at[n] = '\0';
-		fd = enter_folder(fd, at, (size_t)(at - path) < fixed, mode);
-		at = next;
-	}
-	*name = at;
-	return fd;
-}
-
-#define FILE_FLAGS (O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
-
-/* For reading too, where that is allowed: what a crash has left is looked at. */
-static int open_to_write(int folder, const char *name, int flags)
-{
-	int fd = openat(folder, name, O_RDWR | FILE_FLAGS | flags, 0600);
-	return fd < 0 && errno == EACCES ? openat(folder, name, O_WRONLY | FILE_FLAGS | flags, 0600) : fd;
-}
-
-/* Opens a regular file with one name, or makes it. */
-static int open_file(int folder, const char *name, mode_t mode, struct stat *st)
-{
-	bool made = false;
-	/* Looking first: opening a device can do something. */
-	if (fstatat(folder, name, st, AT_SYMLINK_NOFOLLOW) < 0) {
-		if (errno != ENOENT)
-			return -1;
-		made = true;
-	} else if (!S_ISREG(st->st_mode)) {
-		errno = S_ISLNK(st->st_mode) ? ELOOP : EINVAL;
-		return -1;
-	}
-	int fd = open_to_write(folder, name, made ? O_APPEND | O_CREAT | O_EXCL : O_APPEND);
-	if (fd < 0)
-		return -1;
-	if (made && (fchmod(fd, mode) < 0 || fsio_sync(fd) < 0 || sync_folder(folder) < 0))
-		goto fail;
-	if (fstat(fd, st) < 0)
-		goto fail;
-	if (S_ISREG(st->st_mode) && st->st_nlink == 1)
-		return fd;
-	errno = S_ISREG(st->st_mode) ? EMLINK : EINVAL;
-fail:
-	fsio_close(&fd);
-	return -1;
-}
-
-static int identify(int fd, struct state_file *file)
-{
-	struct fsio_identity identity;
-	if (fsio_identify(fd, "", &identity) < 0)
-		return -1;
-	*file = (struct state_file){identity.inode, identity.born, identity.size};
-	return 0;
-}
-
-/* The one path of an open file: two targets, or one with a symbolic link in its fixed part, can name it in different
- * ways. ESTALE if the name has become another file's since it was opened. */
-static int find_path(const struct stat *opened, struct span name, struct buf *path)
-{
-	char resolved[PATH_MAX];
-	struct stat st;
-	path->len = 0;
-	if (buf_append(path, name.ptr, name.len) < 0 || buf_cstr(path) == NULL ||
-	    realpath(path->data, resolved) == NULL || lstat(resolved, &st) < 0)
-		return -1;
-	if (st.st_dev != opened->st_dev || st.st_ino != opened->st_ino) {
-		errno = ESTALE;
-		return -1;
-	}
-	path->len = 0;
-	return buf_str(path, resolved) < 0 || buf_cstr(path) == NULL ? -1 : 0;
-}
-
-static int outfile_open(struct outfile *file, struct span path)
-{
-	struct stat st;
-	const char *name;
-	file->path.len = 0;
-	if (buf_append(&file->path, path.ptr, path.len) < 0 || buf_cstr(&file->path) == NULL)
-		return -1;
-	int folder = open_folder(file->path.data, file->fixed, folder_mode(file->mode), &name);
-	if (folder < 0)
-		return -1;
-	file->fd = open_file(folder, name, file->mode, &st);
-	fsio_close(&folder);
-	if (file->fd < 0)
-		return -1;
-	return identify(file->fd, &file->state) < 0 || find_path(&st, path, &file->path) < 0 ? -1 : 0;
-}
-
 static struct span outfile_path(const struct outfile *file)
 {
 	return (struct span){file->path.data, file->path.len};
 }
 
-static bool is_same_file(const struct state_file *a, const struct state_file *b)
+/* errno, which has failed in a call about the file itself. */
+static void outfile_fail(struct outfile *file, const char *what)
 {
-	return a->inode == b->inode && a->born == b->born;
+	file->error = errno;
+	outpath_explain(&file->why, "%s%s: %s", file->path.data, what, strerrordesc_np(file->error));
 }
 
-static int cut(int fd, uint64_t length)
-{
-	return ftruncate(fd, (off_t)length) < 0 ? -1 : fsio_sync(fd);
-}
+/* Opening */
 
-/* Cuts a file that is longer than recorded behind what is to stay of it, and tells its length then. 0; 1: errno, the
- * file cannot be used; -1 with errno: the state failed. */
-static int cut_remains(struct remains *remains, const char *path, int fd, uint64_t recorded, uint64_t *length)
+/* The one path of an open file: two targets, or one with a symbolic link in its fixed part, can name it in different
+ * ways. */
+static int find_path(struct outfile *file, struct span name)
 {
-	uint64_t end;
-	switch (remains_judge(remains, fd, recorded, *length, &end)) {
-	case REMAINS_FAILED:
+	char resolved[PATH_MAX];
+	file->path.len = 0;
+	if (buf_append(&file->path, name.ptr, name.len) < 0 || buf_cstr(&file->path) == NULL ||
+	    realpath(file->path.data, resolved) == NULL)
 		return -1;
-	case REMAINS_UNREADABLE:
-		return 1;
-	case REMAINS_JUDGED:
-		break;
-	}
-	if (end > recorded)
-		log_warnx("%s: %llu bytes more than state.db knows of; it knows their events, so they stay", path,
-			  (unsigned long long)(end - recorded));
-	if (end < *length && cut(fd, end) < 0)
-		return 1;
-	*length = end;
-	return 0;
+	file->path.len = 0;
+	return buf_str(&file->path, resolved) < 0 || buf_cstr(&file->path) == NULL ? -1 : 0;
 }
 
-/* Compares the file with what is recorded of it. 0, or -1 with errno if the state failed. */
-static int outfile_check(struct outfile *file, struct remains *remains)
+/* Whether the path still is the file's that is open: 1 or 0; -1 with errno. */
+static int has_name(const struct outfile *file, uint64_t *size)
 {
-	struct state_file known;
-	uint64_t *length = &file->state.length;
-	int found = state_file(remains->state, outfile_path(file), &known);
-	if (found < 0)
-		return -1;
-	int result = 0;
-	file->is_new = found == 0 || !is_same_file(&known, &file->state) || *length < known.length;
-	if (file->is_new) {
-		result = remains_end_line(file->fd, *length, length) < 0;
-	} else if (*length > known.length) {
-		result = cut_remains(remains, file->path.data, file->fd, known.length, length);
-		file->is_new = *length > known.length;
-	}
-	if (result == 1)
-		file->error = errno;
-	return result < 0 ? -1 : 0;
+	struct stat st;
+	if (lstat(file->path.data, &st) < 0)
+		return errno == ENOENT ? 0 : -1;
+	*size = (uint64_t)st.st_size;
+	return st.st_dev == file->device && st.st_ino == file->inode;
 }
 
-/* Looks whether an earlier file of the set is the same one. */
-static void find_same(struct outfiles *files, size_t number)
+/* Whether an earlier file of the set is the same one. */
+static bool find_same(struct outfiles *files, size_t number)
 {
 	size_t earlier;
 	struct outfile *file = &files->list[number];
 	switch (names_add(&files->paths, file->path.data, file->path.len, &earlier)) {
 	case NAMES_FAILED:
-		file->error = ENOMEM;
-		break;
+		outfile_fail(file, "");
+		return false;
 	case NAMES_NEW:
 		files->first[earlier] = number;
-		break;
+		return false;
 	case NAMES_KNOWN:
-		file->same_as = files->first[earlier];
 		break;
 	}
+	file->same_as = files->first[earlier];
+	return file->same_as != number;
+}
+
+/* Takes the advisory lock. Where the file system has none, others have none either. */
+static int lock(struct outfiles *files, struct outfile *file)
+{
+	while (flock(file->fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno == EINTR)
+			continue;
+		if (errno != EWOULDBLOCK)
+			return 0;
+		int64_t now = clock_monotonic();
+		if (files->wait_until == 0)
+			files->wait_until = now + LOCK_FOR;
+		if (now >= files->wait_until) {
+			file->error = EWOULDBLOCK;
+			outpath_explain(&file->why,
+					"%s is locked (flock) by another process; it is tried again when that lets go",
+					file->path.data);
+			return -1;
+		}
+		nanosleep(&(struct timespec){.tv_nsec = LOCK_PAUSE}, NULL);
+	}
+	return 0;
+}
+
+/* Opens the file and finds its path. 0, or -1: it has an error. */
+static int open_once(struct outfiles *files, size_t number)
+{
+	struct stat st;
+	struct outfile *file = &files->list[number];
+	struct span name = names_get(&files->names, number);
+	const struct outpath path = {name, file->fixed, file->mode};
+	fsio_close(&file->fd);
+	file->fd = outpath_open(&path, &st, &file->why);
+	if (file->fd < 0) {
+		file->error = errno;
+		return -1;
+	}
+	file->device = st.st_dev;
+	file->inode = st.st_ino;
+	if (find_path(file, name) == 0)
+		return 0;
+	/* A name that was given away meanwhile is looked for again. */
+	if (errno == ENOENT)
+		return 0;
+	outfile_fail(file, "");
+	return -1;
+}
+
+/* Opens and locks the file that has the name then. 1; 0: it is another one of the set; -1: it has an error. */
+static int outfile_open(struct outfiles *files, size_t number)
+{
+	struct outfile *file = &files->list[number];
+	for (int tries = 0; tries < OPEN_TRIES; tries++) {
+		if (open_once(files, number) < 0)
+			return -1;
+		if (find_same(files, number))
+			return 0;
+		if (file->error != 0 || lock(files, file) < 0)
+			return -1;
+		switch (has_name(file, &file->length)) {
+		case 1:
+			return 1;
+		case 0:
+			break;
+		default:
+			outfile_fail(file, "");
+			return -1;
+		}
+	}
+	errno = ESTALE;
+	outfile_fail(file, " is renamed again and again");
+	return -1;
+}
+
+/* Looking at what stands in it */
+
+static int read_mark(const struct outfile *file, uint64_t length, int64_t *mark)
+{
+	char bytes[MARK_BYTES];
+	uint8_t digest[HASH_SIZE];
+	size_t n = length < sizeof bytes ? (size_t)length : sizeof bytes;
+	ssize_t got = fsio_read_at(file->fd, bytes, n, (off_t)(length - n));
+	if (got != (ssize_t)n) {
+		errno = got < 0 ? errno : EIO;
+		return -1;
+	}
+	hash_sha256(&(struct span){bytes, n}, 1, digest);
+	memcpy(mark, digest, sizeof *mark);
+	return 0;
+}
+
+static int cut(const struct outfile *file, uint64_t length)
+{
+	return ftruncate(file->fd, (off_t)length) < 0 ? -1 : fsio_sync(file->fd);
+}
+
+static int64_t era(struct deliverer *d)
+{
+	while (d->era == 0)
+		fsio_random(&d->era, sizeof d->era);
+	return d->era;
+}
+
+/* Two programs that write to one file do it all the time. */
+static void tell_of_others(struct deliverer *d, const struct outfile *file, uint64_t bytes)
+{
+	int64_t now = clock_monotonic();
+	if (d->told_at != 0 && now - d->told_at < TELL_EVERY)
+		return;
+	d->told_at = now;
+	log_warnx("%s: %llu bytes of it were not written by this spool, or will not be written again; they stay",
+		  file->path.data, (unsigned long long)bytes);
+}
+
+/* From where on it may have remains. In the era in which it was recorded, nowhere; in another file than the one that
+ * was recorded neither: there it can only be a last line without its end. 0, or -1 with errno. */
+static int find_doubt(struct deliverer *d, const struct outfile *file, const struct state_file *known, uint64_t *from)
+{
+	int64_t mark = known->mark;
+	if (known->era != era(d) && file->length >= known->length) {
+		if (known->has_mark && read_mark(file, known->length, &mark) < 0)
+			return -1;
+		*from = known->length;
+		if (mark == known->mark)
+			return 0;
+	}
+	return fsio_find_tail(file->fd, file->length, from);
+}
+
+/* Ends the line that the file ends with, if it has no end. */
+static int end_line(struct outfile *file)
+{
+	char last = '\n';
+	if (file->length > 0 && fsio_read_at(file->fd, &last, 1, (off_t)file->length - 1) < 0)
+		return -1;
+	if (last == '\n')
+		return 0;
+	file->length++;
+	return fsio_write(file->fd, "\n", 1) < 0 ? -1 : fsio_sync(file->fd);
+}
+
+/* Cuts off what will be written again. 0; 1: the file has an error; -1 with errno: the state failed. */
+static int cut_remains(struct deliverer *d, struct outfile *file, uint64_t from)
+{
+	uint64_t end = from;
+	switch (remains_judge(d, file->fd, file->path.data, from, file->length, &end, &file->standing)) {
+	case REMAINS_FAILED:
+		return -1;
+	case REMAINS_UNREADABLE:
+		outfile_fail(file, ": what a crash has left of it cannot be told from the rest");
+		return 1;
+	case REMAINS_JUDGED:
+		break;
+	}
+	if (end > from)
+		tell_of_others(d, file, end - from);
+	if (end == file->length)
+		return 0;
+	log_warnx("%s: %llu bytes of records that were not committed are cut off, to be written again", file->path.data,
+		  (unsigned long long)(file->length - end));
+	file->length = end;
+	if (cut(file, end) == 0)
+		return 0;
+	outfile_fail(file, ": what a crash has left cannot be cut off");
+	return 1;
+}
+
+/* Compares the file with what is recorded of it. 0, or -1 with errno if the state failed. */
+static int outfile_look(struct deliverer *d, struct outfile *file)
+{
+	uint64_t from;
+	struct state_file known = {0};
+	int found = state_file(d->state, outfile_path(file), &known);
+	if (found < 0 || (known.standing > 0 && standing_load(&file->standing, d->state, outfile_path(file)) < 0))
+		return -1;
+	if (found == 1 && known.era == era(d) && known.length == file->length)
+		return 0;
+	int result = found == 1 ? find_doubt(d, file, &known, &from) : fsio_find_tail(file->fd, file->length, &from);
+	if (result < 0) {
+		outfile_fail(file, " cannot be read");
+		return 0;
+	}
+	if (from < file->length && (result = cut_remains(d, file, from)) != 0)
+		return result < 0 ? -1 : 0;
+	if (end_line(file) < 0)
+		outfile_fail(file, ": its last line cannot be ended");
+	file->is_new = found == 0 || file->length != known.length || file->standing.events.count > known.standing;
+	return 0;
 }
 
 /* Opens the files that are new in the set. 0, or -1 with errno if the state failed. */
-static int open_files(struct outfiles *files, struct remains *remains)
+static int open_files(struct outfiles *files, struct deliverer *d)
 {
 	for (; files->opened < files->names.count; files->opened++) {
 		struct outfile *file = &files->list[files->opened];
-		if (file->error == 0 && outfile_open(file, names_get(&files->names, files->opened)) < 0)
-			file->error = errno;
-		if (file->error == 0)
-			find_same(files, files->opened);
-		if (file->error == 0 && file->same_as == files->opened && outfile_check(file, remains) < 0)
+		if (file->error == 0 && outfile_open(files, files->opened) == 1 && outfile_look(d, file) < 0)
 			return -1;
 	}
 	return 0;
@@ -323,92 +361,235 @@ static bool is_in_use(const struct outfiles *files, size_t number)
 	return file->same_as == number && file->fd >= 0;
 }
 
-static int record_new(struct outfiles *files, struct state *state)
+static int record(struct deliverer *d, struct outfile *file, uint64_t length, int64_t in_era, uint64_t standing)
+{
+	struct state_file now = {.length = length, .has_mark = true, .era = in_era, .standing = standing};
+	if (read_mark(file, length, &now.mark) < 0)
+		return -1;
+	return state_file_put(d->state, outfile_path(file), &now);
+}
+
+static int record_one(struct deliverer *d, struct outfile *file)
+{
+	return standing_store(&file->standing, d->state, outfile_path(file)) < 0
+		       ? -1
+		       : record(d, file, file->length, era(d), file->standing.events.count);
+}
+
+static bool is_to_record(const struct outfiles *files, size_t number)
+{
+	return is_in_use(files, number) && files->list[number].is_new && files->list[number].error == 0;
+}
+
+static int record_new(struct outfiles *files, struct deliverer *d)
 {
 	bool some = false;
 	for (size_t i = 0; i < files->names.count; i++)
-		some |= is_in_use(files, i) && files->list[i].is_new;
+		some |= is_to_record(files, i);
 	if (!some)
 		return 0;
-	if (state_begin(state) < 0)
+	if (state_begin(d->state) < 0)
 		return -1;
 	for (size_t i = 0; i < files->names.count; i++)
-		if (is_in_use(files, i) && files->list[i].is_new &&
-		    state_file_put(state, outfile_path(&files->list[i]), &files->list[i].state) < 0)
+		if (is_to_record(files, i) && record_one(d, &files->list[i]) < 0)
 			goto fail;
-	if (state_commit(state) < 0)
+	if (state_commit(d->state) < 0)
 		goto fail;
 	for (size_t i = 0; i < files->names.count; i++)
 		files->list[i].is_new = false;
 	return 0;
 fail:
-	state_rollback(state);
+	state_rollback(d->state);
 	return -1;
 }
 
-static void append(struct outfiles *files, size_t number)
+/* Appending */
+
+/* Free space of the file system that was asked last. */
+struct space {
+	bool known;
+	dev_t device;
+	uint64_t bytes;
+};
+
+/* Whether the file system keeps its reserve if so much is appended. */
+static bool has_space(const struct deliverer *d, const struct outfile *file, size_t n, struct space *space)
 {
-	struct outfile *records = &files->list[number], *file = outfile(files, number);
-	size_t n = records->records.len;
-	records->records.len = 0;
-	if (n == 0 || file->error != 0)
-		return;
-	off_t at = (off_t)(file->state.length + file->grown);
-	/* Counted first: a write that fails may have written a part. */
-	file->grown += n;
-	if (fsio_write(file->fd, records->records.data, n) < 0)
-		file->error = errno;
-	else
-		/* The disk can begin; outfiles_sync waits for it. */
-		sync_file_range(file->fd, at, (off_t)n, SYNC_FILE_RANGE_WRITE);
+	uint64_t inodes;
+	if (!space->known || space->device != file->device) {
+		*space = (struct space){.known = true, .device = file->device};
+		if (fsio_free_space(file->fd, &space->bytes, &inodes) < 0)
+			space->bytes = UINT64_MAX;
+	}
+	if (space->bytes < n || space->bytes - n < d->conf->reserve)
+		return false;
+	space->bytes -= n;
+	return true;
 }
 
-int outfiles_flush(struct outfiles *files, const struct spool *spool, struct state *state)
+/* What of a write that failed has come into the file, which ends with it then, is cut off. */
+static void take_back(struct outfile *file, struct deliverer *d, const struct buf *records)
 {
-	struct remains remains = {.state = state, .spool = spool};
-	int result = open_files(files, &remains), saved = errno;
-	remains_fini(&remains);
-	errno = saved;
-	if (result < 0 || record_new(files, state) < 0)
+	struct stat st;
+	uint64_t length = file->length + file->grown, size;
+	char chunk[4096];
+	if (fstat(file->fd, &st) < 0 || (uint64_t)st.st_size < length || (uint64_t)st.st_size > length + records->len)
+		goto doubt;
+	size = (uint64_t)st.st_size;
+	for (uint64_t at = length; at < size;) {
+		size_t n = size - at < sizeof chunk ? (size_t)(size - at) : sizeof chunk;
+		if (fsio_read_at(file->fd, chunk, n, (off_t)at) != (ssize_t)n ||
+		    memcmp(chunk, records->data + (at - length), n) != 0)
+			goto doubt;
+		at += n;
+	}
+	if (size == length || cut(file, length) == 0)
+		return;
+doubt:
+	d->era = 0;
+}
+
+static void append(struct outfiles *files, struct deliverer *d, size_t number, struct space *space)
+{
+	struct outfile *records = &files->list[number], *file = outfile(files, number);
+	standing_leave_out(&file->standing, &records->records);
+	size_t n = records->records.len;
+	off_t at = (off_t)(file->length + file->grown);
+	if (n == 0 || file->error != 0)
+		return;
+	if (!has_space(d, file, n, space)) {
+		errno = ENOSPC;
+		outfile_fail(file, ": its file system is below the reserve that the configuration asks for");
+	} else if (fsio_write(file->fd, records->records.data, n) < 0) {
+		outfile_fail(file, " cannot be appended to");
+		take_back(file, d, &records->records);
+	} else {
+		file->grown += n;
+		/* The disk can begin; outfiles_write waits for it. */
+		sync_file_range(file->fd, at, (off_t)n, SYNC_FILE_RANGE_WRITE);
+	}
+}
+
+int outfiles_flush(struct outfiles *files, struct deliverer *d)
+{
+	struct space space = {0};
+	if (open_files(files, d) < 0 || record_new(files, d) < 0)
 		return -1;
-	for (size_t i = 0; i < files->names.count; i++)
-		append(files, i);
+	for (size_t i = 0; i < files->names.count; i++) {
+		append(files, d, i, &space);
+		files->list[i].records.len = 0;
+	}
 	return 0;
 }
 
-void outfiles_sync(struct outfiles *files)
+static void sync_files(struct outfiles *files)
 {
 	for (size_t i = 0; i < files->names.count; i++) {
 		struct outfile *file = &files->list[i];
 		if (is_in_use(files, i) && file->error == 0 && file->grown > 0 && fsio_datasync(file->fd) < 0)
-			file->error = errno;
+			outfile_fail(file, " cannot be made durable");
 	}
 }
 
-void outfiles_undo(struct outfiles *files, bool all)
+/* Looks whether what was appended is where its readers look for it. False: a name has become another file's. */
+static bool confirm(struct outfiles *files)
 {
 	for (size_t i = 0; i < files->names.count; i++) {
 		struct outfile *file = &files->list[i];
-		if (!is_in_use(files, i) || file->grown == 0 || !(all || file->error != 0))
+		if (!is_in_use(files, i) || file->error != 0 || file->grown == 0)
 			continue;
-		/* If this fails, it is done before the next append. */
-		cut(file->fd, file->state.length);
-		file->grown = 0;
+		switch (has_name(file, &file->size)) {
+		case 1:
+			break;
+		case 0:
+			return false;
+		default:
+			outfile_fail(file, " cannot be found again");
+		}
 	}
+	return true;
 }
 
-int outfiles_settle(struct outfiles *files, struct state *state)
+enum outfiles_result outfiles_write(struct outfiles *files, struct deliverer *d, outfiles_spread *spread, void *arg)
 {
+	enum outfiles_result result = OUTFILES_WRITTEN;
+	if (outfiles_flush(files, d) < 0) {
+		result = OUTFILES_FAILED;
+	} else {
+		spread(arg);
+		sync_files(files);
+		spread(arg);
+		if (!confirm(files))
+			result = OUTFILES_MOVED;
+		spread(arg);
+	}
+	outfiles_undo(files, d, result != OUTFILES_WRITTEN);
+	return result;
+}
+
+/* Exactly what this set has appended is cut off. Where anything else has come in, the next append looks at it. */
+static void undo(struct outfile *file, struct deliverer *d)
+{
+	struct stat st;
+	if (fstat(file->fd, &st) < 0 || (uint64_t)st.st_size != file->length + file->grown ||
+	    cut(file, file->length) < 0)
+		d->era = 0;
+	file->grown = 0;
+}
+
+void outfiles_undo(struct outfiles *files, struct deliverer *d, bool all)
+{
+	int saved = errno;
 	for (size_t i = 0; i < files->names.count; i++) {
 		struct outfile *file = &files->list[i];
-		if (!is_in_use(files, i) || file->grown == 0 || file->error != 0)
+		if (is_in_use(files, i) && file->grown > 0 && (all || file->error != 0))
+			undo(file, d);
+	}
+	errno = saved;
+}
+
+/* Others may have written among it: then the file is looked at again. */
+static int settle(struct outfiles *files, struct deliverer *d)
+{
+	for (size_t i = 0; i < files->names.count; i++) {
+		uint64_t left;
+		struct outfile *file = &files->list[i];
+		if (!is_in_use(files, i) || file->error != 0 || (file->grown == 0 && file->standing.events.count == 0))
 			continue;
-		struct state_file now = file->state;
-		now.length += file->grown;
-		if (state_file_put(state, outfile_path(file), &now) < 0)
+		if (file->grown == 0)
+			file->size = file->length;
+		bool alone = file->size == file->length + file->grown;
+		if (file->size < file->length + file->grown)
+			log_warnx("%s: cut by another program while records were appended to it", file->path.data);
+		if (standing_drop_met(&file->standing, d->state, outfile_path(file), &left) < 0 ||
+		    record(d, file, file->size, alone ? era(d) : 0, left) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+/* Whether a commit that failed is durable is known when the state is asked again. */
+static void leave(struct outfiles *files, struct deliverer *d)
+{
+	d->era = 0;
+	for (size_t i = 0; i < files->names.count; i++)
+		files->list[i].grown = 0;
+}
+
+int outfiles_commit(struct outfiles *files, struct deliverer *d, outfiles_put *put, void *arg)
+{
+	bool asked = false;
+	if (state_begin(d->state) == 0 && settle(files, d) == 0 && put(arg) == 0 && state_keep_age(d->state) == 0) {
+		asked = true;
+		if (state_commit(d->state) == 0)
+			return 0;
+	}
+	state_rollback(d->state);
+	if (!asked)
+		outfiles_undo(files, d, true);
+	else
+		leave(files, d);
+	return -1;
 }
 
 /* Buffers that are kept for the next round: not one that was needed once for something large, nor one of many. */
@@ -419,14 +600,14 @@ void outfiles_clear(struct outfiles *files)
 {
 	for (size_t i = 0; i < files->names.count; i++) {
 		struct outfile *file = &files->list[i];
-		if (file->fd >= 0)
-			close(file->fd);
+		fsio_close(&file->fd);
 		if (file->records.cap > KEEP_BYTES || i >= KEEP_FILES)
 			buf_fini(&file->records);
 	}
 	names_clear(&files->names);
 	names_clear(&files->paths);
 	files->opened = 0;
+	files->wait_until = 0;
 }
 
 void outfiles_fini(struct outfiles *files)
@@ -434,53 +615,13 @@ void outfiles_fini(struct outfiles *files)
 	outfiles_clear(files);
 	for (size_t i = 0; i < files->cap; i++) {
 		buf_fini(&files->list[i].records);
+		buf_fini(&files->list[i].why);
 		buf_fini(&files->list[i].path);
+		standing_fini(&files->list[i].standing);
 	}
 	free(files->list);
 	free(files->first);
 	names_fini(&files->names);
 	names_fini(&files->paths);
 	*files = (struct outfiles){0};
-}
-
-/* The path has no symbolic links: none is followed. -1 with errno. */
-static int open_recorded(const char *path)
-{
-	char copy[PATH_MAX];
-	if (snprintf(copy, sizeof copy, "%s", path) >= (int)sizeof copy)
-		return -1;
-	int fd = open("/", FOLDER_FLAGS);
-	char *at = copy + strspn(copy, "/");
-	for (char *slash; fd >= 0 && (slash = strchr(at, '/')) != NULL; at = slash + 1) {
-		*slash = '\0';
-		int next = openat(fd, at, FOLDER_FLAGS | O_NOFOLLOW);
-		close(fd);
-		fd = next;
-	}
-	if (fd < 0)
-		return -1;
-	int file = open_to_write(fd, at, 0);
-	close(fd);
-	return file;
-}
-
-static int recover_file(void *arg, const char *path, const struct state_file *known)
-{
-	struct state_file now;
-	int fd = open_recorded(path), result = 0;
-	if (fd < 0)
-		return 0;
-	if (identify(fd, &now) == 0 && is_same_file(&now, known) && now.length > known->length)
-		result = cut_remains(arg, path, fd, known->length, &now.length);
-	fsio_close(&fd);
-	return result < 0 ? -1 : 0;
-}
-
-int outfiles_recover(const struct spool *spool, struct state *state)
-{
-	struct remains remains = {.state = state, .spool = spool};
-	int result = state_files(state, recover_file, &remains), saved = errno;
-	remains_fini(&remains);
-	errno = saved;
-	return result;
 }

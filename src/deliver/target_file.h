@@ -4,20 +4,16 @@
  *
  *     outfiles_add       for each file that it needs, and appends records to its buffer
  *     outfiles_flush     to append the buffers to the files, as often as it likes
- *     outfiles_sync      to make them durable
- *     outfiles_settle    to put the new lengths, in a transaction of its own
- *     outfiles_clear     when that is committed; when it is not, after outfiles_undo
+ *     outfiles_write     to append the rest, and to make all of it durable and sure
+ *     outfiles_commit    to put the lengths and what else belongs to the transaction
  *
- * outfiles_flush opens the files that are new in the set and cuts back what a crash has left of them. Those that were
- * never used before are recorded in a transaction of their own: so a length is always known before it grows. A file
- * that cannot be used gets an error and nothing more happens to it; what becomes of the others is for the owner to say
- * (outfiles_refuse), who calls outfiles_undo for those with an error.
+ * and outfiles_undo, if it goes no further, and outfiles_clear in any case. All of them are for one deliverer.
  *
- * When a commit fails, nothing is undone: whether it is durable is known at the next start, or the next append.
- *
- * Below its fixed part no component of a path is followed if it is a symbolic link, and a file is used only if it is a
- * regular one with one name. A program other than this one must not append to these files: what is behind the recorded
- * length is taken for the remains of a crash. */
+ * outfiles_flush opens the files that are new in the set. It takes an advisory lock on each (flock), which is kept
+ * until outfiles_clear, and cuts back what a crash has left of it (remains.h). Files that are not recorded as they are
+ * now are recorded in a transaction of their own: so a length is always known before it grows. A file that cannot be
+ * used gets an error and nothing more happens to it; what becomes of the others is for the owner to say
+ * (outfiles_refuse). */
 #ifndef HOOKSPOOL_TARGET_FILE_H
 #define HOOKSPOOL_TARGET_FILE_H
 
@@ -25,21 +21,28 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "deliver/deliverer.h"
 #include "deliver/names.h"
-#include "deliver/state.h"
+#include "deliver/outpath.h"
+#include "deliver/standing.h"
 
 struct outfile {
 	struct buf records; /* to be appended */
 	int error;          /* errno; 0: none */
+	struct buf why;     /* the same in words */
 
 	/* internal */
 	size_t fixed;
 	mode_t mode;
 	int fd;
 	struct buf path; /* as the kernel has it, without symbolic links */
-	struct state_file state;
-	uint64_t grown; /* beyond state.length */
-	bool is_new;    /* to be recorded before the first append */
+	dev_t device;
+	ino_t inode;
+	uint64_t length; /* before this set */
+	uint64_t grown;  /* beyond it, by this set */
+	uint64_t size;   /* from outfiles_write: what is recorded */
+	bool is_new;     /* to be recorded before the first append */
+	struct standing standing;
 	size_t same_as; /* number of the file in the set that is the same one; its own number otherwise */
 };
 
@@ -50,6 +53,7 @@ struct outfiles {
 	size_t cap, opened;
 	struct names paths; /* as the kernel has them */
 	size_t *first;      /* of each of these: its file */
+	int64_t wait_until; /* us, monotonic: for locks that others have; 0: none was met */
 };
 
 /* The number of the file of this absolute path, of which the first `fixed` bytes are its fixed part. Files that are
@@ -57,20 +61,31 @@ struct outfiles {
 int outfiles_add(struct outfiles *files, struct span path, size_t fixed, mode_t mode, size_t *number);
 
 /* 0, or -1 with errno if the state failed. */
-int outfiles_flush(struct outfiles *files, const struct spool *spool, struct state *state);
-void outfiles_sync(struct outfiles *files);
-/* Why the file cannot be used, or 0. */
+int outfiles_flush(struct outfiles *files, struct deliverer *d);
+
+enum outfiles_result {
+	OUTFILES_WRITTEN, /* but for what has an error, which is as it was before */
+	OUTFILES_MOVED,   /* the name of one has become another file's: all are as they were, begin again */
+	OUTFILES_FAILED,  /* errno: the state failed, all are as they were */
+};
+/* `spread` is asked, as errors come up, which other files are not to be written for them. */
+typedef void outfiles_spread(void *arg);
+enum outfiles_result outfiles_write(struct outfiles *files, struct deliverer *d, outfiles_spread *spread, void *arg);
+
+/* One transaction: `put` puts what else belongs to it. 0, or -1 with errno; then the files are as they were, unless it
+ * is unknown whether the transaction counts: the next append finds out. */
+typedef int outfiles_put(void *arg);
+int outfiles_commit(struct outfiles *files, struct deliverer *d, outfiles_put *put, void *arg);
+
+/* Why the file cannot be used, or 0; in words, or NULL. Words last until outfiles_clear. */
 int outfiles_error(const struct outfiles *files, size_t number);
+const char *outfiles_why(const struct outfiles *files, size_t number);
 /* Gives it an error, if it has none. True if it had none. */
 bool outfiles_refuse(struct outfiles *files, size_t number, int error);
-/* Cuts files with an error, or all, back to what they were. */
-void outfiles_undo(struct outfiles *files, bool all);
-int outfiles_settle(struct outfiles *files, struct state *state);
+/* Cuts files with an error, or all, back to what they were; errno stays. What others have written meanwhile stays, and
+ * what of this set stands before it. */
+void outfiles_undo(struct outfiles *files, struct deliverer *d, bool all);
 void outfiles_clear(struct outfiles *files);
 void outfiles_fini(struct outfiles *files);
-
-/* At the start: cuts back every file that is longer than recorded (remains_judge). 0, or -1 with errno if the state
- * failed; a file that cannot be cut is left to outfiles_flush. */
-int outfiles_recover(const struct spool *spool, struct state *state);
 
 #endif

@@ -346,7 +346,7 @@ static void an_older_state_cuts_nothing_off(void **state)
 		once();
 		expect_numbers("out/all.jsonl", "0 1 2 3 4");
 		assert_int_equal(query("SELECT value FROM count WHERE name = 'duplicates'"), 1);
-		assert_true(logged(in_place ? "so they stay" : "a copy"));
+		assert_true(logged("they stay"));
 		once();
 		expect_numbers("out/all.jsonl", "0 1 2 3 4");
 	}
@@ -468,7 +468,7 @@ static void a_refused_file_keeps_its_events(void **state)
 	expect_numbers("out/all.jsonl", "0 1 2 3 4");
 	expect_numbers("out/good.jsonl", "0 1 4");
 	assert_int_equal(query("SELECT count(*) FROM delivery"), 2);
-	assert_int_equal(query("SELECT error = 'Too many levels of symbolic links' AND failed > 0 FROM target"
+	assert_int_equal(query("SELECT error LIKE '%/out/bad.jsonl is a symbolic link%' AND failed > 0 FROM target"
 			       " WHERE name = 'by'"),
 			 1);
 	put_events(1, "\"bad\"");

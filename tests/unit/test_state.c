@@ -130,38 +130,6 @@ static void an_old_log_is_not_taken_for_a_new_one(void **state)
 	assert_int_equal(state_seen(t.state, id), 0);
 }
 
-static void copy(const char *from, const char *to)
-{
-	struct buf b = unit_read(unit_path(t.folder, from));
-	unlink(unit_path(t.folder, to));
-	unit_write(unit_path(t.folder, to), b.data, b.len);
-	buf_fini(&b);
-}
-
-/* What was put back from a copy does not know the files' lengths; all else it does. */
-static void a_copy_forgets_lengths(void **state)
-{
-	(void)state;
-	struct state_file file = {.inode = 1, .length = 5};
-	int64_t id;
-	assert_int_equal(state_recognise(t.state, &t.spool), 1); /* the first time */
-	assert_int_equal(state_file_put(t.state, unit_span("/a"), &file), 0);
-	assert_int_equal(state_target(t.state, "records", &id), 0);
-	reopen_state();
-	assert_int_equal(state_recognise(t.state, &t.spool), 1);
-	assert_int_equal(state_file(t.state, unit_span("/a"), &file), 1);
-	state_close(t.state);
-	copy("state.db", "copy");
-	copy("copy", "state.db");
-	open_state();
-	assert_false(t.fresh);
-	assert_int_equal(state_recognise(t.state, &t.spool), 0);
-	assert_int_equal(state_file(t.state, unit_span("/a"), &file), 0);
-	assert_int_equal(query("SELECT count(*) FROM target"), 1);
-	reopen_state();
-	assert_int_equal(state_recognise(t.state, &t.spool), 1);
-}
-
 static void commands_look(void **state)
 {
 	(void)state;
@@ -229,6 +197,12 @@ static const char *traffic_since(int64_t since)
 /* Takes away what version 5 has and version 4 had not. */
 static void make_version_4(void)
 {
+	query("DROP TABLE outfile");
+	query("DROP TABLE standing");
+	query("CREATE TABLE file (path TEXT PRIMARY KEY, inode INTEGER NOT NULL, born INTEGER NOT NULL,"
+	      " length INTEGER NOT NULL, age INTEGER NOT NULL) WITHOUT ROWID");
+	query("INSERT INTO file VALUES ('/a', 1, 2, 30, 4)");
+	query("CREATE TABLE self (one INTEGER PRIMARY KEY)");
 	query("PRAGMA user_version = 4");
 }
 
@@ -247,6 +221,10 @@ static void the_version_before_is_brought_up(void **state)
 	assert_non_null(t.state);
 	assert_false(fresh);
 	assert_int_equal(query("PRAGMA user_version"), 5);
+	struct state_file file;
+	assert_int_equal(state_file(t.state, unit_span("/a"), &file), 1);
+	assert_int_equal(file.length, 30);
+	assert_false(file.has_mark);
 	reopen_state();
 }
 
@@ -447,25 +425,68 @@ static void cursors(void **state)
 	buf_fini(&all);
 }
 
+static void expect_file(const struct state_file *file, const struct state_file *expected)
+{
+	assert_true(file->length == expected->length && file->has_mark == expected->has_mark &&
+		    file->mark == expected->mark && file->era == expected->era && file->standing == expected->standing);
+}
+
 static void files(void **state)
 {
 	(void)state;
-	const struct state_file one = {UINT64_MAX - 1, -5, 1234}, two = {7, 0, 0};
-	struct state_file found;
+	const struct state_file one = {UINT64_MAX - 1, true, -5, 1234, 3}, two = {7, true, 0, 9, 0};
+	struct state_file found = {0};
 	struct span path = UNIT_SPAN("/srv/a b/\xff.jsonl"), other = UNIT_SPAN("/srv/a b/");
 	assert_int_equal(state_file(t.state, path, &found), 0);
 	assert_int_equal(state_file_put(t.state, path, &one), 0);
 	reopen_state();
 	assert_int_equal(state_file(t.state, path, &found), 1);
-	assert_memory_equal(&found, &one, sizeof one);
+	expect_file(&found, &one);
 	assert_int_equal(state_file_put(t.state, path, &two), 0);
 	assert_int_equal(state_file(t.state, path, &found), 1);
-	assert_memory_equal(&found, &two, sizeof two);
+	expect_file(&found, &two);
 	assert_int_equal(state_file(t.state, other, &found), 0);
-	assert_int_equal(state_files_sweep(t.state, DAYS(1)), 0);
+	/* One of another era is kept for longer. */
+	assert_int_equal(state_files_sweep(t.state, 9, DAYS(1), DAYS(1)), 0);
+	assert_int_equal(state_files_sweep(t.state, 8, -1, DAYS(1)), 0);
 	assert_int_equal(state_file(t.state, path, &found), 1);
-	assert_int_equal(state_files_sweep(t.state, -1), 0);
+	assert_int_equal(state_files_sweep(t.state, 9, -1, DAYS(1)), 0);
 	assert_int_equal(state_file(t.state, path, &found), 0);
+}
+
+static int add_standing(void *arg, const uint8_t event[STATE_ID_SIZE], uint32_t records)
+{
+	return buf_printf(arg, "%u %u;", event[0], records);
+}
+
+static void expect_standing(struct span path, const char *expected)
+{
+	struct buf all = {0};
+	assert_int_equal(buf_str(&all, ""), 0);
+	assert_int_equal(state_standing(t.state, path, add_standing, &all), 0);
+	assert_string_equal(buf_cstr(&all), expected);
+	buf_fini(&all);
+}
+
+static void what_stands_in_files(void **state)
+{
+	(void)state;
+	static const uint8_t one[STATE_ID_SIZE] = {1}, two[STATE_ID_SIZE] = {2};
+	const struct span a = UNIT_SPAN("/a"), b = UNIT_SPAN("/b");
+	const struct state_file file = {.length = 1};
+	assert_int_equal(state_file_put(t.state, a, &file), 0);
+	assert_int_equal(state_standing_put(t.state, a, one, 3), 0);
+	assert_int_equal(state_standing_put(t.state, a, two, 4), 0);
+	assert_int_equal(state_standing_put(t.state, a, one, 5), 0);
+	assert_int_equal(state_standing_put(t.state, b, one, 6), 0);
+	expect_standing(a, "1 5;2 4;");
+	expect_standing(b, "1 6;");
+	assert_int_equal(state_standing_drop(t.state, a, one), 0);
+	expect_standing(a, "2 4;");
+	/* What is of no file goes. */
+	assert_int_equal(state_files_sweep(t.state, 0, DAYS(1), DAYS(1)), 0);
+	expect_standing(a, "2 4;");
+	expect_standing(b, "");
 }
 
 static int64_t add_delivery(int64_t target, int64_t lane, const char *segment, uint64_t offset)
@@ -943,7 +964,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(files_have_the_spools_mode, setup, teardown),
 		cmocka_unit_test_setup_teardown(making_is_all_or_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_old_log_is_not_taken_for_a_new_one, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_copy_forgets_lengths, setup, teardown),
 		cmocka_unit_test_setup_teardown(commands_look, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_later_version_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_version_that_is_not_its_own_is_damage, setup, teardown),
@@ -955,6 +975,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(the_age_does_not_jump_with_the_clock, setup, teardown),
 		cmocka_unit_test_setup_teardown(cursors, setup, teardown),
 		cmocka_unit_test_setup_teardown(files, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_stands_in_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_delivery_from_pending_to_done, setup, teardown),
 		cmocka_unit_test_setup_teardown(lanes_in_the_order_in_which_they_are_due, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_long_lane_costs_nothing, setup, teardown),

@@ -3,74 +3,74 @@
 #include "deliver/target_file.h"
 
 #include <errno.h>
+#include <sys/file.h>
 #include <sys/sysmacros.h>
 
 #include "base/fsio.h"
-#include "unit.h"
+#include "journal_files.h"
 
-static struct {
-	char *folder; /* without symbolic links */
-	struct conf conf;
-	struct spool spool;
-	struct state *state;
-	struct outfiles files;
-	struct fsio_calls calls; /* the system's */
-} t;
+static struct unit_deliverer t;
+static struct outfiles files;
+static struct fsio_calls system_calls;
 
 static int setup(void **state)
 {
 	(void)state;
-	bool fresh;
-	char *folder = unit_folder();
-	t.folder = realpath(folder, NULL);
-	free(folder);
-	t.conf = unit_conf(strdup(unit_path(t.folder, "spool")));
-	assert_int_equal(spool_open(&t.spool, &t.conf, SPOOL_DELIVER), 0);
-	t.state = state_open(&t.spool, STATE_DELIVER, &fresh);
-	assert_non_null(t.state);
-	assert_int_equal(state_commit(t.state), 0);
-	t.calls = fsio_calls;
+	unit_deliverer_open(&t);
+	system_calls = fsio_calls;
 	return 0;
 }
 
 static int teardown(void **state)
 {
 	(void)state;
-	fsio_calls = t.calls;
-	outfiles_fini(&t.files);
-	state_close(t.state);
-	spool_close(&t.spool);
-	free((char *)t.conf.spool);
-	unit_remove(t.folder);
+	fsio_calls = system_calls;
+	outfiles_fini(&files);
+	unit_deliverer_remove(&t);
+	return 0;
+}
+
+static void spread_nothing(void *arg)
+{
+	(void)arg;
+}
+
+static int put_nothing(void *arg)
+{
+	(void)arg;
 	return 0;
 }
 
 static size_t add(const char *path, const char *fixed, const char *records)
 {
 	size_t number;
-	assert_int_equal(outfiles_add(&t.files, unit_span(path), strlen(fixed), 0600, &number), 0);
-	assert_int_equal(buf_str(&t.files.list[number].records, records), 0);
+	assert_int_equal(outfiles_add(&files, unit_span(path), strlen(fixed), 0600, &number), 0);
+	assert_int_equal(buf_str(&files.list[number].records, records), 0);
 	return number;
 }
 
-/* `records` to `name` below the folder's `out/`, as far as the sync; the error. */
+/* `records` to `name` below the folder's `out/`, as far as the commit; the error. */
 static int write_out(const char *name, const char *records)
 {
 	char path[4096], fixed[4096];
 	snprintf(path, sizeof path, "%s/out/%s", t.folder, name);
 	snprintf(fixed, sizeof fixed, "%s/out/", t.folder);
 	size_t number = add(path, fixed, records);
-	assert_int_equal(outfiles_flush(&t.files, &t.spool, t.state), 0);
-	outfiles_sync(&t.files);
-	return outfiles_error(&t.files, number);
+	assert_int_equal(outfiles_write(&files, &t.d, spread_nothing, NULL), OUTFILES_WRITTEN);
+	return outfiles_error(&files, number);
 }
 
 static void commit(void)
 {
-	assert_int_equal(state_begin(t.state), 0);
-	assert_int_equal(outfiles_settle(&t.files, t.state), 0);
-	assert_int_equal(state_commit(t.state), 0);
-	outfiles_clear(&t.files);
+	assert_int_equal(outfiles_commit(&files, &t.d, put_nothing, NULL), 0);
+	outfiles_clear(&files);
+}
+
+/* What is known of files in memory is gone; their locks are. */
+static void crash(void)
+{
+	outfiles_clear(&files);
+	t.d.era = 0;
 }
 
 static void deliver_out(const char *name, const char *records)
@@ -129,12 +129,11 @@ static void modes_are_exact(void **state)
 			int n = snprintf(path, sizeof path, "%s/%zu-%zu/f", t.folder, i, m);
 			mode_t before = umask(masks[m]);
 			assert_int_equal(
-				outfiles_add(&t.files, (struct span){path, (size_t)n}, fixed, modes[i].mode, &number),
-				0);
-			assert_int_equal(buf_str(&t.files.list[number].records, "x\n"), 0);
-			assert_int_equal(outfiles_flush(&t.files, &t.spool, t.state), 0);
+				outfiles_add(&files, (struct span){path, (size_t)n}, fixed, modes[i].mode, &number), 0);
+			assert_int_equal(buf_str(&files.list[number].records, "x\n"), 0);
+			assert_int_equal(outfiles_flush(&files, &t.d), 0);
 			umask(before);
-			assert_int_equal(outfiles_error(&t.files, number), 0);
+			assert_int_equal(outfiles_error(&files, number), 0);
 			unit_check(unit_mode(path) == modes[i].mode, "mode %o, umask %o", modes[i].mode, masks[m]);
 			path[n - 2] = '\0';
 			unit_check(unit_mode(path) == modes[i].folder, "folder for %o, umask %o", modes[i].mode,
@@ -201,17 +200,20 @@ static const struct {
 	void (*make)(const char *path);
 	const char *swapped, *name;
 	int error;
+	const char *why;
 } refusals[] = {
-	{"symbolic link", make_symlink, "a/f", "a/f", ELOOP},
-	{"dangling symbolic link", make_dangling, "a/f", "a/f", ELOOP},
-	{"hard link", make_hard_link, "a/f", "a/f", EMLINK},
-	{"FIFO", make_fifo, "a/f", "a/f", EINVAL},
-	{"folder", make_folder, "a/f", "a/f", EINVAL},
-	{"device", make_device, "a/f", "a/f", EINVAL},
-	{"folder that is a symbolic link", make_folder_link, "b", "b/file", ENOTDIR},
-	{"folder that is a dangling symbolic link", make_dangling, "b", "b/file", ENOTDIR},
-	{"folder that is a file", make_file, "b", "b/file", ENOTDIR},
-	{"folder that is a FIFO", make_fifo, "b", "b/file", ENOTDIR},
+	{"symbolic link", make_symlink, "a/f", "a/f", ELOOP, "out/a/f is a symbolic link"},
+	{"dangling symbolic link", make_dangling, "a/f", "a/f", ELOOP, "out/a/f is a symbolic link"},
+	{"hard link", make_hard_link, "a/f", "a/f", EMLINK, "out/a/f has 2 names"},
+	{"FIFO", make_fifo, "a/f", "a/f", EINVAL, "out/a/f is a FIFO"},
+	{"folder", make_folder, "a/f", "a/f", EINVAL, "out/a/f is a folder"},
+	{"device", make_device, "a/f", "a/f", EINVAL, "out/a/f is a "},
+	{"folder that is a symbolic link", make_folder_link, "b", "b/file", ENOTDIR,
+	 "out/b is a symbolic link, not a folder"},
+	{"folder that is a dangling symbolic link", make_dangling, "b", "b/file", ENOTDIR,
+	 "out/b is a symbolic link, not a folder"},
+	{"folder that is a file", make_file, "b", "b/file", ENOTDIR, "out/b is a file, not a folder"},
+	{"folder that is a FIFO", make_fifo, "b", "b/file", ENOTDIR, "out/b is a FIFO, not a folder"},
 };
 
 static void refuses_what_is_not_its_file(void **state)
@@ -227,6 +229,8 @@ static void refuses_what_is_not_its_file(void **state)
 		refusals[i].make(path);
 		int error = write_out(refusals[i].name, "x\n");
 		unit_check(error == refusals[i].error, "%s: %s", refusals[i].what, strerror(error));
+		const char *why = outfiles_why(&files, 0);
+		unit_check(strstr(why, refusals[i].why) != NULL, "%s: %s", refusals[i].what, why);
 		commit();
 		assert_int_equal(remove(path), 0);
 		struct buf b = unit_read(unit_path(t.folder, "elsewhere/file"));
@@ -260,15 +264,14 @@ static void one_bad_file_leaves_the_others(void **state)
 	size_t good = add(unit_path(t.folder, "out/good"), fixed, "1\n");
 	size_t bad = add(unit_path(t.folder, "out/bad"), fixed, "2\n");
 	size_t refused = add(unit_path(t.folder, "out/refused"), fixed, "3\n");
-	assert_int_equal(outfiles_flush(&t.files, &t.spool, t.state), 0);
-	assert_int_equal(outfiles_error(&t.files, bad), EINVAL);
-	assert_true(outfiles_refuse(&t.files, refused, ECANCELED));
-	assert_false(outfiles_refuse(&t.files, refused, EIO));
-	assert_false(outfiles_refuse(&t.files, bad, ECANCELED));
-	outfiles_sync(&t.files);
-	assert_int_equal(outfiles_error(&t.files, good), 0);
-	assert_int_equal(outfiles_error(&t.files, refused), ECANCELED);
-	outfiles_undo(&t.files, false);
+	assert_int_equal(outfiles_flush(&files, &t.d), 0);
+	assert_int_equal(outfiles_error(&files, bad), EINVAL);
+	assert_true(outfiles_refuse(&files, refused, ECANCELED));
+	assert_false(outfiles_refuse(&files, refused, EIO));
+	assert_false(outfiles_refuse(&files, bad, ECANCELED));
+	assert_int_equal(outfiles_write(&files, &t.d, spread_nothing, NULL), OUTFILES_WRITTEN);
+	assert_int_equal(outfiles_error(&files, good), 0);
+	assert_int_equal(outfiles_error(&files, refused), ECANCELED);
 	commit();
 	expect("good", "1\n");
 	expect("refused", "");
@@ -278,32 +281,203 @@ static void one_bad_file_leaves_the_others(void **state)
 	expect("refused", "5\n");
 }
 
-/* What stands behind the recorded length is what a crash has left. */
+/* What stands behind the recorded length and will be written again is what a crash has left. */
 static void cuts_back_what_was_not_committed(void **state)
 {
 	(void)state;
+	struct unit_written event = unit_event_for(&t, "a", 2, true);
 	deliver_out("a", "one\n");
-	assert_int_equal(write_out("a", "two\n"), 0);
-	expect("a", "one\ntwo\n");
-	outfiles_clear(&t.files); /* the crash */
+	assert_int_equal(write_out("a", event.records.data), 0);
+	crash();
 	deliver_out("a", "three\n");
 	expect("a", "one\nthree\n");
-	unit_write(unit_path(t.folder, "out/a"), "torn", 4);
-	assert_int_equal(outfiles_recover(&t.spool, t.state), 0);
-	expect("a", "one\nthree\n");
+	buf_fini(&event.records);
 }
 
 static void cuts_back_a_first_append(void **state)
 {
 	(void)state;
-	make_folder(unit_path(t.folder, "out"));
-	unit_write(unit_path(t.folder, "out/a"), "there before\n", 13);
-	assert_int_equal(write_out("a", "one\n"), 0);
-	assert_int_equal(write_out("b", "one\n"), 0);
-	outfiles_clear(&t.files); /* the crash */
-	assert_int_equal(outfiles_recover(&t.spool, t.state), 0);
-	expect("a", "there before\n");
-	expect("b", "");
+	struct unit_written a = unit_event_for(&t, "a", 2, true), b = unit_event_for(&t, "b", 0, true);
+	assert_int_equal(mkdir(unit_path(t.folder, "out"), 0700), 0);
+	unit_write(unit_path(t.folder, "out/a"), "there before", 12);
+	assert_int_equal(write_out("a", a.records.data), 0);
+	assert_int_equal(write_out("b", b.records.data), 0);
+	crash();
+	deliver_out("a", "one\n");
+	deliver_out("b", "one\n");
+	expect("a", "there before\none\n");
+	expect("b", "one\n");
+	buf_fini(&a.records);
+	buf_fini(&b.records);
+}
+
+/* Another program that writes to the file, with or without a lock, loses nothing. */
+static void what_others_append_stays(void **state)
+{
+	(void)state;
+	const char *path = strdup(unit_path(t.folder, "out/a"));
+	deliver_out("a", "one\n");
+	unit_write(path, "theirs\n", 7);
+	deliver_out("a", "two\n");
+	unit_write(path, "theirs, torn", 12);
+	deliver_out("a", "three\n");
+	assert_int_equal(write_out("a", "four\n"), 0);
+	unit_write(path, "in between\n", 11);
+	commit();
+	deliver_out("a", "five\n");
+	unit_write(path, "at the end\n", 11);
+	crash();
+	deliver_out("a", "six\n");
+	expect("a", "one\ntheirs\ntwo\ntheirs, torn\nthree\nfour\nin between\nfive\nat the end\nsix\n");
+	free((char *)path);
+}
+
+/* What a crash has left before lines of others is not written a second time. */
+static void what_stands_before_others_is_not_written_again(void **state)
+{
+	(void)state;
+	struct unit_written event = unit_event_for(&t, "a", 3, true);
+	struct buf expected = {0};
+	const char *second = strchr(event.records.data, '\n') + 1;
+	size_t first = (size_t)(second - event.records.data);
+	deliver_out("a", "one\n");
+	char *part = strndup(event.records.data, first + 10);
+	assert_int_equal(write_out("a", part), 0);
+	crash();
+	/* The torn record is cut off, or it would spoil their line. */
+	assert_int_equal(buf_printf(&expected, "one\n%.*stheirs\n%s", (int)first, part, second), 0);
+	assert_int_equal(truncate(unit_path(t.folder, "out/a"), (off_t)(4 + first)), 0);
+	unit_write(unit_path(t.folder, "out/a"), "theirs\n", 7);
+	/* An attempt that is taken back, in the same era and in another one. */
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(write_out("a", event.records.data), 0);
+		expect("a", buf_cstr(&expected));
+		if (i == 0)
+			outfiles_undo(&files, &t.d, true);
+		outfiles_clear(&files);
+		t.d.era = i == 0 ? t.d.era : 0;
+	}
+	deliver_out("a", event.records.data);
+	expect("a", expected.data);
+	/* It is forgotten then: whoever asks for a replay gets one. */
+	deliver_out("a", event.records.data);
+	assert_int_equal(buf_str(&expected, event.records.data), 0);
+	expect("a", buf_cstr(&expected));
+	free(part);
+	buf_fini(&expected);
+	buf_fini(&event.records);
+}
+
+/* Inodes and times of birth are no help on every file system, nor after a file was put back from a copy. */
+static void a_file_is_known_by_what_it_holds(void **state)
+{
+	(void)state;
+	struct unit_written event = unit_event_for(&t, "a", 2, true);
+	deliver_out("a", "one\n");
+	assert_int_equal(write_out("a", event.records.data), 0);
+	crash();
+	struct buf b = unit_read(unit_path(t.folder, "out/a"));
+	assert_int_equal(unlink(unit_path(t.folder, "out/a")), 0);
+	unit_write(unit_path(t.folder, "out/a"), b.data, b.len);
+	deliver_out("a", "two\n");
+	expect("a", "one\ntwo\n");
+	/* In another one nothing is cut, whatever stands there. */
+	assert_int_equal(write_out("a", event.records.data), 0);
+	crash();
+	assert_int_equal(unlink(unit_path(t.folder, "out/a")), 0);
+	unit_write(unit_path(t.folder, "out/a"), "another\n", 8);
+	unit_write(unit_path(t.folder, "out/a"), event.records.data, event.records.len);
+	struct buf expected = {0};
+	assert_int_equal(buf_printf(&expected, "another\n%sthree\n", event.records.data), 0);
+	deliver_out("a", "three\n");
+	expect("a", buf_cstr(&expected));
+	buf_fini(&expected);
+	buf_fini(&b);
+	buf_fini(&event.records);
+}
+
+/* A consumer renames the file while it is written to: what is not committed is taken back, and written to the new one.
+ */
+static void a_file_that_is_renamed_meanwhile_is_written_again(void **state)
+{
+	(void)state;
+	const char *path = strdup(unit_path(t.folder, "out/a"));
+	char fixed[4096];
+	snprintf(fixed, sizeof fixed, "%s/out/", t.folder);
+	deliver_out("a", "one\n");
+	for (int made = 0; made < 2; made++) {
+		add(path, fixed, "two\n");
+		assert_int_equal(outfiles_flush(&files, &t.d), 0);
+		assert_int_equal(rename(path, unit_path(t.folder, "out/taken")), 0);
+		if (made)
+			unit_write(path, "", 0);
+		/* It has a lock until then. */
+		int fd = open(unit_path(t.folder, "out/taken"), O_RDONLY | O_CLOEXEC);
+		assert_int_equal(flock(fd, LOCK_SH | LOCK_NB), -1);
+		assert_int_equal(outfiles_write(&files, &t.d, spread_nothing, NULL), OUTFILES_MOVED);
+		outfiles_clear(&files);
+		assert_int_equal(flock(fd, LOCK_SH | LOCK_NB), 0);
+		close(fd);
+		expect("taken", made ? "two\n" : "one\n");
+		deliver_out("a", "two\n");
+		expect("a", "two\n");
+	}
+	free((char *)path);
+}
+
+static void a_file_that_is_locked_fails_alone(void **state)
+{
+	(void)state;
+	char fixed[4096];
+	snprintf(fixed, sizeof fixed, "%s/out/", t.folder);
+	deliver_out("a", "one\n");
+	int fd = open(unit_path(t.folder, "out/a"), O_RDONLY | O_CLOEXEC);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	size_t a = add(unit_path(t.folder, "out/a"), fixed, "two\n");
+	size_t b = add(unit_path(t.folder, "out/b"), fixed, "two\n");
+	assert_int_equal(outfiles_write(&files, &t.d, spread_nothing, NULL), OUTFILES_WRITTEN);
+	assert_int_equal(outfiles_error(&files, a), EWOULDBLOCK);
+	assert_non_null(strstr(outfiles_why(&files, a), "out/a is locked"));
+	assert_int_equal(outfiles_error(&files, b), 0);
+	commit();
+	expect("a", "one\n");
+	expect("b", "two\n");
+	close(fd);
+	deliver_out("a", "three\n");
+	expect("a", "one\nthree\n");
+}
+
+static void the_reserve_is_kept(void **state)
+{
+	(void)state;
+	deliver_out("a", "one\n");
+	t.conf.reserve = UINT64_MAX / 2;
+	assert_int_equal(write_out("a", "two\n"), ENOSPC);
+	assert_non_null(strstr(outfiles_why(&files, 0), "reserve"));
+	commit();
+	t.conf.reserve = 1;
+	deliver_out("a", "three\n");
+	expect("a", "one\nthree\n");
+}
+
+static int put_fails(void *arg)
+{
+	errno = *(int *)arg;
+	return -1;
+}
+
+static void what_is_not_committed_is_taken_back(void **state)
+{
+	(void)state;
+	int error = EIO;
+	deliver_out("a", "one\n");
+	assert_int_equal(write_out("a", "two\n"), 0);
+	assert_int_equal(outfiles_commit(&files, &t.d, put_fails, &error), -1);
+	assert_int_equal(errno, EIO);
+	expect("a", "one\n");
+	outfiles_clear(&files);
+	deliver_out("a", "three\n");
+	expect("a", "one\nthree\n");
 }
 
 /* The record of a new file is durable before its first byte. */
@@ -311,12 +485,12 @@ static ssize_t writev_after_record(int fd, const struct iovec *iov, int count)
 {
 	struct state_file file;
 	bool fresh;
-	struct state *other = state_open(&t.spool, STATE_LOOK, &fresh);
+	struct state *other = state_open(&t.d.spool, STATE_LOOK, &fresh);
 	assert_non_null(other);
 	assert_int_equal(state_file(other, unit_span(unit_path(t.folder, "out/a")), &file), 1);
 	assert_int_equal(file.length, 0);
 	state_close(other);
-	return t.calls.writev(fd, iov, count);
+	return system_calls.writev(fd, iov, count);
 }
 
 static void records_a_new_file_first(void **state)
@@ -324,7 +498,7 @@ static void records_a_new_file_first(void **state)
 	(void)state;
 	fsio_calls.writev = writev_after_record;
 	deliver_out("a", "one\n");
-	fsio_calls = t.calls;
+	fsio_calls = system_calls;
 	expect("a", "one\n");
 }
 
@@ -334,8 +508,8 @@ static void undo_cuts_back(void **state)
 	deliver_out("a", "one\n");
 	assert_int_equal(write_out("a", "two\n"), 0);
 	assert_int_equal(write_out("b", "two\n"), 0);
-	outfiles_undo(&t.files, true);
-	outfiles_clear(&t.files);
+	outfiles_undo(&files, &t.d, true);
+	outfiles_clear(&files);
 	expect("a", "one\n");
 	expect("b", "");
 }
@@ -351,32 +525,13 @@ static void rotated_files_begin_anew(void **state)
 	/* Another file at its place that is longer than recorded is not ours to cut. */
 	assert_int_equal(rename(unit_path(t.folder, "out/a"), unit_path(t.folder, "out/a.2")), 0);
 	unit_write(unit_path(t.folder, "out/a"), "somebody else's long file\n", 26);
-	assert_int_equal(outfiles_recover(&t.spool, t.state), 0);
+	crash();
 	deliver_out("a", "four\n");
 	expect("a", "somebody else's long file\nfour\n");
 	/* A shorter one (copytruncate) is taken as it is. */
 	assert_int_equal(truncate(unit_path(t.folder, "out/a"), 0), 0);
 	deliver_out("a", "five\n");
 	expect("a", "five\n");
-	assert_int_equal(write_out("a", "six\n"), 0);
-	outfiles_clear(&t.files); /* a crash after that: its new length was recorded */
-	assert_int_equal(outfiles_recover(&t.spool, t.state), 0);
-	expect("a", "five\n");
-}
-
-/* The number of a removed file is used again by the next one. */
-static void a_new_file_with_an_old_number_is_another(void **state)
-{
-	(void)state;
-	for (int i = 0; i < 20; i++) {
-		deliver_out("a", "1\n");
-		usleep(2000);
-		assert_int_equal(unlink(unit_path(t.folder, "out/a")), 0);
-		unit_write(unit_path(t.folder, "out/a"), "not written by hookspool\n", 25);
-		assert_int_equal(outfiles_recover(&t.spool, t.state), 0);
-		expect("a", "not written by hookspool\n");
-		assert_int_equal(unlink(unit_path(t.folder, "out/a")), 0);
-	}
 }
 
 /* Two targets may name one file in two ways: through a symbolic link in the fixed part, or with "//". */
@@ -391,20 +546,19 @@ static void one_file_under_two_names(void **state)
 		size_t a = add(unit_path(t.folder, "out/a"), fixed, "1\n");
 		snprintf(fixed, sizeof fixed, "%s/link/", t.folder);
 		size_t b = add(unit_path(t.folder, "link/a"), fixed, "2\n");
-		assert_int_equal(outfiles_flush(&t.files, &t.spool, t.state), 0);
+		assert_int_equal(outfiles_flush(&files, &t.d), 0);
 		size_t c = add(unit_path(t.folder, "link//a"), fixed, "3\n");
-		assert_int_equal(buf_str(&t.files.list[b].records, "4\n"), 0);
-		assert_int_equal(outfiles_flush(&t.files, &t.spool, t.state), 0);
-		outfiles_sync(&t.files);
-		assert_int_equal(
-			outfiles_error(&t.files, a) | outfiles_error(&t.files, b) | outfiles_error(&t.files, c), 0);
+		assert_int_equal(buf_str(&files.list[b].records, "4\n"), 0);
+		assert_int_equal(outfiles_flush(&files, &t.d), 0);
+		assert_int_equal(outfiles_write(&files, &t.d, spread_nothing, NULL), OUTFILES_WRITTEN);
+		assert_int_equal(outfiles_error(&files, a) | outfiles_error(&files, b) | outfiles_error(&files, c), 0);
 		commit();
 	}
 	deliver_out("a", "5\n");
 	expect("a", "1\n2\n4\n3\n1\n2\n4\n3\n5\n");
 	snprintf(fixed, sizeof fixed, "%s/link/", t.folder);
 	add(unit_path(t.folder, "link/a"), fixed, "6\n");
-	assert_int_equal(outfiles_flush(&t.files, &t.spool, t.state), 0);
+	assert_int_equal(outfiles_write(&files, &t.d, spread_nothing, NULL), OUTFILES_WRITTEN);
 	commit();
 	deliver_out("a", "7\n");
 	expect("a", "1\n2\n4\n3\n1\n2\n4\n3\n5\n6\n7\n");
@@ -441,16 +595,14 @@ static void failures_are_undone(void **state)
 		calls = 0;
 		fsio_calls.writev = failing_writev;
 		assert_int_equal(write_out("a", "two\n"), failing);
-		fsio_calls = t.calls;
-		outfiles_undo(&t.files, false);
+		fsio_calls = system_calls;
 		expect("a", "one\n");
 		commit();
 
 		calls = 0;
 		fsio_calls.fdatasync = failing_sync;
 		assert_int_equal(write_out("a", "two\n"), failing);
-		fsio_calls = t.calls;
-		outfiles_undo(&t.files, false);
+		fsio_calls = system_calls;
 		expect("a", "one\n");
 		commit();
 	}
@@ -468,10 +620,9 @@ static void many_files(void **state)
 			snprintf(path, sizeof path, "%s/out/%d/f", t.folder, i);
 			add(path, fixed, "x\n");
 		}
-		assert_int_equal(outfiles_flush(&t.files, &t.spool, t.state), 0);
-		outfiles_sync(&t.files);
+		assert_int_equal(outfiles_write(&files, &t.d, spread_nothing, NULL), OUTFILES_WRITTEN);
 		for (size_t i = 0; i < 200; i++)
-			assert_int_equal(outfiles_error(&t.files, i), 0);
+			assert_int_equal(outfiles_error(&files, i), 0);
 		commit();
 	}
 	expect("0/f", "x\nx\n");
@@ -493,7 +644,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(records_a_new_file_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(undo_cuts_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(rotated_files_begin_anew, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_new_file_with_an_old_number_is_another, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_others_append_stays, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_stands_before_others_is_not_written_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_file_is_known_by_what_it_holds, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_file_that_is_renamed_meanwhile_is_written_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_file_that_is_locked_fails_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_reserve_is_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_not_committed_is_taken_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_file_under_two_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(failures_are_undone, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_files, setup, teardown),
