@@ -59,8 +59,8 @@ struct conf {
 	const char *spool; /* absolute */
 	bool deliver_auto; /* deliver = "auto" (default), else "manual" */
 	bool has_group;
-	gid_t group;            /* with has_group: spool folders 2770, files 0660 */
-	uint64_t reserve;       /* bytes that must stay free; default 64M */
+	gid_t group;      /* with has_group: receiver and deliverer are in it, and may be two users (journal/layout) */
+	uint64_t reserve; /* bytes that must stay free; default 64M */
 	uint64_t in_flight_max; /* bytes of bodies at a time; default 64M */
 	int64_t keep;           /* us; archive; default 7d */
 	int64_t remember;       /* us; identities; default 30d */

@@ -24,7 +24,7 @@
 #include "deliver/lanes.h"
 #include "deliver/round.h"
 #include "deliver/tally.h"
-#include "journal/errand.h"
+#include "journal/layout.h"
 
 /* Microseconds. */
 #define LOCK_PAUSE     (CLOCK_SECOND / 20) /* between tries at the lock */
@@ -207,8 +207,7 @@ static int change_conf(struct session *s)
 	struct post *post = s->post;
 	const struct conf *conf = current_hold(post->current);
 	struct target *targets = find_targets(&s->d, conf);
-	if (targets == NULL || (conf->status_path != NULL && errand_prepare(&s->d.spool) < 0) ||
-	    lanes_fit(s->lanes, conf) < 0 || make_poll_set(s) < 0) {
+	if (targets == NULL || lanes_fit(s->lanes, conf) < 0 || make_poll_set(s) < 0) {
 		free(targets);
 		conf_free(conf);
 		return -1;
@@ -234,8 +233,6 @@ static int session_open(struct session *s, struct post *post)
 	audit_init(&s->d.audit, &s->d.spool, post->conf->audit_max);
 	s->d.state = state_open(&s->d.spool, STATE_DELIVER, &fresh);
 	if (s->d.state == NULL || recover(s, fresh) < 0 || open_targets(&s->d) < 0)
-		return -1;
-	if (reports(s) && errand_prepare(&s->d.spool) < 0)
 		return -1;
 	s->d.reader = reader_new(&s->d.spool);
 	s->d.kept = kept_new();
@@ -726,6 +723,17 @@ static int run(struct post *post)
 	return result;
 }
 
+static int cannot_open(const struct conf *conf)
+{
+	char fault[LAYOUT_FAULT_SIZE];
+	if (!layout_fault(conf, SPOOL_DELIVER, fault)) {
+		log_warn("%s: cannot be opened", conf->spool);
+		return EX_IOERR;
+	}
+	log_warnx("%s", fault);
+	return EX_NOPERM;
+}
+
 int deliver(struct current *current, enum deliver_until until, const struct deliver_watcher *watcher)
 {
 	struct post post = {
@@ -733,7 +741,7 @@ int deliver(struct current *current, enum deliver_until until, const struct deli
 	int result = EX_IOERR;
 	post.conf = current_hold(current);
 	if (spool_open(&post.spool, post.conf, SPOOL_DELIVER) < 0) {
-		log_warn("%s: cannot be opened", current_spool(current));
+		result = cannot_open(post.conf);
 		goto end;
 	}
 	post.lock = take_lock(&post.spool);

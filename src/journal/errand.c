@@ -53,15 +53,6 @@ int errand_leave(const char *spool, const struct errand *errand)
 	return result;
 }
 
-int errand_prepare(const struct spool *spool)
-{
-	int folder = spool_folder(spool, FOLDER);
-	if (folder < 0)
-		return -1;
-	close(folder);
-	return 0;
-}
-
 struct list {
 	struct errand *errands;
 	int count, max;

@@ -24,9 +24,7 @@ bool errand_parse(struct errand *errand, const char *name);
  * with errno (ENOENT: no deliverer has made the folder yet). */
 int errand_leave(const char *spool, const struct errand *errand);
 
-/* For the deliverer. Makes the folder where it is missing. */
-int errand_prepare(const struct spool *spool);
-/* Some of those that are there, up to max. Their number, or -1 with errno. */
+/* For the deliverer. Some of those that are there, up to max. Their number, or -1 with errno. */
 int errand_list(const struct spool *spool, struct errand *errands, int max);
 /* It was carried out. 0, or -1 with errno. */
 int errand_done(const struct spool *spool, const struct errand *errand);

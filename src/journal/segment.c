@@ -89,7 +89,7 @@ int segment_open(struct segment *segment, const struct spool *spool, int64_t sta
 			fsio_close(&segment->fd);
 			continue;
 		}
-		if (spool_own(spool, segment->fd) < 0 || fsio_sync(spool->journal_fd) < 0) {
+		if (spool_share(spool, segment->fd) < 0 || fsio_sync(spool->journal_fd) < 0) {
 			fsio_close(&segment->fd);
 			return -1;
 		}

@@ -14,6 +14,8 @@
 
 #include "base/fsio.h"
 #include "config/conf.h"
+#include "journal/audit.h"
+#include "journal/layout.h"
 
 /* Makes the spool's own folder, durably, and gives it its mode. */
 static int make_root(const struct spool *spool)
@@ -29,16 +31,16 @@ static int make_root(const struct spool *spool)
 	int above = open(dirname(parent), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int result = -1;
 	if (folder >= 0 && above >= 0 && (!spool->has_group || fchown(folder, (uid_t)-1, spool->group) == 0) &&
-	    fchmod(folder, spool->folder_mode) == 0 && fsio_sync(folder) == 0)
+	    fchmod(folder, layout_folder_mode(spool, false)) == 0 && fsio_sync(folder) == 0)
 		result = fsio_sync(above);
 	fsio_close(&folder);
 	fsio_close(&above);
 	return result;
 }
 
-int spool_folder(const struct spool *spool, const char *name)
+static int make_folder(const struct spool *spool, const char *name, bool is_shared)
 {
-	int fd = fsio_make_folder(spool->fd, name, spool->folder_mode);
+	int fd = fsio_make_folder(spool->fd, name, layout_folder_mode(spool, is_shared));
 	struct stat st;
 	/* A folder of another owner has its group already; only its maker may give it away. */
 	if (fd >= 0 && spool->has_group && fstat(fd, &st) == 0 && st.st_gid != spool->group &&
@@ -47,10 +49,19 @@ int spool_folder(const struct spool *spool, const char *name)
 	return fd;
 }
 
-static int open_folder(const struct spool *spool, const char *name, bool make)
+int spool_folder(const struct spool *spool, const char *name)
 {
-	return make ? spool_folder(spool, name)
-		    : openat(spool->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return make_folder(spool, name, false);
+}
+
+int spool_shared_folder(const struct spool *spool, const char *name)
+{
+	return make_folder(spool, name, true);
+}
+
+static int open_folder(const struct spool *spool, const char *name)
+{
+	return openat(spool->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
 static int make_trigger(const struct spool *spool)
@@ -59,21 +70,75 @@ static int make_trigger(const struct spool *spool)
 		return errno == EEXIST ? 0 : -1;
 	if (spool->has_group && fchownat(spool->fd, "trigger", (uid_t)-1, spool->group, AT_SYMLINK_NOFOLLOW) < 0)
 		return -1;
-	return fchmodat(spool->fd, "trigger", spool->file_mode, 0);
+	return fchmodat(spool->fd, "trigger", layout_file_mode(spool, true), 0);
+}
+
+/* Where the deliverer is another user, the receiver finds what it needs, or waits for it. */
+static int open_for_receiver(struct spool *spool)
+{
+	spool->journal_fd = open_folder(spool, "journal");
+	if (spool->journal_fd < 0 && errno == ENOENT)
+		spool->journal_fd = spool_shared_folder(spool, "journal");
+	if (spool->journal_fd < 0)
+		return -1;
+	return make_trigger(spool) < 0 && errno != EACCES ? -1 : 0;
+}
+
+static int open_for_deliverer(struct spool *spool)
+{
+	static const char *const shared[] = {"audit", "errands"};
+	if (layout_settle(spool) < 0)
+		return -1;
+	spool->journal_fd = spool_shared_folder(spool, "journal");
+	spool->archive_fd = spool_folder(spool, "archive");
+	spool->damaged_fd = spool_folder(spool, "damaged");
+	if (spool->journal_fd < 0 || spool->archive_fd < 0 || spool->damaged_fd < 0)
+		return -1;
+	for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++) {
+		int folder = spool_shared_folder(spool, shared[i]);
+		if (folder < 0)
+			return -1;
+		fsio_close(&folder);
+	}
+	audit_adopt(spool);
+	return make_trigger(spool);
+}
+
+static int open_as_it_is(struct spool *spool, bool whole)
+{
+	spool->journal_fd = open_folder(spool, "journal");
+	if (spool->journal_fd < 0)
+		return -1;
+	/* A command may look at a spool that no deliverer has opened yet. */
+	if (whole) {
+		spool->archive_fd = open_folder(spool, "archive");
+		spool->damaged_fd = open_folder(spool, "damaged");
+	}
+	return 0;
+}
+
+static int open_folders(struct spool *spool, enum spool_use use)
+{
+	switch (use) {
+	case SPOOL_RECEIVE:
+		return open_for_receiver(spool);
+	case SPOOL_DELIVER:
+		return open_for_deliverer(spool);
+	case SPOOL_RETURN:
+	case SPOOL_LOOK:
+		break;
+	}
+	return open_as_it_is(spool, use == SPOOL_LOOK);
 }
 
 int spool_open(struct spool *spool, const struct conf *conf, enum spool_use use)
 {
-	bool make = use == SPOOL_RECEIVE || use == SPOOL_DELIVER;
-	bool whole = use == SPOOL_DELIVER || use == SPOOL_LOOK;
 	struct stat st;
 	*spool = SPOOL_NONE;
 	spool->path = conf->spool;
 	spool->has_group = conf->has_group;
 	spool->group = conf->group;
-	spool->folder_mode = conf->has_group ? 02770 : 0700;
-	spool->file_mode = conf->has_group ? 0660 : 0600;
-	if (make && make_root(spool) < 0)
+	if (layout_may_make(conf, use) && make_root(spool) < 0)
 		return -1;
 	spool->fd = open(spool->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (spool->fd < 0 || fstat(spool->fd, &st) < 0)
@@ -82,19 +147,8 @@ int spool_open(struct spool *spool, const struct conf *conf, enum spool_use use)
 		errno = EPERM;
 		goto fail;
 	}
-	spool->journal_fd = open_folder(spool, "journal", make);
-	if (spool->journal_fd < 0)
-		goto fail;
-	if (whole) {
-		spool->archive_fd = open_folder(spool, "archive", make);
-		spool->damaged_fd = open_folder(spool, "damaged", make);
-		/* A command may look at a spool that no deliverer has opened yet. */
-		if (make && (spool->archive_fd < 0 || spool->damaged_fd < 0))
-			goto fail;
-	}
-	if (make && make_trigger(spool) < 0)
-		goto fail;
-	return 0;
+	if (open_folders(spool, use) == 0)
+		return 0;
 fail:
 	spool_close(spool);
 	return -1;
@@ -119,11 +173,38 @@ bool spool_is_there(const struct spool *spool)
 	       named.st_dev == open_one.st_dev && named.st_ino == open_one.st_ino;
 }
 
-int spool_own(const struct spool *spool, int fd)
+static int give(const struct spool *spool, int fd, bool is_shared)
 {
 	if (spool->has_group && fchown(fd, (uid_t)-1, spool->group) < 0)
 		return -1;
-	return fchmod(fd, spool->file_mode);
+	return fchmod(fd, layout_file_mode(spool, is_shared));
+}
+
+int spool_own(const struct spool *spool, int fd)
+{
+	return give(spool, fd, false);
+}
+
+int spool_share(const struct spool *spool, int fd)
+{
+	return give(spool, fd, true);
+}
+
+int spool_open_shared(const struct spool *spool, int folder, const char *name, int flags)
+{
+	struct stat st;
+	int fd = openat(folder, name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		goto fail;
+	if (!S_ISREG(st.st_mode))
+		errno = EINVAL;
+	else if (spool->has_group && st.st_nlink > 1 && st.st_uid == geteuid())
+		errno = EMLINK;
+	else
+		return fd;
+fail:
+	fsio_close(&fd);
+	return -1;
 }
 
 /* Only a FIFO will do: a byte written to a file in its place would wake nobody. */

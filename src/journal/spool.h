@@ -15,8 +15,7 @@ struct spool {
 	int archive_fd; /* deliverer and commands only */
 	int damaged_fd; /* deliverer only */
 	int trigger_fd; /* the writer's end, -1 until somebody was woken */
-	mode_t folder_mode, file_mode;
-	bool has_group;
+	bool has_group; /* receiver and deliverer may be two users, who are in it */
 	gid_t group;
 };
 
@@ -28,25 +27,33 @@ struct spool {
 	}
 
 enum spool_use {
-	SPOOL_RECEIVE, /* journal/ and trigger only, made where missing */
+	SPOOL_RECEIVE, /* journal/ and trigger only, made where missing, if this user may */
 	SPOOL_RETURN,  /* the same, nothing made: a receiver whose spool was taken away must not begin another one */
-	SPOOL_DELIVER, /* everything, made where missing */
+	SPOOL_DELIVER, /* everything, made where missing, with the modes of this version (journal/layout) */
 	SPOOL_LOOK,    /* everything that is there, nothing made */
 };
 
-/* Opens the spool, and makes what is missing. 0, or -1 with errno and nothing left open; EPERM: others may write there.
- */
+/* Opens the spool, and makes what is missing. 0, or -1 with errno and nothing left open; layout_fault may know why. */
 int spool_open(struct spool *spool, const struct conf *conf, enum spool_use use);
 void spool_close(struct spool *spool);
 
 /* Whether path still is the folder that is open: false when it was moved away, removed or mounted over. */
 bool spool_is_there(const struct spool *spool);
 
-/* A folder of the spool, made where missing: its descriptor, which the caller closes, or -1 with errno. */
+/* A folder of the spool, made where missing: its descriptor, which the caller closes, or -1 with errno. Both users may
+ * make and remove names in a shared one; in one of the deliverer's own, the other may only read. */
 int spool_folder(const struct spool *spool, const char *name);
+int spool_shared_folder(const struct spool *spool, const char *name);
 
-/* Gives a file that this process made the spool's mode and group, whatever the umask. */
+/* Gives a file that this process made its mode and the spool's group, whatever the umask: the deliverer's own, or one
+ * that both users may write to. */
 int spool_own(const struct spool *spool, int fd);
+int spool_share(const struct spool *spool, int fd);
+
+/* Opens a file in a folder where the other user may have put anything, without waiting: only a regular file, and none
+ * of this user's own that has another name elsewhere (a hard link). -1 with errno; EINVAL: it is something else;
+ * EMLINK: it has another name. */
+int spool_open_shared(const struct spool *spool, int folder, const char *name, int flags);
 
 /* The deliverer's end of the trigger, non-blocking, or -1. It is open for writing too: a FIFO without writers would
  * always be readable (end of file). */

@@ -15,8 +15,8 @@
 #define HEAD  64 /* bytes of a file's first line, which is longer and has its time in them */
 
 static const char *const names[] = {
-	[TRAIL_OLD] = "audit.jsonl.1",
-	[TRAIL_NEW] = "audit.jsonl",
+	[TRAIL_OLD] = "audit/audit.jsonl.1",
+	[TRAIL_NEW] = "audit/audit.jsonl",
 };
 
 static const char *const member_names[TRAIL_MEMBERS] = {
@@ -87,18 +87,11 @@ static int read_mark(struct trail *trail)
 
 int trail_open(struct trail *trail, const struct spool *spool, enum trail_file which)
 {
-	struct stat st;
 	*trail = TRAIL_NONE;
-	trail->fd = openat(spool->fd, names[which], O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	trail->fd = spool_open_shared(spool, spool->fd, names[which], O_RDONLY);
 	if (trail->fd < 0)
 		return errno == ENOENT ? 0 : -1;
-	int result = fstat(trail->fd, &st);
-	if (result == 0 && !S_ISREG(st.st_mode)) {
-		errno = EINVAL;
-		result = -1;
-	}
-	if (result == 0)
-		result = read_mark(trail);
+	int result = read_mark(trail);
 	if (result != 1)
 		trail_close(trail);
 	return result;

@@ -1,4 +1,5 @@
-/* The audit trail as its readers see it: audit.jsonl.1, then audit.jsonl, line by line (journal/audit writes them). */
+/* The audit trail as its readers see it: audit/audit.jsonl.1, then audit.jsonl, line by line (journal/audit writes
+ * them). */
 #ifndef HOOKSPOOL_TRAIL_H
 #define HOOKSPOOL_TRAIL_H
 

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "config/template.h"
+#include "journal/layout.h"
 #include "operate/command.h"
 
 /* A line of the report: what it is about, and what follows in the caller's own printf. */
@@ -80,18 +81,27 @@ static const char *spool_state(const struct conf *conf, const char *folder, bool
 	return "is there; this user can write to it";
 }
 
-/* A spool that was there before `group` was set keeps its modes. */
+/* Whether receiver and deliverer can use it as two users. Who asks may be the one, the other, or root. */
 static void check_group(const struct conf *conf)
 {
-	static const char *const folders[] = {".", "journal", "archive", "damaged"};
-	for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+	static const char *const shared[] = {"journal", "errands", "audit", "trigger"};
+	char fault[LAYOUT_FAULT_SIZE];
+	struct stat st;
+	if (stat(conf->spool, &st) < 0)
+		return;
+	begin("  ", "owner");
+	printf("id %u, as which `hookspool deliver` must run; for another user: chown -Rh USER %s\n",
+	       (unsigned)st.st_uid, conf->spool);
+	if (layout_is_foreign(conf, st.st_uid, fault))
+		log_warnx("%s", fault);
+	for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++) {
 		char path[PATH_MAX];
-		struct stat st;
-		snprintf(path, sizeof path, "%s/%s", conf->spool, folders[i]);
-		if (stat(path, &st) < 0 || (st.st_gid == conf->group && (st.st_mode & S_IRWXG) == S_IRWXG))
+		snprintf(path, sizeof path, "%s/%s", conf->spool, shared[i]);
+		if (stat(path, &st) < 0 || (st.st_gid == conf->group && (st.st_mode & 0060) == 0060))
 			continue;
-		log_warnx("the group cannot use the spool as it is: chgrp -R %u %s && chmod -R g+rwX %s",
-			  (unsigned)conf->group, conf->spool, conf->spool);
+		log_warnx("the group cannot use the spool as it is, until the deliverer is started again: "
+			  "hookspool -c %s deliver --once",
+			  conf->path);
 		return;
 	}
 }

@@ -49,7 +49,7 @@ int deed_commit(struct deed *deed)
 void deed_publish(struct deed *deed)
 {
 	if (deed->story.len > 0 && audit_append(&deed->spool, deed->story.data, deed->story.len) < 0)
-		log_warn("%s/audit.jsonl: cannot be written; what was done is not in it", deed->spool.path);
+		log_warn("%s/audit/audit.jsonl: cannot be written; what was done is not in it", deed->spool.path);
 	deed->story.len = 0;
 }
 

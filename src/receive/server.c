@@ -632,11 +632,7 @@ static int server_open(struct server *server, struct current *current)
 		log_warn("cannot begin to serve");
 		return EX_OSERR;
 	}
-	if (store_init(&server->store, current) < 0) {
-		log_warn("cannot open the spool %s", current_spool(current));
-		return EX_IOERR;
-	}
-	return 0;
+	return store_init(&server->store, current) < 0 ? EX_IOERR : 0;
 }
 
 static void server_close(struct server *server)

@@ -26,10 +26,8 @@ int single_run(const struct conf *conf)
 		if (!receipt.quiet && receipt_audit(&receipt, &cgi.request, &audit) == 0)
 			audit_write(&store.audit, audit.data, audit.len);
 		buf_fini(&audit);
-	} else {
-		log_warn("cannot open the spool %s", conf->spool);
-		if (receipt.accepted)
-			receipt_refuse(&receipt, "spool not there");
+	} else if (receipt.accepted) {
+		receipt_refuse(&receipt, "spool not there");
 	}
 	int sent = receipt_answer(&receipt, &cgi.request);
 	/* The web server has its answer when the stream ends, whatever is still to be done here. */

@@ -10,14 +10,29 @@
 #include "base/clock.h"
 #include "base/fsio.h"
 #include "base/log.h"
+#include "journal/layout.h"
 #include "receive/wake.h"
 
 #define INODES_RESERVE 64 /* that must stay free beside the bytes of `reserve` */
+
+/* With errno, unless what is wrong can be told better. */
+static void warn(const struct conf *conf, const char *failed)
+{
+	char fault[LAYOUT_FAULT_SIZE];
+	int saved = errno;
+	if ((saved == ENOENT || saved == EACCES || saved == EPERM) && layout_fault(conf, SPOOL_RECEIVE, fault)) {
+		log_warnx("events are refused with 503: %s", fault);
+	} else {
+		errno = saved;
+		log_warn("events are refused with 503: %s: %s", conf->spool, failed);
+	}
+}
 
 int store_init(struct store *store, struct current *current)
 {
 	*store = (struct store){.current = current, .conf = current_hold(current), .segment = SEGMENT_NONE};
 	if (spool_open(&store->spool, store->conf, SPOOL_RECEIVE) < 0) {
+		warn(store->conf, "cannot be opened");
 		conf_free(store->conf);
 		store->conf = NULL;
 		return -1;
@@ -163,7 +178,7 @@ static void warn_failure(struct store *store, const char *failed)
 		log_warnx("events are refused with 503: %s/journal/%s: %s", store->conf->spool, store->segment.name,
 			  failed);
 	else
-		log_warn("events are refused with 503: %s: %s", store->conf->spool, failed);
+		warn(store->conf, failed);
 }
 
 void store_commit(struct store *store, struct receipt *const *receipts, size_t count)

@@ -23,7 +23,7 @@ struct store {
 	int64_t started_at; /* us, monotonic: when a deliverer was last started; 0: never */
 };
 
-/* Opens the spool, made where missing. 0, or -1 with errno. */
+/* Opens the spool, made where missing. 0, or -1 after a message. */
 int store_init(struct store *store, struct current *current);
 void store_fini(struct store *store);
 

@@ -284,7 +284,7 @@ endpoint "/webhook" {{
 
     def audit(self, **like):
         """Audit lines that have these values."""
-        path = self.spool / "audit.jsonl"
+        path = self.spool / "audit" / "audit.jsonl"
         lines = [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]] if path.exists() else []
         return [line for line in lines if like.items() <= line.items()]
 

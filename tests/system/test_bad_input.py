@@ -947,7 +947,7 @@ def test_34_control_characters_in_what_is_logged(make_mount, value):
              (body, {"content_type": "a" + inside}), (body, {"CONTENT_LENGTH": "a" + inside})]
     for text, more in posts:
         mount.post(text, REMOTE_ADDR=inside or "x", **more)
-    trail = (mount.site.spool / "audit.jsonl").read_bytes()
+    trail = (mount.site.spool / "audit" / "audit.jsonl").read_bytes()
     assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]", trail)
     assert len(trail.splitlines()) == len(mount.site.audit(what="request")) == len(posts)
     assert all(len(line) < 2500 for line in trail.splitlines())

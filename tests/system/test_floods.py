@@ -258,4 +258,4 @@ def test_bad_signatures(served, seen):
 
 
 def audit_size(site):
-    return sum(path.stat().st_size for path in site.spool.glob("audit.jsonl*"))
+    return sum(path.stat().st_size for path in site.spool.glob("audit/*"))

@@ -261,7 +261,7 @@ target "script" {
     done = site.run("-c", site.conf, "deliver", "--once", prefix=[*trace, traces["hookspool-deliver.service"]])
     assert done.returncode == 0
     assert (site.folder / "out" / "crm_contact" / "records.jsonl").read_bytes().count(b"\n") == 400
-    assert (site.spool / "audit.jsonl.1").exists(), "the audit trail was rotated"
+    assert (site.spool / "audit" / "audit.jsonl.1").exists(), "the audit trail was rotated"
     for unit, path in traces.items():
         calls, filter_ = called(path), allowed(unit)
         assert len(calls) > 20 and len(filter_) > 200

@@ -231,7 +231,7 @@ def test_rejected_counts_survive_rotation_and_restarts(make_site):
         assert site.post_fastcgi(b"[]", path=f"/{number % 3}").status == 404
         if number % 5 == 4:
             site.deliver()
-    assert (site.spool / "audit.jsonl.1").exists(), "it was rotated"
+    assert (site.spool / "audit" / "audit.jsonl.1").exists(), "it was rotated"
     site.post_fastcgi(b"[]")
     status = told(site, "status", "--json")
     assert status["rejected"] == {"no JSON object": 61, "unknown path": 60}

@@ -27,7 +27,7 @@ static int setup(void **state)
 	conf = unit_conf(folder);
 	warnings = 0;
 	log_to(count_warning);
-	return spool_open(&spool, &conf, SPOOL_RECEIVE);
+	return spool_open(&spool, &conf, SPOOL_DELIVER);
 }
 
 static int teardown(void **state)
@@ -56,13 +56,13 @@ static void appends(void **state)
 	struct audit audit;
 	audit_init(&audit, &spool, 1 << 20);
 	audit_write(&audit, "", 0);
-	assert_int_equal(size_of("audit.jsonl"), -1);
+	assert_int_equal(size_of("audit/audit.jsonl"), -1);
 	write_text(&audit, "{\"n\":1}\n");
 	write_text(&audit, "{\"n\":2}\n{\"n\":3}\n");
-	struct buf text = unit_read(unit_path(folder, "audit.jsonl"));
+	struct buf text = unit_read(unit_path(folder, "audit/audit.jsonl"));
 	assert_string_equal(text.data, "{\"n\":1}\n{\"n\":2}\n{\"n\":3}\n");
 	buf_fini(&text);
-	assert_int_equal(unit_mode(unit_path(folder, "audit.jsonl")), 0600);
+	assert_int_equal(unit_mode(unit_path(folder, "audit/audit.jsonl")), 0600);
 	audit_fini(&audit);
 	audit_fini(&audit);
 	assert_int_equal(audit.fd, -1);
@@ -70,7 +70,7 @@ static void appends(void **state)
 	/* The next process goes on behind it. */
 	audit_init(&audit, &spool, 1 << 20);
 	write_text(&audit, "{\"n\":4}\n");
-	assert_int_equal(size_of("audit.jsonl"), 32);
+	assert_int_equal(size_of("audit/audit.jsonl"), 32);
 	audit_fini(&audit);
 	assert_int_equal(warnings, 0);
 }
@@ -89,14 +89,13 @@ static void modes(void **state)
 		setup(NULL);
 		spool.has_group = rows[i].group;
 		spool.group = getegid();
-		spool.file_mode = rows[i].group ? 0660 : 0600;
 		audit_init(&audit, &spool, 16);
 		mode_t before = umask(rows[i].mask);
 		for (int k = 0; k < 4; k++)
 			write_text(&audit, "{\"n\":1234567}\n");
 		umask(before);
-		unit_check(unit_mode(unit_path(folder, "audit.jsonl")) == rows[i].mode, "row %zu", i);
-		unit_check(unit_mode(unit_path(folder, "audit.jsonl.1")) == rows[i].mode, "row %zu", i);
+		unit_check(unit_mode(unit_path(folder, "audit/audit.jsonl")) == rows[i].mode, "row %zu", i);
+		unit_check(unit_mode(unit_path(folder, "audit/audit.jsonl.1")) == rows[i].mode, "row %zu", i);
 		audit_fini(&audit);
 	}
 }
@@ -112,12 +111,12 @@ static void stays_bounded(void **state)
 		char line[32];
 		int n = snprintf(line, sizeof line, "{\"n\":%06d}\n", i);
 		audit_write(&audit, line, (size_t)n);
-		assert_true(size_of("audit.jsonl") < MAX + n);
-		assert_true(size_of("audit.jsonl.1") < MAX + n);
+		assert_true(size_of("audit/audit.jsonl") < MAX + n);
+		assert_true(size_of("audit/audit.jsonl.1") < MAX + n);
 	}
 	audit_fini(&audit);
-	struct buf old = unit_read(unit_path(folder, "audit.jsonl.1")),
-		   new = unit_read(unit_path(folder, "audit.jsonl"));
+	struct buf old = unit_read(unit_path(folder, "audit/audit.jsonl.1")),
+		   new = unit_read(unit_path(folder, "audit/audit.jsonl"));
 	assert_true(old.len >= MAX);
 	assert_int_equal(buf_append(&old, new.data, new.len), 0);
 	enum { LINE = 13 };
@@ -145,9 +144,9 @@ static void rotates_at_the_first_line(void **state)
 		audit_init(&audit, &spool, MAX);
 		audit_write(&audit, line, (size_t)n);
 		audit_fini(&audit);
-		assert_true(size_of("audit.jsonl") < MAX + LINE);
+		assert_true(size_of("audit/audit.jsonl") < MAX + LINE);
 	}
-	assert_int_equal(size_of("audit.jsonl.1"), (MAX + LINE - 1) / LINE * LINE);
+	assert_int_equal(size_of("audit/audit.jsonl.1"), (MAX + LINE - 1) / LINE * LINE);
 	assert_int_equal(warnings, 0);
 }
 
@@ -158,11 +157,11 @@ static void commands_append(void **state)
 	struct audit audit;
 	assert_int_equal(audit_append(&spool, "{\"n\":0}\n", 8), -1);
 	assert_int_equal(errno, ENOENT);
-	assert_int_equal(access(unit_path(folder, "audit.jsonl"), F_OK), -1);
+	assert_int_equal(access(unit_path(folder, "audit/audit.jsonl"), F_OK), -1);
 	audit_init(&audit, &spool, 8);
 	write_text(&audit, "{\"n\":1}\n");
 	assert_int_equal(audit_append(&spool, "{\"n\":2}\n", 8), 0);
-	struct buf text = unit_read(unit_path(folder, "audit.jsonl"));
+	struct buf text = unit_read(unit_path(folder, "audit/audit.jsonl"));
 	assert_string_equal(text.data, "{\"n\":1}\n{\"n\":2}\n");
 	buf_fini(&text);
 	audit_fini(&audit);
@@ -183,11 +182,11 @@ static void two_writers_by_turns(void **state)
 		int n = snprintf(line, sizeof line, "{\"n\":%06d}\n", i);
 		audit_write(&audits[i % 3 % 2], line, (size_t)n);
 		/* It is the last line of the file that has this name now. */
-		struct buf text = unit_read(unit_path(folder, "audit.jsonl"));
+		struct buf text = unit_read(unit_path(folder, "audit/audit.jsonl"));
 		assert_true(text.len >= (size_t)n && text.len < (size_t)(MAX + n));
 		seen += memcmp(text.data + text.len - n, line, (size_t)n) == 0;
 		buf_fini(&text);
-		assert_true(size_of("audit.jsonl.1") < MAX + n);
+		assert_true(size_of("audit/audit.jsonl.1") < MAX + n);
 	}
 	assert_int_equal(seen, WRITES);
 	audit_fini(&audits[0]);
@@ -212,7 +211,7 @@ static void write_many(const char *who)
 static void two_writers_at_once(void **state)
 {
 	(void)state;
-	static const char *const names[] = {"audit.jsonl", "audit.jsonl.1"};
+	static const char *const names[] = {"audit/audit.jsonl", "audit/audit.jsonl.1"};
 	pid_t children[2];
 	for (int i = 0; i < 2; i++) {
 		children[i] = fork();
@@ -247,15 +246,15 @@ static void one_rotates_at_a_time(void **state)
 	struct audit audit;
 	audit_init(&audit, &spool, 4);
 	write_text(&audit, "one\n");
-	int other = open(unit_path(folder, "audit.jsonl"), O_RDONLY);
+	int other = open(unit_path(folder, "audit/audit.jsonl"), O_RDONLY);
 	assert_int_equal(flock(other, LOCK_EX | LOCK_NB), 0);
 	write_text(&audit, "two\n");
-	assert_int_equal(size_of("audit.jsonl"), 8);
-	assert_int_equal(size_of("audit.jsonl.1"), -1);
+	assert_int_equal(size_of("audit/audit.jsonl"), 8);
+	assert_int_equal(size_of("audit/audit.jsonl.1"), -1);
 	close(other);
 	write_text(&audit, "three\n");
-	assert_int_equal(size_of("audit.jsonl"), 6);
-	assert_int_equal(size_of("audit.jsonl.1"), 8);
+	assert_int_equal(size_of("audit/audit.jsonl"), 6);
+	assert_int_equal(size_of("audit/audit.jsonl.1"), 8);
 	audit_fini(&audit);
 	assert_int_equal(warnings, 0);
 }
@@ -267,11 +266,86 @@ static void follows_its_name(void **state)
 	struct audit audit;
 	audit_init(&audit, &spool, 1 << 20);
 	write_text(&audit, "one\n");
-	assert_int_equal(unlink(unit_path(folder, "audit.jsonl")), 0);
+	assert_int_equal(unlink(unit_path(folder, "audit/audit.jsonl")), 0);
 	write_text(&audit, "two\n");
-	struct buf text = unit_read(unit_path(folder, "audit.jsonl"));
+	struct buf text = unit_read(unit_path(folder, "audit/audit.jsonl"));
 	assert_string_equal(text.data, "two\n");
 	buf_fini(&text);
+	audit_fini(&audit);
+}
+
+/* A receiver may come before the first deliverer. */
+static void makes_its_folder(void **state)
+{
+	(void)state;
+	struct audit audit;
+	assert_int_equal(rmdir(unit_path(folder, "audit")), 0);
+	audit_init(&audit, &spool, 1 << 20);
+	write_text(&audit, "one\n");
+	assert_int_equal(size_of("audit/audit.jsonl"), 4);
+	assert_int_equal(unit_mode(unit_path(folder, "audit")), 0700);
+	audit_fini(&audit);
+	assert_int_equal(warnings, 0);
+}
+
+static void check_text(const char *name, const char *expected)
+{
+	struct buf text = unit_read(unit_path(folder, name));
+	unit_check(strcmp(text.data, expected) == 0, "%s: %s", name, text.data);
+	buf_fini(&text);
+}
+
+/* An earlier version had it in the spool's own folder, and a process of it may still write there. */
+static void moves_the_trail_of_an_earlier_version(void **state)
+{
+	(void)state;
+	unit_write(unit_path(folder, "audit.jsonl.1"), "one\n", 4);
+	unit_write(unit_path(folder, "audit.jsonl"), "two\n", 4);
+	audit_adopt(&spool);
+	check_text("audit/audit.jsonl.1", "one\n");
+	check_text("audit/audit.jsonl", "two\n");
+	unit_write(unit_path(folder, "audit.jsonl"), "three\ntorn", 10);
+	unit_write(unit_path(folder, "audit.jsonl.1"), "", 0);
+	audit_adopt(&spool);
+	audit_adopt(&spool);
+	check_text("audit/audit.jsonl", "two\nthree\n");
+	assert_int_equal(size_of("audit.jsonl"), -1);
+	assert_int_equal(size_of("audit.jsonl.1"), -1);
+	assert_int_equal(warnings, 0);
+	/* Nothing else is taken for one. */
+	assert_int_equal(mkfifo(unit_path(folder, "audit.jsonl"), 0600), 0);
+	audit_adopt(&spool);
+	assert_int_equal(warnings, 1);
+	check_text("audit/audit.jsonl", "two\nthree\n");
+}
+
+/* A receiver that makes the folder moves it too. */
+static void moves_the_trail_when_it_makes_the_folder(void **state)
+{
+	(void)state;
+	struct audit audit;
+	assert_int_equal(rmdir(unit_path(folder, "audit")), 0);
+	unit_write(unit_path(folder, "audit.jsonl"), "one\n", 4);
+	audit_init(&audit, &spool, 1 << 20);
+	write_text(&audit, "two\n");
+	audit_fini(&audit);
+	check_text("audit/audit.jsonl", "one\ntwo\n");
+}
+
+/* With a group somebody else may have made the name: a file of this user's own that has another name is not touched. */
+static void not_into_another_file_of_this_user(void **state)
+{
+	(void)state;
+	struct audit audit;
+	spool.has_group = true;
+	spool.group = getegid();
+	unit_write(unit_path(folder, "diary"), "", 0);
+	assert_int_equal(link(unit_path(folder, "diary"), unit_path(folder, "audit/audit.jsonl")), 0);
+	audit_init(&audit, &spool, 1 << 20);
+	write_text(&audit, "one\n");
+	assert_int_equal(size_of("diary"), 0);
+	assert_int_equal(unit_mode(unit_path(folder, "diary")), 0600);
+	assert_int_equal(warnings, 1);
 	audit_fini(&audit);
 }
 
@@ -279,7 +353,7 @@ static void follows_its_name(void **state)
 static void only_into_a_plain_file(void **state)
 {
 	(void)state;
-	const char *name = unit_path(folder, "audit.jsonl");
+	const char *name = unit_path(folder, "audit/audit.jsonl");
 	struct audit audit;
 	unit_write(unit_path(folder, "precious"), "precious", 8);
 	assert_int_equal(symlink("precious", name), 0);
@@ -299,7 +373,7 @@ static void only_into_a_plain_file(void **state)
 	assert_int_equal(unlink(name), 0);
 
 	write_text(&audit, "four\n");
-	assert_int_equal(size_of("audit.jsonl"), 5);
+	assert_int_equal(size_of("audit/audit.jsonl"), 5);
 	assert_int_equal(warnings, 1);
 	audit_fini(&audit);
 }
@@ -348,6 +422,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(commands_append, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_rotates_at_a_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(follows_its_name, setup, teardown),
+		cmocka_unit_test_setup_teardown(makes_its_folder, setup, teardown),
+		cmocka_unit_test_setup_teardown(moves_the_trail_of_an_earlier_version, setup, teardown),
+		cmocka_unit_test_setup_teardown(moves_the_trail_when_it_makes_the_folder, setup, teardown),
+		cmocka_unit_test_setup_teardown(not_into_another_file_of_this_user, setup, teardown),
 		cmocka_unit_test_setup_teardown(only_into_a_plain_file, setup, teardown),
 		cmocka_unit_test(tells_of_deliveries),
 	};

@@ -598,7 +598,7 @@ static void ask_for(const char *event, const char *target)
 
 static unsigned operator_lines(void)
 {
-	struct buf b = unit_read(unit_path(t.folder, "spool/audit.jsonl"));
+	struct buf b = unit_read(unit_path(t.folder, "spool/audit/audit.jsonl"));
 	unsigned count = 0;
 	for (const char *s = b.data; (s = strstr(s, "\"what\":\"operator\"")) != NULL; s++)
 		count++;
@@ -615,13 +615,13 @@ static void errands_are_carried_out(void **state)
 	put_events(70, "\"c1\"");
 	/* Without a page there is nothing of it. */
 	once();
-	assert_int_equal(access(unit_path(t.folder, "spool/errands"), F_OK), -1);
+	assert_int_equal(access(unit_path(t.folder, "spool/status"), F_OK), -1);
 	t.conf.status_path = "/page";
 	watched();
 	assert_int_equal(reports.parked, 140);
 
 	unit_write(unit_path(t.folder, "works"), "", 0);
-	struct buf audit = unit_read(unit_path(t.folder, "spool/audit.jsonl"));
+	struct buf audit = unit_read(unit_path(t.folder, "spool/audit/audit.jsonl"));
 	memcpy(first, strstr(audit.data, "\"event_id\":\"") + strlen("\"event_id\":\""), 32);
 	first[32] = '\0';
 	buf_fini(&audit);
@@ -808,7 +808,7 @@ static void attempts_are_told(void **state)
 	add_file("all", "all.jsonl");
 	put_events(1, "\"c1\"");
 	once();
-	struct buf b = unit_read(unit_path(t.folder, "spool/audit.jsonl"));
+	struct buf b = unit_read(unit_path(t.folder, "spool/audit/audit.jsonl"));
 	assert_non_null(strstr(b.data, "\"what\":\"delivery\",\"target\":\"all\",\"event_id\":\""));
 	assert_non_null(strstr(b.data, "\"attempt\":1,\"result\":\"done\"}\n"));
 	assert_non_null(strstr(b.data, "\"attempt\":1,\"result\":\"retry\",\"detail\":\"exit 3: said\\u001b\"}\n"));

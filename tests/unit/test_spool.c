@@ -93,6 +93,13 @@ static void makes_nothing_for_others(void **state)
 		assert_int_equal(spool.fd, -1);
 		assert_int_equal(access(path, F_OK), -1);
 	}
+	/* Nor does a receiver where the deliverer is another user. */
+	conf.has_group = true;
+	conf.group = getegid();
+	assert_int_equal(spool_open(&spool, &conf, SPOOL_RECEIVE), -1);
+	assert_int_equal(errno, ENOENT);
+	assert_int_equal(access(path, F_OK), -1);
+	conf.has_group = false;
 	assert_int_equal(mkdir(path, 0700), 0);
 	for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
 		unit_check(spool_open(&spool, &conf, rows[i]) == -1 && errno == ENOENT, "use %zu", i);
@@ -111,11 +118,11 @@ static void makes_nothing_for_others(void **state)
 	}
 }
 
-static int own_file(const struct spool *spool)
+static int make_file(const struct spool *spool, const char *name, int (*give)(const struct spool *, int))
 {
-	int fd = openat(spool->fd, "file", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int fd = openat(spool->fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
-	int result = spool_own(spool, fd);
+	int result = give(spool, fd);
 	close(fd);
 	return result;
 }
@@ -129,38 +136,38 @@ static void check_mode(const char *name, mode_t mode, mode_t mask)
 static const struct {
 	mode_t mask;
 	bool group;
-	mode_t folders, files;
+} masks[] = {
+	{0, false}, {022, false}, {077, false}, {0277, false}, {0, true}, {022, true}, {077, true},
+};
+
+static const struct {
+	const char *name;
+	mode_t alone, with_group;
 } modes[] = {
-	{0, false, 0700, 0600}, {022, false, 0700, 0600}, {077, false, 0700, 0600}, {0277, false, 0700, 0600},
-	{0, true, 02770, 0660}, {022, true, 02770, 0660}, {077, true, 02770, 0660},
+	{NULL, 0700, 02750},      {"journal", 0700, 02770}, {"errands", 0700, 02770}, {"audit", 0700, 02770},
+	{"archive", 0700, 02750}, {"damaged", 0700, 02750}, {"trigger", 0600, 0660},  {"deliver.lock", 0600, 0640},
+	{"own", 0600, 0640},      {"shared", 0600, 0660},
 };
 
 static void modes_whatever_the_umask(void **state)
 {
 	(void)state;
-	static const char *const folders[] = {"journal", "archive", "damaged"};
-	static const char *const files[] = {"trigger", "deliver.lock", "file"};
-	for (size_t i = 0; i < UNIT_COUNT(modes); i++) {
+	for (size_t i = 0; i < UNIT_COUNT(masks); i++) {
 		struct spool spool;
-		conf.has_group = modes[i].group;
+		conf.has_group = masks[i].group;
 		conf.group = other_group();
-		mode_t before = umask(modes[i].mask);
+		mode_t before = umask(masks[i].mask);
 		int opened = spool_open(&spool, &conf, SPOOL_DELIVER);
 		int lock = spool_lock(&spool);
-		int owned = own_file(&spool);
+		int made = make_file(&spool, "own", spool_own) + make_file(&spool, "shared", spool_share);
 		umask(before);
-		unit_check(opened == 0 && lock >= 0 && owned == 0, "row %zu", i);
-		check_mode(NULL, modes[i].folders, modes[i].mask);
-		for (size_t k = 0; k < UNIT_COUNT(folders); k++)
-			check_mode(folders[k], modes[i].folders, modes[i].mask);
-		for (size_t k = 0; k < UNIT_COUNT(files); k++)
-			check_mode(files[k], modes[i].files, modes[i].mask);
-		for (size_t k = 0; modes[i].group && k < UNIT_COUNT(folders); k++) {
+		unit_check(opened == 0 && lock >= 0 && made == 0, "row %zu", i);
+		for (size_t k = 0; k < UNIT_COUNT(modes); k++) {
 			struct stat st;
-			assert_int_equal(lstat(unit_path(path, folders[k]), &st), 0);
-			unit_check(st.st_gid == conf.group, "%s", folders[k]);
-			assert_int_equal(lstat(unit_path(path, files[k]), &st), 0);
-			unit_check(st.st_gid == conf.group, "%s", files[k]);
+			const char *name = modes[k].name;
+			check_mode(name, conf.has_group ? modes[k].with_group : modes[k].alone, masks[i].mask);
+			assert_int_equal(lstat(name == NULL ? path : unit_path(path, name), &st), 0);
+			unit_check(!conf.has_group || st.st_gid == conf.group, "%s", name == NULL ? "spool" : name);
 		}
 		close(lock);
 		spool_close(&spool);
@@ -195,7 +202,7 @@ static void others_may_not_write(void **state)
 static void not_through_links(void **state)
 {
 	(void)state;
-	static const char *const names[] = {"journal", "archive", "damaged"};
+	static const char *const names[] = {"journal", "errands", "audit", "archive", "damaged"};
 	struct spool spool;
 	assert_int_equal(mkdir(unit_path(folder, "elsewhere"), 0700), 0);
 	for (size_t i = 0; i < UNIT_COUNT(names); i++) {

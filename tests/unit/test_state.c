@@ -83,9 +83,9 @@ static void files_have_the_spools_mode(void **state)
 	assert_int_equal(state_begin(t.state), 0);
 	assert_int_equal(state_count_add(t.state, STATE_EVENTS, 1), 0);
 	assert_int_equal(state_commit(t.state), 0);
-	assert_int_equal(unit_mode(unit_path(t.folder, "state.db")), 0660);
-	assert_int_equal(unit_mode(unit_path(t.folder, "state.db-wal")), 0660);
-	assert_int_equal(unit_mode(unit_path(t.folder, "state.db-shm")), 0660);
+	assert_int_equal(unit_mode(unit_path(t.folder, "state.db")), 0640);
+	assert_int_equal(unit_mode(unit_path(t.folder, "state.db-wal")), 0640);
+	assert_int_equal(unit_mode(unit_path(t.folder, "state.db-shm")), 0640);
 }
 
 /* A database that was not committed when it was made is made again. */

@@ -56,7 +56,7 @@ static void put(const char *status, const char *reason, const char *endpoint, co
 			   "\"remote\":null}\n",
 			   at, status, reason, endpoint, connection),
 		0);
-	unit_write(unit_path(t.folder, "audit.jsonl"), b.data, b.len);
+	unit_write(unit_path(t.folder, "audit/audit.jsonl"), b.data, b.len);
 	buf_fini(&b);
 }
 
@@ -67,7 +67,8 @@ static void put_wrong(void)
 
 static void rotate(void)
 {
-	assert_int_equal(rename(unit_path(t.folder, "audit.jsonl"), unit_path(t.folder, "audit.jsonl.1")), 0);
+	assert_int_equal(rename(unit_path(t.folder, "audit/audit.jsonl"), unit_path(t.folder, "audit/audit.jsonl.1")),
+			 0);
 }
 
 static int note(void *arg, const struct state_refusal *r)
@@ -109,11 +110,11 @@ static void counts_what_was_refused(void **state)
 	put("404", "\"unknown path\"", "null", "null");
 	put("503", "\"disk below its reserve\"", "\"/webhook\"", "\"c 2\"");
 	put_wrong();
-	unit_write(unit_path(t.folder, "audit.jsonl"), "no line\n\n", 9);
+	unit_write(unit_path(t.folder, "audit/audit.jsonl"), "no line\n\n", 9);
 	const char *delivery =
 		"{\"at\":\"2026-11-24T09:00:00.000000Z\",\"what\":\"delivery\",\"target\":\"x\",\"event_id\":"
 		"\"0123456789abcdef0123456789abcdef\",\"attempt\":1,\"result\":\"done\"}\n";
-	unit_write(unit_path(t.folder, "audit.jsonl"), delivery, strlen(delivery));
+	unit_write(unit_path(t.folder, "audit/audit.jsonl"), delivery, strlen(delivery));
 	assert_string_equal(unstored(), "/webhook c1 signature wrong 401 2@4\n"
 					"  unknown path 404 1@2\n"
 					"/webhook c%202 disk below its reserve 503 1@3\n");
@@ -194,7 +195,7 @@ static void much_at_a_time(void **state)
 					    "path\",\"endpoint\":null,\"connection_id\":null}\n",
 					    at),
 				 0);
-	unit_write(unit_path(t.folder, "audit.jsonl"), b.data, b.len);
+	unit_write(unit_path(t.folder, "audit/audit.jsonl"), b.data, b.len);
 	buf_fini(&b);
 	int more;
 	while ((more = tally_fold(t.state, &t.spool)) == 1)

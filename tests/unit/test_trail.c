@@ -10,7 +10,7 @@ static struct unit_spool t;
 static int setup(void **state)
 {
 	(void)state;
-	unit_spool_open(&t, SPOOL_RECEIVE);
+	unit_spool_open(&t, SPOOL_DELIVER);
 	return 0;
 }
 
@@ -82,12 +82,12 @@ static void reads_whole_lines(void **state)
 	struct trail trail;
 	struct span raw;
 	assert_int_equal(trail_open(&trail, &t.spool, TRAIL_NEW), 0);
-	put("audit.jsonl", "{\"at\":");
+	put("audit/audit.jsonl", "{\"at\":");
 	assert_int_equal(trail_open(&trail, &t.spool, TRAIL_NEW), 0);
-	put("audit.jsonl", line_of(0) + strlen("{\"at\":"));
+	put("audit/audit.jsonl", line_of(0) + strlen("{\"at\":"));
 	for (int i = 1; i < 5000; i++)
-		put("audit.jsonl", line_of(i));
-	put("audit.jsonl", "{\"at\":\"torn");
+		put("audit/audit.jsonl", line_of(i));
+	put("audit/audit.jsonl", "{\"at\":\"torn");
 	assert_int_equal(trail_open(&trail, &t.spool, TRAIL_NEW), 1);
 	for (int i = 0; i < 5000; i++) {
 		assert_int_equal(trail_next(&trail, &raw), 1);
@@ -99,8 +99,8 @@ static void reads_whole_lines(void **state)
 	assert_int_equal(trail.offset, offset);
 
 	/* What is written later is read later. */
-	put("audit.jsonl", "\",\"what\":\"x\"}\n");
-	put("audit.jsonl", line_of(5001));
+	put("audit/audit.jsonl", "\",\"what\":\"x\"}\n");
+	put("audit/audit.jsonl", line_of(5001));
 	assert_int_equal(trail_next(&trail, &raw), 1);
 	assert_true(unit_same(raw, "{\"at\":\"torn\",\"what\":\"x\"}"));
 	assert_int_equal(trail_next(&trail, &raw), 1);
@@ -124,17 +124,18 @@ static void knows_a_file_by_its_mark(void **state)
 {
 	(void)state;
 	struct trail a, b;
-	put("audit.jsonl", line_of(1));
-	put("audit.jsonl.1", line_of(2));
+	put("audit/audit.jsonl", line_of(1));
+	put("audit/audit.jsonl.1", line_of(2));
 	assert_int_equal(trail_open(&a, &t.spool, TRAIL_NEW), 1);
 	assert_int_equal(trail_open(&b, &t.spool, TRAIL_OLD), 1);
 	assert_int_not_equal(a.mark, b.mark);
 	assert_false(trail_is_over(&a, &t.spool));
 	assert_true(trail_is_over(&b, &t.spool));
 	trail_close(&b);
-	assert_int_equal(rename(unit_path(t.folder, "audit.jsonl"), unit_path(t.folder, "audit.jsonl.1")), 0);
+	assert_int_equal(rename(unit_path(t.folder, "audit/audit.jsonl"), unit_path(t.folder, "audit/audit.jsonl.1")),
+			 0);
 	assert_false(trail_is_over(&a, &t.spool));
-	put("audit.jsonl", line_of(3));
+	put("audit/audit.jsonl", line_of(3));
 	assert_true(trail_is_over(&a, &t.spool));
 	assert_int_equal(trail_open(&b, &t.spool, TRAIL_OLD), 1);
 	assert_int_equal(a.mark, b.mark);
@@ -161,11 +162,11 @@ static void the_latest_first(void **state)
 	assert_int_equal(trail_latest(&t.spool, 9, take_number, text), 0);
 	assert_string_equal(text, "");
 	for (int i = 14; i < 18; i++)
-		put("audit.jsonl.1", line_of(i));
-	put("audit.jsonl", line_of(18));
-	put("audit.jsonl", "no line\n");
-	put("audit.jsonl", line_of(19));
-	put("audit.jsonl", "{\"at\":\"torn");
+		put("audit/audit.jsonl.1", line_of(i));
+	put("audit/audit.jsonl", line_of(18));
+	put("audit/audit.jsonl", "no line\n");
+	put("audit/audit.jsonl", line_of(19));
+	put("audit/audit.jsonl", "{\"at\":\"torn");
 	assert_int_equal(trail_latest(&t.spool, 3, take_number, text), 0);
 	assert_string_equal(text, "19 17 16 ");
 	*text = '\0';
@@ -173,13 +174,13 @@ static void the_latest_first(void **state)
 	assert_string_equal(text, "19 17 16 14 ");
 	/* Of a large file the end is looked at. */
 	for (int i = 1000; i < 10000; i++)
-		put("audit.jsonl", line_of(i));
+		put("audit/audit.jsonl", line_of(i));
 	*text = '\0';
 	assert_int_equal(trail_latest(&t.spool, 3, take_number, text), 0);
 	assert_string_equal(text, "9998 9997 9995 ");
 	/* An error ends it. */
 	*text = '\0';
-	put("audit.jsonl", line_of(13));
+	put("audit/audit.jsonl", line_of(13));
 	assert_int_equal(trail_latest(&t.spool, 3, take_number, text), -1);
 }
 
@@ -187,9 +188,9 @@ static void only_a_plain_file(void **state)
 {
 	(void)state;
 	struct trail trail;
-	assert_int_equal(mkfifo(unit_path(t.folder, "audit.jsonl"), 0600), 0);
+	assert_int_equal(mkfifo(unit_path(t.folder, "audit/audit.jsonl"), 0600), 0);
 	assert_int_equal(trail_open(&trail, &t.spool, TRAIL_NEW), -1);
-	assert_int_equal(symlink("/etc/passwd", unit_path(t.folder, "audit.jsonl.1")), 0);
+	assert_int_equal(symlink("/etc/passwd", unit_path(t.folder, "audit/audit.jsonl.1")), 0);
 	assert_int_equal(trail_open(&trail, &t.spool, TRAIL_OLD), -1);
 }
 

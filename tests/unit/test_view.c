@@ -244,10 +244,11 @@ static void forms(void **state)
 	};
 	assert_int_equal(snapshot_form(&t.spool, word), 0);
 	/* No deliverer has made the folder yet. */
+	assert_int_equal(rmdir(unit_path(t.conf.spool, "errands")), 0);
 	snprintf(body, sizeof body, "form=%s&errand=all", word);
 	ask("POST", "/a/page/retry", "Bearer " TOKEN, body);
 	assert_int_equal(status(), 503);
-	assert_int_equal(errand_prepare(&t.spool), 0);
+	assert_int_equal(mkdir(unit_path(t.conf.spool, "errands"), 0700), 0);
 	for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
 		snprintf(body, sizeof body, "%s%s%s", rows[i].before, rows[i].after == NULL ? "" : word,
 			 rows[i].after == NULL ? "" : rows[i].after);

@@ -1,0 +1,148 @@
+"""Receiver and deliverer as two users: what the modes let each of them do, and a spool of an earlier version."""
+
+import os
+import re
+import stat
+import subprocess
+
+import pytest
+
+from users import DELIVERER, RECEIVER, Pair, event
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs to be two users")
+
+
+@pytest.fixture
+def make_pair():
+    pairs = []
+
+    def make(**options):
+        pairs.append(Pair(**options))
+        return pairs[-1]
+
+    yield make
+    for pair in pairs:
+        pair.close()
+
+
+@pytest.fixture
+def pair(make_pair):
+    return make_pair()
+
+
+def mode(path):
+    return oct(stat.S_IMODE(path.stat().st_mode))
+
+
+MODES = {".": 0o2750, "journal": 0o2770, "errands": 0o2770, "audit": 0o2770, "archive": 0o2750, "damaged": 0o2750, "trigger": 0o660,
+         "state.db": 0o640, "deliver.lock": 0o640, "audit/audit.jsonl": 0o660}
+
+
+def check_modes(pair):
+    for name, wanted in MODES.items():
+        path = pair.spool / name
+        assert mode(path) == oct(wanted), name
+        assert path.stat().st_gid == pair.identity["extra_groups"][0], name
+        assert path.stat().st_uid == DELIVERER or name == "audit/audit.jsonl", name
+
+
+def test_each_may_do_its_part(pair):
+    pair.deliver()
+    assert pair.post_cgi(event(1)).status == 200
+    (segment,) = (pair.spool / "journal").iterdir()
+    assert segment.stat().st_uid == RECEIVER and mode(segment) == oct(0o660)
+    pair.deliver()
+    assert len(pair.records()) == 1
+    check_modes(pair)
+    assert [line["what"] for line in pair.audit()] == ["request", "delivery"]
+    for file in (pair.spool / "archive").iterdir():
+        assert mode(file) == oct(0o640) and file.stat().st_uid == DELIVERER
+
+
+def test_the_receiver_may_not_do_the_deliverers(pair):
+    pair.deliver()
+    assert pair.post_cgi(event(1)).status == 200
+    pair.deliver()
+    for forbidden in ("> state.db", "> new", "mv trigger other", "rm deliver.lock", "rm -r journal", "mv audit other", "mkdir folder",
+                      "echo > archive/*", "rm archive/*", "> archive/new", "> damaged/new", "mv archive other", "chmod 777 .",
+                      "> deliver.lock", "ln -s /etc errands2", "> ../new"):
+        assert not pair.as_receiver(forbidden), forbidden
+    for allowed in ("> journal/x", "rm journal/x", "> errands/all", "cat archive/* > /dev/null", "echo >> audit/audit.jsonl"):
+        assert pair.as_receiver(allowed), allowed
+
+
+def test_a_receiver_that_comes_first_says_what_to_do(pair):
+    answer = pair.post_cgi(event(1))
+    assert answer.status == 503 and "hookspool deliver" in pair.said and str(pair.spool) in pair.said
+    assert not pair.spool.exists()
+    # A folder that an administrator made, and no deliverer has seen.
+    pair.spool.mkdir(mode=0o750)
+    os.chown(pair.spool, DELIVERER, pair.identity["extra_groups"][0])
+    answer = pair.post_cgi(event(1))
+    assert answer.status == 503 and "hookspool deliver" in pair.said and "journal" in pair.said
+    pair.deliver()
+    assert pair.post_cgi(event(1)).status == 200
+    pair.deliver()
+    assert len(pair.records()) == 1
+
+
+def make_early(pair, owner):
+    """As an earlier version left it: group-writable, the audit trail in the spool's own folder."""
+    pair.deliver()
+    for number in (1, 2):
+        assert pair.post_cgi(event(number)).status == 200
+        if number == 1:
+            pair.deliver()
+    for name in ("audit.jsonl",):
+        (pair.spool / "audit" / name).rename(pair.spool / name)
+    (pair.spool / "audit").rmdir()
+    for path in pair.spool.rglob("*"):
+        path.chmod(0o2770 if path.is_dir() else 0o660)
+        if path.name == "journal" or owner != DELIVERER:
+            os.chown(path, RECEIVER, -1)
+    pair.spool.chmod(0o2770)
+    os.chown(pair.spool, owner, -1)
+
+
+def test_an_early_spool_is_taken_over(pair):
+    make_early(pair, DELIVERER)
+    pair.deliver()
+    assert len(pair.records()) == 2
+    assert not (pair.spool / "audit.jsonl").exists()
+    assert [line["what"] for line in pair.audit()] == ["request", "delivery", "request", "delivery"]
+    os.chown(pair.spool / "journal", DELIVERER, -1)
+    check_modes(pair)
+    assert pair.post_cgi(event(3)).status == 200
+    pair.deliver()
+    assert len(pair.records()) == 3
+
+
+def test_an_early_spool_of_the_receivers_is_refused_with_a_command(pair):
+    make_early(pair, RECEIVER)
+    said = subprocess.run([pair.program, "-c", pair.conf, "check"], capture_output=True, timeout=60).stdout.decode()  # as root
+    assert f"id {RECEIVER}" in said and f"chown -Rh USER {pair.spool}" in said
+    done = pair.run("-c", pair.conf, "deliver", "--once")
+    assert done.returncode == 77
+    advice = re.search(r"chown -Rh .*", done.stderr.decode()).group(0)
+    assert pair.post_cgi(event(3)).status == 200, "nothing keeps the receiver from it"
+    subprocess.run(["sh", "-c", advice], check=True)
+    pair.deliver()
+    assert len(pair.records()) == 3
+    check_modes(pair)
+
+
+def test_killed_anywhere_while_it_takes_over_it_goes_on(make_pair):
+    """At each system call that changes a mode or a name."""
+    for call in ("fchownat", "fchmodat", "fchown", "fchmod", "rename,renameat,renameat2", "mkdirat"):
+        for number in range(1, 99):
+            pair = make_pair()
+            make_early(pair, DELIVERER)
+            killed = pair.run("-c", pair.conf, "deliver", "--once", cwd="/", prefix=[
+                "strace", "-f", "-o", "/dev/null", "-e", f"inject={call}:signal=KILL:when={number}"])
+            pair.deliver()
+            os.chown(pair.spool / "journal", DELIVERER, -1)
+            check_modes(pair)
+            assert len(pair.records()) == 2
+            assert [line["what"] for line in pair.audit()].count("request") == 2
+            if killed.returncode == 0:
+                break
