@@ -33,6 +33,8 @@ class Trial:
     """`place` is a folder for spool and records, `records` one for the records alone, where that is not the site's own
     (a file system that will break). The sums go to the bench when it ends."""
 
+    name = "event"  # of its events
+
     def __init__(self, bench, place=None, records=None, **options):
         self.bench = bench
         self.numbers = itertools.count()
@@ -63,7 +65,7 @@ class Trial:
     # events
 
     def good(self, size=0, **fields):
-        marker = f"event-{next(self.numbers)}"
+        marker = f"{self.name}-{next(self.numbers)}"
         text = f',"text":"{"x" * size}"' if size else ""
         body = sign.body(f'[{{"id":"{marker}"{text}}}]'.encode(), marker, **fields)
         self.bodies[marker] = body
