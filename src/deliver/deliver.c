@@ -283,15 +283,21 @@ static bool take_trigger(const struct post *post)
 	return woken;
 }
 
+/* What is due at this age is to be tried. */
+static int64_t age_limit(const struct session *s)
+{
+	return s->post->until == DELIVER_ONCE ? s->once_age : state_age(s->d.state);
+}
+
 /* When the next lane is to be tried, or, if none waits, when the deliverer has been idle for long enough to end. What
  * DELIVER_ONCE leaves for later wakes nobody. */
 static int64_t next_lane(struct session *s, int64_t now)
 {
-	int64_t next_age, age = state_age(s->d.state);
-	int waiting = lanes_next(s->lanes, &s->d, &next_age);
+	int64_t next_age, limit = age_limit(s);
+	int waiting = lanes_next(s->lanes, &s->d, limit, &next_age);
 	switch (s->post->until) {
 	case DELIVER_ONCE:
-		return waiting == 1 && next_age <= s->once_age ? now : INT64_MAX;
+		return waiting == 1 && next_age <= limit ? now : INT64_MAX;
 	case DELIVER_IDLE:
 		if (waiting == 0 && !lanes_are_busy(s->lanes))
 			return s->idle_since + IDLE_FOR;
@@ -301,7 +307,7 @@ static int64_t next_lane(struct session *s, int64_t now)
 	}
 	if (waiting != 1)
 		return INT64_MAX;
-	return next_age <= age ? now : now + (next_age - age);
+	return next_age <= limit ? now : now + (next_age - limit);
 }
 
 /* When there is something to do though nothing happens. */
@@ -397,8 +403,7 @@ static enum outcome run_errands(struct session *s)
 
 static enum outcome try_lanes(struct session *s)
 {
-	int64_t limit = s->post->until == DELIVER_ONCE ? s->once_age : state_age(s->d.state);
-	int tried = lanes_start(s->lanes, &s->d, limit);
+	int tried = lanes_start(s->lanes, &s->d, age_limit(s));
 	if (tried < 0)
 		return failed(s, "cannot deliver");
 	if (tried > 0) {
@@ -466,11 +471,12 @@ static bool is_over(struct session *s)
 	case DELIVER_STOP:
 		return false;
 	case DELIVER_IDLE:
-		return clock_monotonic() - s->idle_since >= IDLE_FOR && lanes_next(s->lanes, &s->d, &next_age) == 0;
+		return clock_monotonic() - s->idle_since >= IDLE_FOR &&
+		       lanes_next(s->lanes, &s->d, age_limit(s), &next_age) == 0;
 	case DELIVER_ONCE:
 		break;
 	}
-	return lanes_next(s->lanes, &s->d, &next_age) == 0 || next_age > s->once_age;
+	return lanes_next(s->lanes, &s->d, s->once_age, &next_age) == 0 || next_age > s->once_age;
 }
 
 static void listen_to_trigger(struct post *post)

@@ -19,6 +19,7 @@
 #define FILES_MAX     200
 #define SHEET_MAX     (16u << 20)         /* of a script's input, in memory */
 #define FILE_RETRY    (60 * CLOCK_SECOND) /* a try at a file costs little */
+#define STARTS_MAX    16                  /* of scripts, until the journal is looked at again */
 
 /* A run of a script and the deliveries that it is for. */
 struct slot {
@@ -27,6 +28,7 @@ struct slot {
 	struct target target;
 	const struct conf *conf; /* held: the target's, which may not be the one in force any more */
 	int64_t lane;
+	bool retry; /* the lane's head has failed before */
 	struct state_delivery *deliveries;
 	int count;
 };
@@ -34,6 +36,7 @@ struct slot {
 struct lanes {
 	struct slot *slots;
 	size_t count;
+	size_t turn;                       /* number of the target that is served first */
 	struct state_delivery *deliveries; /* EVENTS_MAX of them */
 	struct outfiles files;
 	struct buf line, first, records, path;
@@ -147,8 +150,10 @@ static int record_attempt(struct deliverer *d, const struct target *target, int6
 		if (record_one(d, target, &delivery, verdict, why, &tally) < 0)
 			return -1;
 	}
+	/* What stands behind an event that was given up is likelier to fail than others: it has the share of retries.
+	 */
 	if (next_at == 0)
-		next_at = state_ready(d->state);
+		next_at = result == RETRY_SUCCEEDED ? state_ready(d->state) : d->tried_age;
 	if (state_target_add(d->state, target->id, &tally) < 0)
 		return -1;
 	return state_lane_settle(d->state, target->id, lane, next_at);
@@ -192,12 +197,20 @@ static int postpone(struct deliverer *d, const struct target *target, int64_t la
 
 /* Scripts */
 
-static int running(const struct lanes *lanes, const struct target *target)
+struct load {
+	unsigned running, retrying; /* the latter are among the former */
+};
+
+static struct load target_load(const struct lanes *lanes, const struct target *target)
 {
-	int n = 0;
-	for (size_t i = 0; i < lanes->count; i++)
-		n += lanes->slots[i].used && lanes->slots[i].target.id == target->id;
-	return n;
+	struct load load = {0};
+	for (size_t i = 0; i < lanes->count; i++) {
+		const struct slot *slot = &lanes->slots[i];
+		bool counts = slot->used && slot->target.id == target->id;
+		load.running += counts;
+		load.retrying += counts && slot->retry;
+	}
+	return load;
 }
 
 static bool is_running(const struct lanes *lanes, const struct target *target, int64_t lane)
@@ -216,19 +229,44 @@ static struct slot *free_slot(const struct lanes *lanes)
 	return NULL;
 }
 
-/* The first due lane of the target that does not run. 1, 0 or -1. */
-static int find_lane(const struct lanes *lanes, struct deliverer *d, const struct target *target,
+/* The first lane of the target that is due at `from` or later and does not run. 1, 0 or -1. */
+static int find_lane(const struct lanes *lanes, struct deliverer *d, const struct target *target, int64_t from,
 		     struct state_lane *lane)
 {
 	struct state_lane due[LANES_AT_ONCE + 1];
-	int busy = running(lanes, target);
-	int n = state_lanes(d->state, target->id, due, busy + 1);
+	int n = state_lanes(d->state, target->id, from, due, (int)target_load(lanes, target).running + 1);
 	for (int i = 0; i < n; i++)
 		if (!is_running(lanes, target, due[i].lane)) {
 			*lane = due[i];
 			return 1;
 		}
 	return n < 0 ? -1 : 0;
+}
+
+/* The lane whose turn it is, of those that are due at `limit`, for a free worker of the target. 1, 0 or -1. */
+static int choose_lane(const struct lanes *lanes, struct deliverer *d, const struct target *target, int64_t limit,
+		       struct state_lane *lane)
+{
+	struct state_lane first, retry;
+	struct load load = target_load(lanes, target);
+	if (load.running >= target->conf->workers)
+		return 0;
+	int first_found = find_lane(lanes, d, target, INT64_MIN, &first);
+	int retry_found = find_lane(lanes, d, target, 0, &retry);
+	if (first_found < 0 || retry_found < 0)
+		return -1;
+	struct retry_share share = {
+		.workers = target->conf->workers,
+		.retrying = load.retrying,
+		.first_waits = first_found == 1 && first.next_at < 0,
+		.retry_waits = retry_found == 1 && retry.next_at <= limit,
+		.was_retry = target->was_retry,
+	};
+	enum retry_turn turn = retry_turn(&share);
+	if (turn == RETRY_NOBODY)
+		return 0;
+	*lane = turn == RETRY_RETRY ? retry : first;
+	return 1;
 }
 
 /* A script's input, which is kept in memory while it is small. */
@@ -311,18 +349,19 @@ end:
 	return result;
 }
 
-static int start_scripts(struct lanes *lanes, struct deliverer *d, const struct target *target, int64_t limit)
+/* Starts at most `most` of them. */
+static int start_scripts(struct lanes *lanes, struct deliverer *d, struct target *target, int64_t limit, int most)
 {
 	int tried = 0;
-	while (running(lanes, target) < (int)target->conf->workers) {
+	while (tried < most) {
 		struct state_lane lane;
+		int found = choose_lane(lanes, d, target, limit, &lane);
+		if (found <= 0)
+			return found < 0 ? -1 : tried;
 		struct slot *slot = free_slot(lanes);
-		int found = find_lane(lanes, d, target, &lane);
-		if (found < 0)
-			return -1;
-		if (found == 0 || lane.next_at > limit)
-			break;
-		*slot = (struct slot){.target = *target, .conf = conf_hold(d->conf), .lane = lane.lane};
+		*slot = (struct slot){
+			.target = *target, .conf = conf_hold(d->conf), .lane = lane.lane, .retry = lane.next_at >= 0};
+		target->was_retry = slot->retry;
 		int started = start_script(lanes, d, slot);
 		slot->used = started == 1;
 		if (started != 1)
@@ -418,11 +457,12 @@ static int gather_lane(struct lanes *lanes, struct deliverer *d, struct batch *b
 	return 0;
 }
 
-static int gather(struct lanes *lanes, struct deliverer *d, struct batch *batch, int64_t limit)
+/* Up to `max` lanes of those that wait for a retry (from 0 on), or of the ready ones. */
+static int gather(struct lanes *lanes, struct deliverer *d, struct batch *batch, int64_t from, int64_t limit, int max)
 {
 	struct state_lane due[LANES_AT_ONCE];
 	size_t bytes = 0;
-	int n = state_lanes(d->state, batch->target->id, due, LANES_AT_ONCE);
+	int n = state_lanes(d->state, batch->target->id, from, due, max);
 	for (int i = 0; i < n && due[i].next_at <= limit; i++) {
 		if (bytes >= BYTES_MAX || batch->from[batch->lane_count] >= EVENTS_MAX ||
 		    lanes->files.names.count >= FILES_MAX)
@@ -431,6 +471,14 @@ static int gather(struct lanes *lanes, struct deliverer *d, struct batch *batch,
 			return -1;
 	}
 	return n < 0 ? -1 : 0;
+}
+
+/* What is due at `limit`. Retries have their share of the batch, however many lanes are ready. */
+static int gather_all(struct lanes *lanes, struct deliverer *d, struct batch *batch, int64_t limit)
+{
+	if (gather(lanes, d, batch, 0, limit, LANES_AT_ONCE / 2) < 0)
+		return -1;
+	return gather(lanes, d, batch, INT64_MIN, -1, LANES_AT_ONCE - batch->lane_count);
 }
 
 /* The delivery of a lane whose file has an error, the first one, or if there is none one that was held back for others;
@@ -481,7 +529,7 @@ static int record_batch(void *arg)
 static int append_batch(struct lanes *lanes, struct deliverer *d, struct batch *batch, int64_t limit)
 {
 	struct recording recording = {lanes, d, batch};
-	if (gather(lanes, d, batch, limit) < 0)
+	if (gather_all(lanes, d, batch, limit) < 0)
 		return -1;
 	if (batch->lane_count == 0)
 		return 0;
@@ -518,31 +566,55 @@ static int append_files(struct lanes *lanes, struct deliverer *d, const struct t
 
 int lanes_start(struct lanes *lanes, struct deliverer *d, int64_t limit)
 {
-	int tried = 0;
-	for (size_t i = 0; i < d->conf->target_count; i++) {
-		const struct target *target = &d->targets[i];
-		int n = target->conf->file != NULL ? append_files(lanes, d, target, limit)
-						   : start_scripts(lanes, d, target, limit);
+	int tried = 0, starts = STARTS_MAX;
+	d->tried_age = limit;
+	size_t targets = d->conf->target_count, next = lanes->turn;
+	for (size_t i = 0; i < targets; i++) {
+		size_t number = (lanes->turn + i) % targets;
+		struct target *target = &d->targets[number];
+		bool is_file = target->conf->file != NULL;
+		int n = is_file ? append_files(lanes, d, target, limit)
+				: start_scripts(lanes, d, target, limit, starts);
 		if (n < 0)
 			return -1;
 		tried += n;
+		if (is_file || n == 0)
+			continue;
+		starts -= n;
+		/* Whoever could not have all of its starts is the first the next time. */
+		if (starts > 0)
+			next = number + 1;
 	}
+	lanes->turn = targets == 0 ? 0 : next % targets;
 	return tried;
 }
 
-int lanes_next(struct lanes *lanes, struct deliverer *d, int64_t *next_at)
+/* As lanes_next, for one target. */
+static int target_next(const struct lanes *lanes, struct deliverer *d, const struct target *target, int64_t limit,
+		       int64_t *next_at)
+{
+	struct state_lane lane;
+	if (target->conf->run != NULL && target_load(lanes, target).running >= target->conf->workers)
+		return 0;
+	int found = target->conf->file != NULL ? find_lane(lanes, d, target, INT64_MIN, &lane)
+					       : choose_lane(lanes, d, target, limit, &lane);
+	if (found == 0)
+		found = find_lane(lanes, d, target, limit + 1, &lane);
+	if (found == 1)
+		*next_at = lane.next_at;
+	return found;
+}
+
+int lanes_next(struct lanes *lanes, struct deliverer *d, int64_t limit, int64_t *next_at)
 {
 	int some = 0;
 	for (size_t i = 0; i < d->conf->target_count; i++) {
-		const struct target *target = &d->targets[i];
-		struct state_lane lane;
-		if (target->conf->run != NULL && running(lanes, target) >= (int)target->conf->workers)
-			continue;
-		int found = find_lane(lanes, d, target, &lane);
+		int64_t at;
+		int found = target_next(lanes, d, &d->targets[i], limit, &at);
 		if (found < 0)
 			return -1;
-		if (found == 1 && (!some || lane.next_at < *next_at))
-			*next_at = lane.next_at;
+		if (found == 1 && (!some || at < *next_at))
+			*next_at = at;
 		some |= found;
 	}
 	return some;

@@ -17,13 +17,13 @@ int lanes_fit(struct lanes *lanes, const struct conf *conf);
 /* Takes NULL. Scripts that still run are killed; their deliveries stay pending. */
 void lanes_free(struct lanes *lanes);
 
-/* Tries what is due at the age `limit`: starts scripts as far as there are workers, and appends to files. How many
- * lanes were tried, or -1 with errno. */
+/* Tries what is due at the age `limit`: starts scripts as far as there are workers, a few at a time, and appends to
+ * files. How many lanes were tried, or -1 with errno. */
 int lanes_start(struct lanes *lanes, struct deliverer *d, int64_t limit);
 
-/* When the next lane that could be started is due: 1 and *next_at, which may have passed; 0: there is none; -1 with
- * errno. */
-int lanes_next(struct lanes *lanes, struct deliverer *d, int64_t *next_at);
+/* When the next lane is due, but for those that must wait until a script ends: 1 and *next_at, which is not after
+ * `limit` if lanes_start can try it now; 0: there is none; -1 with errno. */
+int lanes_next(struct lanes *lanes, struct deliverer *d, int64_t limit, int64_t *next_at);
 
 /* Adds the scripts' outputs to a poll set of lanes_max() entries; their number. */
 size_t lanes_max(const struct lanes *lanes);

@@ -15,6 +15,24 @@ int64_t retry_delay(unsigned attempts, int64_t max, uint64_t random)
 	return delay < RETRY_FIRST ? RETRY_FIRST : delay;
 }
 
+static unsigned one_at_least(unsigned n)
+{
+	return n > 0 ? n : 1;
+}
+
+enum retry_turn retry_turn(const struct retry_share *share)
+{
+	unsigned most = 1;
+	if (share->first_waits)
+		most = one_at_least(share->workers / 2);
+	else if (share->workers > 1)
+		most = share->workers - one_at_least(share->workers / 4);
+	bool may_retry = share->retry_waits && share->retrying < most;
+	if (may_retry && !(share->first_waits && share->was_retry))
+		return RETRY_RETRY;
+	return share->first_waits ? RETRY_FIRST_ATTEMPT : RETRY_NOBODY;
+}
+
 enum retry_verdict retry_judge(enum retry_result result, int64_t first_at, int64_t now, int64_t retry_for)
 {
 	if (result == RETRY_SUCCEEDED)

@@ -2,6 +2,7 @@
 #ifndef HOOKSPOOL_RETRY_H
 #define HOOKSPOOL_RETRY_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/clock.h"
@@ -28,5 +29,22 @@ enum retry_verdict {
 
 /* What follows from it, for an event that was first tried at first_at (its time of this attempt if it is the first). */
 enum retry_verdict retry_judge(enum retry_result result, int64_t first_at, int64_t now, int64_t retry_for);
+
+/* A target's workers are shared: its first attempts and its retries each go on, however many of the other wait. */
+struct retry_share {
+	unsigned workers, retrying; /* all of them, and those that are busy with retries; at least one is free */
+	bool first_waits, retry_waits;
+	bool was_retry; /* the last start was a retry's */
+};
+enum retry_turn {
+	RETRY_NOBODY,
+	RETRY_FIRST_ATTEMPT,
+	RETRY_RETRY,
+};
+
+/* Whose turn it is for a free worker. While both wait they take turns, and retries, which may be slow, have no more
+ * than half of the workers; a quarter, but one at least of several, is kept from retries even while nothing else waits.
+ */
+enum retry_turn retry_turn(const struct retry_share *share);
 
 #endif

@@ -140,11 +140,12 @@ int state_pending_count(struct state *state, uint64_t *n);
 /* Whether anything is pending for the target, or in the lane. */
 int state_is_waiting(struct state *state, int64_t target);
 int state_lane_is_waiting(struct state *state, int64_t target, int64_t lane);
-/* Up to max lanes of the target, the first due first. Their number, or -1. */
+/* Up to max lanes of the target whose next_at is `from` or later, the first due first: from INT64_MIN on the ready
+ * ones, whose head was not tried yet, from 0 on those that wait for a retry. Their number, or -1. */
 struct state_lane {
 	int64_t lane, next_at;
 };
-int state_lanes(struct state *state, int64_t target, struct state_lane *lanes, int max);
+int state_lanes(struct state *state, int64_t target, int64_t from, struct state_lane *lanes, int max);
 /* Up to max deliveries of the lane, the oldest first. Their number, or -1. */
 int state_lane_head(struct state *state, int64_t target, int64_t lane, struct state_delivery *deliveries, int max);
 int state_delivery_done(struct state *state, int64_t id);

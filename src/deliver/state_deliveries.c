@@ -46,10 +46,10 @@ int state_lane_is_waiting(struct state *state, int64_t target, int64_t lane)
 	return sql_ask(state, sql_bind(state, LANE_WAITING, "ii", target, lane));
 }
 
-int state_lanes(struct state *state, int64_t target, struct state_lane *lanes, int max)
+int state_lanes(struct state *state, int64_t target, int64_t from, struct state_lane *lanes, int max)
 {
 	int n = 0, result;
-	struct sqlite3_stmt *statement = sql_bind(state, LANES, "ii", target, (int64_t)max);
+	struct sqlite3_stmt *statement = sql_bind(state, LANES, "iii", target, from, (int64_t)max);
 	while ((result = sql_step(state, statement)) == 1) {
 		lanes[n].lane = sql_int(statement, 0);
 		lanes[n++].next_at = sql_int(statement, 1);

@@ -68,7 +68,7 @@ static const char *const sql_texts[STATEMENTS] = {
 	[PENDING_COUNT] = "SELECT count(*) FROM delivery INDEXED BY delivery_head WHERE parked_at IS NULL",
 	[WAITING] = "SELECT 1 FROM lane WHERE target = ? LIMIT 1",
 	[LANE_WAITING] = "SELECT 1 FROM lane WHERE target = ? AND lane = ?",
-	[LANES] = "SELECT lane, next_age FROM lane WHERE target = ? ORDER BY next_age LIMIT ?",
+	[LANES] = "SELECT lane, next_age FROM lane WHERE target = ? AND next_age >= ? ORDER BY next_age LIMIT ?",
 	[LANE_HEAD] = "SELECT delivery.id, segment.name, offset, length, event, records, attempts, first_age"
 		      " FROM delivery INDEXED BY delivery_head CROSS JOIN segment ON segment.id = delivery.segment"
 		      " WHERE target = ? AND lane = ? AND parked_at IS NULL ORDER BY delivery.id LIMIT ?",

@@ -11,8 +11,9 @@
 
 struct target {
 	const struct conf_target *conf;
-	int64_t id;   /* its row in state.db */
-	bool waiting; /* a delivery to it may be pending */
+	int64_t id;     /* its row in state.db */
+	bool waiting;   /* a delivery to it may be pending */
+	bool was_retry; /* its last start was a retry's (retry_turn) */
 };
 
 /* Whether all of the target's conditions hold: 1, 0, or -1 with errno ENOMEM. An absent field matches as an empty one;

@@ -757,6 +757,72 @@ static void workers_run_beside_each_other(void **state)
 	assert_int_equal(query("SELECT done FROM target"), 4);
 }
 
+/* Runs of the script that were for this kind of connection, by their numbers: the last of them. */
+static unsigned last_run_of(const char *connection)
+{
+	struct buf b = unit_read(unit_path(t.folder, "notes"));
+	unsigned number = 0, last = 0;
+	for (char *line = b.data, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+		number++;
+		if (strncmp(line, connection, strlen(connection)) == 0)
+			last = number;
+	}
+	buf_fini(&b);
+	return last;
+}
+
+static void put_in_lanes(unsigned lanes, const char *connection)
+{
+	char name[32];
+	for (unsigned i = 0; i < lanes; i++) {
+		snprintf(name, sizeof name, "\"%s%u\"", connection, i);
+		put_events(1, name);
+	}
+}
+
+/* Many of one kind are due and a few of the other: those few are not the last ones. */
+static void first_attempts_and_retries_share(void **state)
+{
+	static const struct {
+		unsigned workers, bad, good;
+	} rows[] = {{1, 3, 24}, {1, 24, 3}, {4, 4, 24}, {4, 24, 4}};
+	for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+		if (i > 0) {
+			teardown(state);
+			setup(state);
+		}
+		unsigned workers = rows[i].workers, few = rows[i].bad < rows[i].good ? rows[i].bad : rows[i].good;
+		struct conf_target *target =
+			add_script("crm", NOTE "sleep 0.02; [ ${HOOKSPOOL_CONNECTION_ID%%[0-9]*} = good ]");
+		target->workers = workers;
+		put_in_lanes(rows[i].bad, "bad");
+		once();
+		assert_int_equal(unlink(unit_path(t.folder, "notes")), 0);
+		later(SECONDS(3600));
+		put_in_lanes(rows[i].good, "good");
+		once();
+		assert_int_equal(query("SELECT done FROM target"), rows[i].good);
+		assert_int_equal(query("SELECT min(attempts) FROM delivery"), 2);
+		unsigned last = last_run_of(rows[i].bad == few ? "bad" : "good");
+		unit_check(last <= 2 * few + workers, "row %zu: the last one is run %u", i, last);
+	}
+}
+
+/* Nor are those few the last ones while each of the many has several events, of which one after the other is parked. */
+static void what_is_parked_in_turn_leaves_others_their_share(void **state)
+{
+	(void)state;
+	add_script("crm", NOTE "[ ${HOOKSPOOL_CONNECTION_ID%%[0-9]*} = good ] || exit 100");
+	for (int i = 0; i < 6; i++)
+		put_in_lanes(12, "bad");
+	for (int i = 0; i < 4; i++)
+		put_in_lanes(3, "good");
+	once();
+	assert_int_equal(query("SELECT done = 12 AND parked = 72 FROM target"), 1);
+	unsigned last = last_run_of("good");
+	unit_check(last <= 50, "the last one is run %u", last);
+}
+
 static void a_line_that_is_gone_is_parked(void **state)
 {
 	(void)state;
@@ -1507,6 +1573,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_clock_that_jumps_a_year_gives_nothing_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_batch_is_one_attempt, setup, teardown),
 		cmocka_unit_test_setup_teardown(workers_run_beside_each_other, setup, teardown),
+		cmocka_unit_test_setup_teardown(first_attempts_and_retries_share, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_parked_in_turn_leaves_others_their_share, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_line_that_is_gone_is_parked, setup, teardown),
 		cmocka_unit_test_setup_teardown(progress_is_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(attempts_are_told, setup, teardown),

@@ -76,12 +76,49 @@ static void judges(void **state)
 			   "row %zu", i);
 }
 
+static const struct {
+	struct retry_share share; /* workers, retrying, first_waits, retry_waits, was_retry */
+	enum retry_turn turn;
+} turns[] = {
+	{{1, 0, false, false, false}, RETRY_NOBODY},
+	{{1, 0, true, false, false}, RETRY_FIRST_ATTEMPT},
+	{{1, 0, true, false, true}, RETRY_FIRST_ATTEMPT},
+	{{1, 0, false, true, false}, RETRY_RETRY},
+	{{1, 0, false, true, true}, RETRY_RETRY},
+	/* Both wait: in turn, */
+	{{1, 0, true, true, false}, RETRY_RETRY},
+	{{1, 0, true, true, true}, RETRY_FIRST_ATTEMPT},
+	{{4, 1, true, true, false}, RETRY_RETRY},
+	{{4, 1, true, true, true}, RETRY_FIRST_ATTEMPT},
+	/* and retries on half of the workers. */
+	{{2, 1, true, true, false}, RETRY_FIRST_ATTEMPT},
+	{{3, 1, true, true, false}, RETRY_FIRST_ATTEMPT},
+	{{4, 2, true, true, false}, RETRY_FIRST_ATTEMPT},
+	{{64, 31, true, true, false}, RETRY_RETRY},
+	{{64, 32, true, true, false}, RETRY_FIRST_ATTEMPT},
+	/* Nothing else waits: some workers are kept free. */
+	{{2, 1, false, true, false}, RETRY_NOBODY},
+	{{4, 2, false, true, true}, RETRY_RETRY},
+	{{4, 3, false, true, true}, RETRY_NOBODY},
+	{{64, 47, false, true, true}, RETRY_RETRY},
+	{{64, 48, false, true, true}, RETRY_NOBODY},
+	{{64, 63, true, false, true}, RETRY_FIRST_ATTEMPT},
+};
+
+static void workers_are_shared(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < UNIT_COUNT(turns); i++)
+		unit_check(retry_turn(&turns[i].share) == turns[i].turn, "row %zu", i);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(delays_double_and_jitter),
 		cmocka_unit_test(delays_stay_below_their_maximum),
 		cmocka_unit_test(judges),
+		cmocka_unit_test(workers_are_shared),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -567,13 +567,18 @@ static void lanes_in_the_order_in_which_they_are_due(void **state)
 	assert_int_equal(state_lane_add(t.state, 1, 14, state_ready(t.state)), 0);
 	usleep(10);
 	assert_int_equal(state_lane_add(t.state, 1, 15, state_ready(t.state)), 0);
-	assert_int_equal(state_lanes(t.state, 1, lanes, 4), 4);
+	assert_int_equal(state_lanes(t.state, 1, INT64_MIN, lanes, 4), 4);
 	static const int64_t order[] = {14, 15, 11, 13};
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(lanes[i].lane, order[i]);
 	assert_true(lanes[1].next_at < 0);
 	assert_int_equal(lanes[3].next_at, 100);
-	assert_int_equal(state_lanes(t.state, 3, lanes, 4), 0);
+	assert_int_equal(state_lanes(t.state, 3, INT64_MIN, lanes, 4), 0);
+	/* Those that wait for a retry, and of these the ones that are not due at 100. */
+	assert_int_equal(state_lanes(t.state, 1, 0, lanes, 4), 4);
+	assert_int_equal(lanes[0].lane, 11);
+	assert_int_equal(state_lanes(t.state, 1, 101, lanes, 4), 2);
+	assert_int_equal(lanes[0].lane, 10);
 }
 
 /* The head is found by an index: what stands behind it is not read. */
@@ -908,7 +913,7 @@ static void a_retry_does_not_wait(void **state)
 	assert_int_equal(state_lane_settle(t.state, crm, 7, DAYS(3)), 0);
 	parked(&r);
 	assert_int_equal(state_delivery_retry(t.state, &r.last), 1);
-	assert_int_equal(state_lanes(t.state, crm, &lane, 1), 1);
+	assert_int_equal(state_lanes(t.state, crm, INT64_MIN, &lane, 1), 1);
 	assert_true(lane.next_at < 0);
 }
 
