@@ -89,6 +89,7 @@ enum outcome {
 	ENDED,
 	STATE_BAD,   /* state.db is damaged */
 	STATE_NEWER, /* state.db is a later version's; it was logged */
+	STATE_GONE,  /* another deliverer has taken it over */
 	BROKEN,      /* nothing can be done; it was logged */
 };
 
@@ -102,6 +103,8 @@ static enum outcome failed(struct session *s, const char *what)
 {
 	if (errno == STATE_UNSOUND)
 		return STATE_BAD;
+	if (errno == STATE_TAKEN)
+		return STATE_GONE;
 	deliverer_complain(&s->d, what);
 	s->paused_until = clock_monotonic() + s->pause;
 	s->pause = earlier(s->pause * 2, FAILURE_MAX);
@@ -423,7 +426,7 @@ static enum outcome put_away(struct session *s)
 	s->putting = more > 0 && n >= 0;
 	if (n >= 0)
 		return GO_ON;
-	if (errno == STATE_UNSOUND || s->post->until == DELIVER_ONCE)
+	if (errno == STATE_UNSOUND || errno == STATE_TAKEN || s->post->until == DELIVER_ONCE)
 		return failed(s, "cannot put segments away");
 	/* It slows no delivery. */
 	deliverer_complain(&s->d, "cannot put segments away");
@@ -486,6 +489,12 @@ static void listen_to_trigger(struct post *post)
 		log_warn("%s/trigger: cannot be read; new events are found a few seconds late", post->conf->spool);
 }
 
+/* How it ends when all that is left to do may fail. */
+static enum outcome ended(enum outcome outcome)
+{
+	return outcome == STATE_BAD || outcome == STATE_GONE ? outcome : ENDED;
+}
+
 /* A commit before the last look is seen by it; one after it finds no reader, and starts another deliverer. */
 static enum outcome finish(struct session *s)
 {
@@ -503,13 +512,13 @@ static enum outcome finish(struct session *s)
 		int more = steps < GATHER_LAST ? kept_gather(&s->d) : 0;
 		n = more < 0 ? -1 : archive_put_away(&s->d);
 		if (n < 0)
-			return failed(s, "cannot put segments away") == STATE_BAD ? STATE_BAD : ENDED;
+			return ended(failed(s, "cannot put segments away"));
 		n += more;
 	}
 	do
 		outcome = tally(s);
 	while (outcome == GO_ON && s->tally_at == 0);
-	return outcome == STATE_BAD ? STATE_BAD : ENDED;
+	return ended(outcome);
 }
 
 static enum outcome stop(struct session *s, int64_t now)
@@ -603,17 +612,26 @@ static enum outcome turn(struct session *s)
 	return outcome;
 }
 
+static enum outcome open_failed(const struct post *post)
+{
+	switch (errno) {
+	case STATE_UNSOUND:
+		return STATE_BAD;
+	case STATE_TAKEN:
+		return STATE_GONE;
+	case EPROTONOSUPPORT:
+		log_warnx("%s/state.db: made by a later version of this program", post->conf->spool);
+		return STATE_NEWER;
+	default:
+		log_warn("%s: cannot be opened for delivery", post->conf->spool);
+		return BROKEN;
+	}
+}
+
 static enum outcome session_run(struct post *post)
 {
 	struct session s;
-	enum outcome outcome = GO_ON;
-	if (session_open(&s, post) < 0) {
-		outcome = errno == STATE_UNSOUND ? STATE_BAD : errno == EPROTONOSUPPORT ? STATE_NEWER : BROKEN;
-		if (outcome == STATE_NEWER)
-			log_warnx("%s/state.db: made by a later version of this program", post->conf->spool);
-		else if (outcome == BROKEN)
-			log_warn("%s: cannot be opened for delivery", post->conf->spool);
-	}
+	enum outcome outcome = session_open(&s, post) < 0 ? open_failed(post) : GO_ON;
 	while (outcome == GO_ON) {
 		outcome = turn(&s);
 		if (outcome == GO_ON)
@@ -637,6 +655,12 @@ static int run_sessions(struct post *post)
 			return 0;
 		if (outcome == STATE_NEWER)
 			return EX_SOFTWARE;
+		if (outcome == STATE_GONE) {
+			log_warnx("%s: another deliverer has taken over, so this one ends: deliver.lock was "
+				  "removed, or locks do nothing there",
+				  post->conf->spool);
+			return EX_TEMPFAIL;
+		}
 		if (outcome != STATE_BAD)
 			return EX_IOERR;
 		bool is_first = clock_monotonic() - seen_at >= DOUBT_MAX;

@@ -42,6 +42,7 @@ static const char settings[] = "PRAGMA synchronous=FULL;"
 	"DROP TABLE self;"                                                                                             \
 	"CREATE TABLE standing (path TEXT, event BLOB, records INTEGER NOT NULL, PRIMARY KEY (path, event))"           \
 	" WITHOUT ROWID;"                                                                                              \
+	"CREATE TABLE owner (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);"                       \
 	"PRAGMA user_version=5;"
 
 static const char schema[] =
@@ -127,13 +128,30 @@ static int make_file(const struct spool *spool)
 	return result;
 }
 
+/* Makes this process the owner, in a transaction of the caller's: whoever was it before writes nothing more. */
+static int put_owner(struct state *state)
+{
+	fsio_random(&state->owner, sizeof state->owner);
+	return sql_run(state, sql_bind(state, OWNER_PUT, "i", state->owner));
+}
+
+static int take_over(struct state *state)
+{
+	if (state_begin(state) < 0)
+		return -1;
+	if (put_owner(state) == 0 && state_commit(state) == 0)
+		return 0;
+	state_rollback(state);
+	return -1;
+}
+
 /* Begins the transaction that makes the tables; what an earlier attempt has left is thrown away. */
 static int make_tables(struct state *state)
 {
 	state->began = clock_monotonic();
 	if (sql_execute(state, settings_new) < 0 || sql_execute(state, settings) < 0 || state_begin(state) < 0)
 		return -1;
-	return sql_execute_schema(state, schema) < 0 || state_keep_age(state) < 0 ? -1 : 0;
+	return sql_execute_schema(state, schema) < 0 || state_keep_age(state) < 0 || put_owner(state) < 0 ? -1 : 0;
 }
 
 /* From the version before. What fails is rolled back when the database is closed. */
@@ -168,7 +186,9 @@ static int open_database(struct state *state, const char *path, enum state_use u
 	if (sql_execute(state, settings) < 0 ||
 	    (version < SCHEMA_VERSION && use == STATE_DELIVER && bring_up(state) < 0))
 		return -1;
-	return read_age(state);
+	if (read_age(state) < 0)
+		return -1;
+	return use == STATE_DELIVER ? take_over(state) : 0;
 }
 
 struct state *state_open(const struct spool *spool, enum state_use use, bool *fresh)
@@ -243,10 +263,26 @@ void state_release(struct state *state)
 	state->held = false;
 }
 
+/* Within the transaction nobody else can become the owner. */
+static int check_owner(struct state *state)
+{
+	if (state->owner == 0)
+		return 0;
+	int is_owner = sql_ask(state, sql_bind(state, OWNER_IS, "i", state->owner));
+	if (is_owner == 0)
+		errno = STATE_TAKEN;
+	return is_owner == 1 ? 0 : -1;
+}
+
 int state_begin(struct state *state)
 {
 	state_release(state);
-	return end_open(state) < 0 ? -1 : sql_run(state, sql_bind(state, BEGIN, ""));
+	if (end_open(state) < 0 || sql_run(state, sql_bind(state, BEGIN, "")) < 0)
+		return -1;
+	if (check_owner(state) == 0)
+		return 0;
+	state_rollback(state);
+	return -1;
 }
 
 int state_commit(struct state *state)

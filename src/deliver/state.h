@@ -24,6 +24,9 @@
 
 /* No file system gives this one, as they do EBADMSG (for a damaged folder, say). */
 #define STATE_UNSOUND ENOTRECOVERABLE
+/* From state_begin, for a deliverer: another one has opened the database since, and it alone may write, there and to
+ * the files of targets. */
+#define STATE_TAKEN EOWNERDEAD
 
 struct state;
 
@@ -33,8 +36,9 @@ enum state_use {
 	STATE_CHANGE,  /* for commands that write. ENOENT: there is none yet */
 };
 
-/* NULL with errno. A database that is new (*fresh) is open in a transaction, which makes it when it is committed: until
- * then, whatever happens, the next one to open it finds it fresh. */
+/* NULL with errno. STATE_DELIVER makes the caller the owner (STATE_TAKEN). A database that is new (*fresh) is open in a
+ * transaction, which makes it when it is committed: until then, whatever happens, the next one to open it finds it
+ * fresh. */
 struct state *state_open(const struct spool *spool, enum state_use use, bool *fresh);
 void state_close(struct state *state);
 

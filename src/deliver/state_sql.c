@@ -25,6 +25,8 @@ static const char *const sql_texts[STATEMENTS] = {
 	[AGE_GET] = "SELECT age, at FROM age",
 	[AGE_PUT] =
 		"INSERT INTO age VALUES (1, ?, ?) ON CONFLICT (one) DO UPDATE SET age = excluded.age, at = excluded.at",
+	[OWNER_PUT] = "INSERT OR REPLACE INTO owner VALUES (1, ?)",
+	[OWNER_IS] = "SELECT 1 FROM owner WHERE number = ?",
 	[CURSORS] = "SELECT name, cursor FROM segment",
 	[CURSOR_UPDATE] = "UPDATE segment SET cursor = ?2 WHERE name = ?1",
 	[CURSOR_INSERT] = "INSERT INTO segment (name, cursor) VALUES (?, ?)",

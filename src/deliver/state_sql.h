@@ -21,6 +21,8 @@ enum sql {
 	ROLLBACK,
 	AGE_GET,
 	AGE_PUT,
+	OWNER_PUT,
+	OWNER_IS,
 	CURSORS,
 	CURSOR_UPDATE,
 	CURSOR_INSERT,
@@ -105,6 +107,7 @@ struct state {
 	struct sqlite3_stmt *statements[STATEMENTS];
 	int64_t age, began; /* the spool's age at this moment, us of the monotonic clock */
 	bool held;
+	int64_t owner; /* this deliverer's number; 0: it is none */
 	struct identities *identities;
 };
 

@@ -537,9 +537,24 @@ static void undo(struct outfile *file, struct deliverer *d)
 	file->grown = 0;
 }
 
+/* What was appended is judged when the state is asked again: whether a commit that failed is durable is known only
+ * then. */
+static void leave(struct outfiles *files, struct deliverer *d)
+{
+	d->era = 0;
+	for (size_t i = 0; i < files->names.count; i++)
+		files->list[i].grown = 0;
+}
+
 void outfiles_undo(struct outfiles *files, struct deliverer *d, bool all)
 {
 	int saved = errno;
+	/* Another deliverer writes to these files now, and judges what it finds there: where locks do nothing, this
+	 * length may be the one that it has reached. */
+	if (saved == STATE_TAKEN) {
+		leave(files, d);
+		return;
+	}
 	for (size_t i = 0; i < files->names.count; i++) {
 		struct outfile *file = &files->list[i];
 		if (is_in_use(files, i) && file->grown > 0 && (all || file->error != 0))
@@ -566,14 +581,6 @@ static int settle(struct outfiles *files, struct deliverer *d)
 			return -1;
 	}
 	return 0;
-}
-
-/* Whether a commit that failed is durable is known when the state is asked again. */
-static void leave(struct outfiles *files, struct deliverer *d)
-{
-	d->era = 0;
-	for (size_t i = 0; i < files->names.count; i++)
-		files->list[i].grown = 0;
 }
 
 int outfiles_commit(struct outfiles *files, struct deliverer *d, outfiles_put *put, void *arg)

@@ -1170,6 +1170,64 @@ static void what_a_dead_one_has_left_is_waited_for(void **state)
 	spool_close(&spool);
 }
 
+/* A deliverer that stands still before its commit, while another one takes over whom no lock holds back. */
+static struct {
+	int begin[2], end[2];
+	int (*fdatasync)(int fd);
+} takeover;
+
+static int fdatasync_that_waits(int fd)
+{
+	char byte;
+	int result = takeover.fdatasync(fd);
+	fsio_calls.fdatasync = takeover.fdatasync;
+	close(takeover.end[1]);
+	if (write(takeover.begin[1], "", 1) != 1 || read(takeover.end[0], &byte, 1) != 0)
+		_exit(1);
+	return result;
+}
+
+static pid_t start_the_one_that_takes_over(void)
+{
+	char byte;
+	pid_t child = fork();
+	if (child == 0) {
+		if (read(takeover.begin[0], &byte, 1) != 1 || unlink(unit_path(t.folder, "spool/deliver.lock")) < 0)
+			_exit(1);
+		_exit(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL));
+	}
+	close(takeover.end[1]);
+	return child;
+}
+
+static void one_that_was_taken_over_writes_nothing_more(void **state)
+{
+	(void)state;
+	int status;
+	add_file("all", "all.jsonl");
+	put_events(1, "\"c1\"");
+	once();
+	put_events(2, "\"c1\"");
+	assert_int_equal(pipe(takeover.begin), 0);
+	assert_int_equal(pipe(takeover.end), 0);
+	pid_t child = start_the_one_that_takes_over();
+	takeover.fdatasync = fsio_calls.fdatasync;
+	fsio_calls.fdatasync = fdatasync_that_waits;
+	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL), EX_TEMPFAIL);
+	fsio_calls.fdatasync = takeover.fdatasync;
+	assert_true(logged("another deliverer has taken over"));
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	/* The file was locked while the other one wanted it. */
+	later(SECONDS(3600));
+	once();
+	expect_numbers("out/all.jsonl", "0 1 2");
+	assert_int_equal(query("SELECT count(*) FROM delivery"), 0);
+	close(takeover.begin[0]);
+	close(takeover.begin[1]);
+	close(takeover.end[0]);
+}
+
 static void wait_for_numbers(const char *name, const char *expected)
 {
 	int64_t begun = clock_monotonic();
@@ -1586,6 +1644,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_second_one_yields, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_that_ends_is_waited_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_a_dead_one_has_left_is_waited_for, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_that_was_taken_over_writes_nothing_more, setup, teardown),
 		cmocka_unit_test_setup_teardown(it_stays_and_is_woken, setup, teardown),
 		cmocka_unit_test_setup_teardown(sigterm_lets_a_script_finish, setup, teardown),
 		cmocka_unit_test_setup_teardown(sigterm_ends_a_script_that_does_not, setup, teardown),

@@ -176,6 +176,30 @@ static void a_version_that_is_not_its_own_is_damage(void **state)
 	}
 }
 
+/* The last deliverer that opened the database is its owner; an operator's command is none, and needs to be none. */
+static void one_deliverer_owns_it(void **state)
+{
+	(void)state;
+	bool fresh;
+	struct state *command = state_open(&t.spool, STATE_CHANGE, &fresh);
+	struct state *second = state_open(&t.spool, STATE_DELIVER, &fresh);
+	assert_non_null(command);
+	assert_non_null(second);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(state_begin(t.state), -1);
+		assert_int_equal(errno, STATE_TAKEN);
+		assert_int_equal(state_begin(second), 0);
+		assert_int_equal(state_commit(second), 0);
+		assert_int_equal(state_begin(command), 0);
+		assert_int_equal(state_commit(command), 0);
+	}
+	state_close(command);
+	state_close(second);
+	reopen_state();
+	assert_int_equal(state_begin(t.state), 0);
+	state_rollback(t.state);
+}
+
 static int note_traffic(void *arg, const struct state_traffic *q)
 {
 	char *text = arg;
@@ -203,6 +227,7 @@ static void make_version_4(void)
 	      " length INTEGER NOT NULL, age INTEGER NOT NULL) WITHOUT ROWID");
 	query("INSERT INTO file VALUES ('/a', 1, 2, 30, 4)");
 	query("CREATE TABLE self (one INTEGER PRIMARY KEY)");
+	query("DROP TABLE owner");
 	query("PRAGMA user_version = 4");
 }
 
@@ -973,6 +998,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_later_version_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_version_that_is_not_its_own_is_damage, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_version_before_is_brought_up, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_deliverer_owns_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(quarters_of_an_hour, setup, teardown),
 		cmocka_unit_test_setup_teardown(damage_is_noticed_and_set_aside, setup, teardown),
 		cmocka_unit_test_setup_teardown(identities, setup, teardown),
