@@ -75,7 +75,9 @@ struct session {
 	struct pollfd *fds;
 	int64_t once_age; /* DELIVER_ONCE: what becomes due later is left */
 	int64_t look_at, put_away_at, tidy_at, tally_at, report_at, show_at, idle_since, paused_until, stop_at;
-	int64_t pause; /* the next one, after a failure */
+	int64_t pause;   /* the next one, after a failure */
+	int64_t work_at; /* when there is something to do though nothing happens; 0: not known */
+	bool woken;      /* something has happened since the last turn */
 	uint64_t most_pending;
 	uint64_t told; /* state_changes when the last report was made */
 	bool asked;    /* for another report, or there was none yet */
@@ -319,7 +321,6 @@ static int64_t next_turn(struct session *s, int64_t now)
 	int64_t at = lanes_deadline(s->lanes);
 	if (s->post->stopping)
 		return earlier(at, s->stop_at);
-	at = earlier(at, current_look_at(s->post->current));
 	if (now < s->paused_until)
 		return earlier(at, s->paused_until);
 	if (s->more)
@@ -335,13 +336,17 @@ static int64_t next_turn(struct session *s, int64_t now)
 static void wait_for_turn(struct session *s)
 {
 	size_t n = 0;
-	int64_t now = clock_monotonic(), left = next_turn(s, now) - now;
+	int64_t now = clock_monotonic();
+	if (s->work_at == 0)
+		s->work_at = next_turn(s, now);
+	int64_t at = s->post->stopping ? s->work_at : earlier(s->work_at, current_look_at(s->post->current));
+	int64_t left = at - now;
 	s->fds[n++] = (struct pollfd){.fd = s->post->signals, .events = POLLIN};
 	if (s->post->trigger >= 0)
 		s->fds[n++] = (struct pollfd){.fd = s->post->trigger, .events = POLLIN};
 	n += lanes_poll(s->lanes, s->fds + n);
 	/* Rounded up: waking too early would be a turn for nothing. */
-	poll(s->fds, n, left <= 0 ? 0 : (int)earlier((left + 999) / 1000, 60000));
+	s->woken = poll(s->fds, n, left <= 0 ? 0 : (int)earlier((left + 999) / 1000, 60000)) != 0;
 	take_signals(s->post);
 	if (take_trigger(s->post)) {
 		s->look_at = 0;
@@ -593,6 +598,8 @@ static enum outcome look_at_conf(struct session *s)
 static enum outcome turn(struct session *s)
 {
 	int64_t now = clock_monotonic();
+	if (s->woken || now >= s->work_at)
+		s->work_at = 0;
 	int ended = lanes_collect(s->lanes, &s->d, now);
 	if (ended < 0) {
 		enum outcome outcome = failed(s, "cannot record what has ended");
@@ -604,6 +611,10 @@ static enum outcome turn(struct session *s)
 	if (s->post->stopping)
 		return stop(s, now);
 	enum outcome outcome = look_at_conf(s);
+	/* The look at the configuration, each second, is all that there was to do. */
+	if (s->work_at != 0 && !s->more)
+		return outcome;
+	s->work_at = 0;
 	if (outcome != GO_ON || now < s->paused_until)
 		return outcome;
 	outcome = work(s);

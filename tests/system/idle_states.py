@@ -72,6 +72,15 @@ def deliverer(site, *options, prefix=()):
         return site.start([*prefix, site.program, "-c", site.conf, "deliver", *options], stdout=log, stderr=log).pid
 
 
+def child_of(receiver):
+    """The deliverer that it watches."""
+    def find():
+        return [pid for pid, parent in processes().items() if parent == receiver.pid
+                and b"--stay" in pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    return wait_for(find, "the deliverer runs")[0]
+
+
 def post(site, count, **fields):
     """Without a receiver, in a segment each."""
     for number in range(count):
@@ -98,7 +107,7 @@ def failed_once(make_site, targets, count=1):
 def nothing_there(make_site, ends):
     site = make_site(deliver="auto")
     receiver = site.serve()
-    return {"receiver": receiver.pid, "deliverer": wait_for(site.deliverer, "the deliverer runs")}, None
+    return {"receiver": receiver.pid, "deliverer": child_of(receiver)}, None
 
 
 @state("an attempt of a script is due later")
@@ -214,10 +223,9 @@ def page_asked_for(make_site, ends):
     site.write(site.folder / "token", token)
     site.write(site.conf, site.conf.read_text() + f'status "/status/" {{ token_file = "{site.folder}/token" }}\n')
     receiver = site.serve()
-    pid = wait_for(site.deliverer, "the deliverer runs")
     get = dict(path="/status/", method="GET", HTTP_AUTHORIZATION=f"Bearer {token}")
     wait_for(lambda: site.post_fastcgi(b"", **get).status == 200, "there is a page")
-    return {"receiver": receiver.pid, "deliverer": pid}, None
+    return {"receiver": receiver.pid, "deliverer": child_of(receiver)}, None
 
 
 @state("no reader at the trigger")
