@@ -87,6 +87,15 @@ static const char *kind(mode_t mode)
 	}
 }
 
+static void explain_entry(const char *path, struct buf *why)
+{
+	if (errno == EACCES)
+		outpath_explain(why, "the folder above %s cannot be entered by this user (uid %u); change its mode",
+				path, (unsigned)geteuid());
+	else
+		outpath_explain(why, "%s cannot be used: %s", path, strerrordesc_np(errno));
+}
+
 /* Why the folder `path` could not be entered, which is `name` in `above`; errno says how it failed. */
 static void explain_folder(int above, const char *path, const char *name, bool made, struct buf *why)
 {
@@ -99,21 +108,27 @@ static void explain_folder(int above, const char *path, const char *name, bool m
 				"the folder %s cannot be made by this user (uid %u): the folder above it must be "
 				"readable and writable",
 				path, (unsigned)geteuid());
-	else if (error == EACCES)
-		outpath_explain(why, "the folder above %s cannot be entered by this user (uid %u); change its mode",
-				path, (unsigned)geteuid());
 	else
-		outpath_explain(why, "the folder %s cannot be used: %s", path, strerrordesc_np(error));
+		explain_entry(path, why);
 	errno = error;
 }
 
-/* Opens the folder `name` in `above`, which is closed; makes it where it is missing. */
+/* Whether this user can make something in the folder. */
+static int can_make(int folder)
+{
+	return faccessat(folder, ".", R_OK | W_OK | X_OK, AT_EACCESS);
+}
+
+/* Opens the folder `name` in `above`, which is closed; makes it where it is missing, or if it is not to be made (mode
+ * 0) fails with ENOENT if that could be done. */
 static int enter_folder(int above, const char *path, const char *name, bool follow, mode_t mode, struct buf *why)
 {
 	int fd = openat(above, name, FOLDER_FLAGS | (follow ? 0 : O_NOFOLLOW));
 	bool made = fd < 0 && errno == ENOENT;
-	if (made)
+	if (made && mode != 0)
 		fd = make_folder(above, name, mode);
+	else if (made && can_make(above) == 0)
+		errno = ENOENT;
 	if (fd < 0)
 		explain_folder(above, path, name, made, why);
 	fsio_close(&above);
@@ -155,10 +170,18 @@ static void explain_file(const char *path, bool made, struct buf *why)
 		outpath_explain(why, "%s cannot be used: %s", path, strerrordesc_np(errno));
 }
 
-static int refuse_kind(const char *path, mode_t mode, struct buf *why)
+/* Only a regular file with one name is used. */
+static int refuse_other(const char *path, const struct stat *st, struct buf *why)
 {
-	outpath_explain(why, "%s is %s, and only a file that nothing leads to is used; move it away", path, kind(mode));
-	errno = S_ISLNK(mode) ? ELOOP : EINVAL;
+	if (S_ISREG(st->st_mode) && st->st_nlink <= 1)
+		return 0;
+	if (S_ISREG(st->st_mode))
+		outpath_explain(why, "%s has %lu names (hard links); remove the others", path,
+				(unsigned long)st->st_nlink);
+	else
+		outpath_explain(why, "%s is %s, and only a plain file is written to; move it away", path,
+				kind(st->st_mode));
+	errno = S_ISREG(st->st_mode) ? EMLINK : S_ISLNK(st->st_mode) ? ELOOP : EINVAL;
 	return -1;
 }
 
@@ -168,22 +191,36 @@ static int open_file(int folder, const char *path, const char *name, mode_t mode
 	/* Looking first: opening a device can do something. */
 	bool made = fstatat(folder, name, st, AT_SYMLINK_NOFOLLOW) < 0;
 	if (!made && !S_ISREG(st->st_mode))
-		return refuse_kind(path, st->st_mode, why);
-	int fd = made && errno != ENOENT ? -1 : openat(folder, name, FILE_FLAGS | (made ? O_CREAT | O_EXCL : 0), 0600);
+		return refuse_other(path, st, why);
+	if (made && errno != ENOENT) {
+		explain_entry(path, why);
+		return -1;
+	}
+	int fd = openat(folder, name, FILE_FLAGS | (made ? O_CREAT | O_EXCL : 0), 0600);
 	if (fd < 0 || (made && (fchmod(fd, mode) < 0 || fsio_sync(fd) < 0 || sync_folder(folder) < 0)) ||
 	    fstat(fd, st) < 0) {
 		explain_file(path, made, why);
 		fsio_close(&fd);
 		return -1;
 	}
-	if (S_ISREG(st->st_mode) && st->st_nlink <= 1)
-		return fd;
-	fsio_close(&fd);
-	if (!S_ISREG(st->st_mode))
-		return refuse_kind(path, st->st_mode, why);
-	outpath_explain(why, "%s has %lu names (hard links); remove the others", path, (unsigned long)st->st_nlink);
-	errno = EMLINK;
+	if (refuse_other(path, st, why) < 0)
+		fsio_close(&fd);
+	return fd;
+}
+
+static int copy_path(struct span path, struct buf *copy, struct buf *why)
+{
+	if (buf_append(copy, path.ptr, path.len) == 0 && buf_cstr(copy) != NULL)
+		return 0;
+	outpath_explain(why, "no memory");
 	return -1;
+}
+
+static void free_copy(struct buf *copy)
+{
+	int saved = errno;
+	buf_fini(copy);
+	errno = saved;
 }
 
 int outpath_open(const struct outpath *path, struct stat *st, struct buf *why)
@@ -191,16 +228,48 @@ int outpath_open(const struct outpath *path, struct stat *st, struct buf *why)
 	struct buf copy = {0};
 	const char *name;
 	int fd = -1;
-	if (buf_append(&copy, path->path.ptr, path->path.len) == 0 && buf_cstr(&copy) != NULL) {
+	if (copy_path(path->path, &copy, why) == 0) {
 		int folder = open_folder(copy.data, path->fixed, folder_mode(path->mode), &name, why);
 		if (folder >= 0)
 			fd = open_file(folder, copy.data, name, path->mode, st, why);
 		fsio_close(&folder);
-	} else {
-		outpath_explain(why, "no memory");
 	}
-	int saved = errno;
-	buf_fini(&copy);
-	errno = saved;
+	free_copy(&copy);
 	return fd;
+}
+
+/* The file `name`, or "" for the folder itself. */
+static int check_file(int folder, const char *path, const char *name, struct buf *why)
+{
+	struct stat st;
+	bool missing = name[0] == '\0' || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0;
+	if (missing && name[0] != '\0' && errno != ENOENT) {
+		explain_entry(path, why);
+		return -1;
+	}
+	if (!missing && refuse_other(path, &st, why) < 0)
+		return -1;
+	if (missing ? can_make(folder) == 0 : faccessat(folder, name, R_OK | W_OK, AT_EACCESS) == 0)
+		return 0;
+	if (name[0] != '\0')
+		explain_file(path, missing, why);
+	else
+		outpath_explain(why,
+				"nothing can be made in %s by this user (uid %u): it must be readable and writable",
+				path, (unsigned)geteuid());
+	return -1;
+}
+
+int outpath_check(struct span path, size_t fixed, struct buf *why)
+{
+	struct buf copy = {0};
+	const char *name;
+	int result = copy_path(path, &copy, why);
+	if (result == 0) {
+		int folder = open_folder(copy.data, fixed, 0, &name, why);
+		result = folder >= 0 ? check_file(folder, copy.data, name, why) : errno == ENOENT ? 0 : -1;
+		fsio_close(&folder);
+	}
+	free_copy(&copy);
+	return result;
 }

@@ -21,6 +21,10 @@ struct outpath {
  * do; it ends with a NUL that it does not count. */
 int outpath_open(const struct outpath *path, struct stat *st, struct buf *why);
 
+/* Looks whether this user could open or make what is known of a path beforehand, and makes nothing: a file, or a folder
+ * if it ends with '/'. 0, or -1 with errno and `why`. */
+int outpath_check(struct span path, size_t fixed, struct buf *why);
+
 /* Sets `why` to "TEXT", as outpath_open does; errno stays. */
 void outpath_explain(struct buf *why, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

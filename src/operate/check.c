@@ -15,6 +15,8 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "config/template.h"
+#include "deliver/outpath.h"
+#include "deliver/target.h"
 #include "journal/layout.h"
 #include "operate/command.h"
 
@@ -213,6 +215,17 @@ static int append_example(void *arg, const char *name, struct buf *out)
 	return buf_str(out, name);
 }
 
+/* What is known of its path before there is an event. */
+static void check_file(const struct conf_target *t)
+{
+	struct buf why = {0};
+	size_t fixed = target_fixed(t);
+	struct span path = {t->file, strchr(t->file, '%') != NULL ? fixed : strlen(t->file)};
+	if (outpath_check(path, fixed, &why) < 0)
+		log_warnx("target \"%s\": %s", t->name, why.len > 0 ? why.data : strerrordesc_np(errno));
+	buf_fini(&why);
+}
+
 static void print_file(const struct conf *conf, const struct conf_target *t)
 {
 	struct buf example = {0};
@@ -224,6 +237,7 @@ static void print_file(const struct conf *conf, const struct conf_target *t)
 		puts(example.data);
 	}
 	buf_fini(&example);
+	check_file(t);
 }
 
 static void print_run(const struct conf_target *t)

@@ -215,3 +215,35 @@ def test_verify_says_why_it_refuses(site, name):
     right = sign.mac("sha1", "base64", json.dumps(body["data"], ensure_ascii=False, separators=(",", ":")).encode(),
                      body["nonce"])
     assert right not in said, "the right signature is shown nowhere"
+
+
+def link_twice(path):
+    path.write_text("")
+    os.link(path, path.with_suffix(".other"))
+
+
+@pytest.mark.parametrize("words, make", [
+    ("{} is a symbolic link", lambda path: path.symlink_to("/dev/null")),
+    ("{} is a FIFO", os.mkfifo),
+    ("{} is a folder", os.mkdir),
+    ("{} has 2 names", link_twice),
+], ids=["link", "fifo", "folder", "names"])
+def test_a_file_that_cannot_be_written_to_is_named(site, words, make):
+    """In check, beforehand; in the audit trail and in status once it has failed."""
+    words = words.format(site.records_file)
+    make(site.records_file)
+    done = site.run("-c", site.conf, "check")
+    assert f'target "records": {words}' in done.stderr.decode()
+    assert site.post_cgi(sign.body()).status == 200
+    site.deliver()
+    assert words in site.audit(what="delivery", target="records")[-1]["detail"]
+    assert words in site.run("-c", site.conf, "status").stdout.decode()
+
+
+def test_check_tries_the_fixed_part_of_a_file(site):
+    (site.folder / "out").write_text("a file")
+    site.write(site.conf, GOOD)
+    assert f"{site.folder}/out is a file, not a folder" in site.run("-c", site.conf, "check").stderr.decode()
+    (site.folder / "out").unlink()
+    assert site.run("-c", site.conf, "check").stderr == b""
+    assert not (site.folder / "out").exists()

@@ -71,6 +71,24 @@ def test_the_receiver_may_not_do_the_deliverers(pair):
         assert pair.as_receiver(allowed), allowed
 
 
+@pytest.mark.parametrize("words, spoil", [
+    ("{0} cannot be made by this user (uid {1}): its folder must be readable and writable", lambda folder: folder.chmod(0o755)),
+    ("the folder above {0} cannot be entered by this user (uid {1})", lambda folder: folder.chmod(0o700)),
+    ("{0} cannot be read and written by this user (uid {1})", lambda folder: folder.joinpath("records.jsonl").write_text("")),
+], ids=["made", "entered", "read"])
+def test_what_the_deliverer_may_not_write_is_named(pair, words, spoil):
+    """A folder of root's."""
+    folder = pair.folder / "var" / "records"
+    folder.mkdir()
+    pair.conf.write_text(pair.conf.read_text().replace(str(pair.records_file), f"{folder}/records.jsonl"))
+    spoil(folder)
+    pair.deliver()
+    assert pair.post_cgi(event(1)).status == 200
+    pair.deliver()
+    detail = pair.audit(what="delivery")[-1]["detail"]
+    assert words.format(f"{folder}/records.jsonl", DELIVERER) in detail
+
+
 def test_a_receiver_that_comes_first_says_what_to_do(pair):
     answer = pair.post_cgi(event(1))
     assert answer.status == 503 and "hookspool deliver" in pair.said and str(pair.spool) in pair.said
