@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/executable.h"
 #include "base/fsio.h"
 #include "base/text.h"
 
@@ -155,7 +156,10 @@ static _Noreturn void become(char *const *argv, char **env, int input, int outpu
 	reset_signals();
 	if (chdir("/") == 0)
 		execve(argv[0], argv, env);
-	dprintf(STDERR_FILENO, "cannot run %s: %s\n", argv[0], strerrordesc_np(errno));
+	int failed = errno;
+	char why[EXECUTABLE_WHY_SIZE];
+	const char *fault = executable_fault(argv[0], why);
+	dprintf(STDERR_FILENO, "cannot run %s: %s\n", argv[0], fault != NULL ? fault : strerrordesc_np(failed));
 	_exit(NOT_FOUND);
 }
 

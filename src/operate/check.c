@@ -2,15 +2,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <libgen.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/executable.h"
 #include "base/fsio.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -18,7 +22,26 @@
 #include "deliver/outpath.h"
 #include "deliver/target.h"
 #include "journal/layout.h"
+#include "journal/locks.h"
 #include "operate/command.h"
+
+/* The configuration under examination, and what came of it. */
+struct check {
+	const struct conf *conf;
+	bool fails; /* something will not work */
+};
+
+/* Says what will not work. */
+__attribute__((format(printf, 2, 3))) static void fail(struct check *c, const char *format, ...)
+{
+	char text[1024];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	log_warnx("%s", text);
+	c->fails = true;
+}
 
 /* A line of the report: what it is about, and what follows in the caller's own printf. */
 static void begin(const char *indent, const char *label)
@@ -42,50 +65,78 @@ static void print_duration(const char *label, int64_t us)
 	puts(text);
 }
 
-static void print_free_space(const struct conf *conf, const char *folder)
+static void print_free_space(struct check *c, const char *folder)
 {
+	const struct conf *conf = c->conf;
 	uint64_t bytes, inodes;
 	char space[TEXT_HUMAN_SIZE], reserve[TEXT_HUMAN_SIZE];
 	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || fsio_free_space(fd, &bytes, &inodes) < 0) {
-		log_warn("cannot ask for the free space of %s", folder);
+		fail(c, "cannot ask for the free space of %s: %s", folder, strerror(errno));
 	} else {
 		text_human_size(bytes, space);
 		text_human_size(conf->reserve, reserve);
 		begin("  ", "free");
 		printf("%s; below %s (reserve) senders are told to try again later\n", space, reserve);
 		if (bytes < conf->reserve)
-			log_warnx("%s has less free space than the reserve: nothing will be accepted", folder);
+			fail(c, "%s has less free space than the reserve: nothing will be accepted", folder);
 	}
 	if (fd >= 0)
 		close(fd);
 }
 
+/* Where segments are, or will be. */
+static void find_journal(const char *folder, char journal[PATH_MAX])
+{
+	if (snprintf(journal, PATH_MAX, "%s/journal", folder) >= PATH_MAX || access(journal, F_OK) < 0)
+		snprintf(journal, PATH_MAX, "%s", folder);
+}
+
+static void check_locks(struct check *c, const char *folder)
+{
+	char journal[PATH_MAX];
+	find_journal(folder, journal);
+	errno = 0;
+	const char *fault = locks_fault(journal);
+	if (fault != NULL)
+		fail(c, "%s: %s%s%s; see LOCKS in hookspool(7)", journal, fault, errno == 0 ? "" : ": ",
+		     errno == 0 ? "" : strerror(errno));
+}
+
+/* A receiver that is another user than the deliverer writes to the shared folders alone. 0, or -1 with errno. */
+static int ask_access(const struct conf *conf, const char *folder)
+{
+	char journal[PATH_MAX];
+	find_journal(folder, journal);
+	return access(folder, R_OK | X_OK) < 0 ? -1 : access(conf->has_group ? journal : folder, R_OK | W_OK | X_OK);
+}
+
 /* What this user can do with the spool, or with the folder that it will be made in. NULL: nothing. */
-static const char *spool_state(const struct conf *conf, const char *folder, bool is_there)
+static const char *spool_state(struct check *c, const char *folder, bool is_there)
 {
 	struct stat st;
 	bool known = stat(folder, &st) == 0;
 	if (known && !S_ISDIR(st.st_mode)) {
-		log_warnx("the spool cannot be used: %s is no folder", folder);
+		fail(c, "the spool cannot be used: %s is no folder", folder);
 		return NULL;
 	}
-	if (!known || access(folder, R_OK | W_OK | X_OK) < 0) {
-		log_warn("the spool cannot be used by this user: %s", folder);
+	if (!known || ask_access(c->conf, folder) < 0) {
+		fail(c, "the spool cannot be used by this user: %s: %s", folder, strerror(errno));
 		return NULL;
 	}
 	if (!is_there)
 		return "is not there yet; this user can make it";
 	if (st.st_mode & S_IWOTH) {
-		log_warnx("the spool will not be used, because everybody can write there: chmod o-w %s", conf->spool);
+		fail(c, "the spool will not be used, because everybody can write there: chmod o-w %s", c->conf->spool);
 		return NULL;
 	}
 	return "is there; this user can write to it";
 }
 
 /* Whether receiver and deliverer can use it as two users. Who asks may be the one, the other, or root. */
-static void check_group(const struct conf *conf)
+static void check_group(struct check *c)
 {
+	const struct conf *conf = c->conf;
 	static const char *const shared[] = {"journal", "errands", "audit", "trigger"};
 	char fault[LAYOUT_FAULT_SIZE];
 	struct stat st;
@@ -95,37 +146,41 @@ static void check_group(const struct conf *conf)
 	printf("id %u, as which `hookspool deliver` must run; for another user: chown -Rh USER %s\n",
 	       (unsigned)st.st_uid, conf->spool);
 	if (layout_is_foreign(conf, st.st_uid, fault))
-		log_warnx("%s", fault);
+		fail(c, "%s", fault);
 	for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++) {
 		char path[PATH_MAX];
 		snprintf(path, sizeof path, "%s/%s", conf->spool, shared[i]);
 		if (stat(path, &st) < 0 || (st.st_gid == conf->group && (st.st_mode & 0060) == 0060))
 			continue;
-		log_warnx("the group cannot use the spool as it is, until the deliverer is started again: "
-			  "hookspool -c %s deliver --once",
-			  conf->path);
+		fail(c,
+		     "the group cannot use the spool as it is, until the deliverer is started again: "
+		     "hookspool -c %s deliver --once",
+		     conf->path);
 		return;
 	}
 }
 
 /* A spool that is not there is made by its first user, but not the folder that it stands in. */
-static void print_spool(const struct conf *conf)
+static void print_spool(struct check *c)
 {
+	const struct conf *conf = c->conf;
 	char parent[PATH_MAX];
 	bool is_there = access(conf->spool, F_OK) == 0 || errno != ENOENT;
 	snprintf(parent, sizeof parent, "%s", conf->spool);
 	const char *folder = is_there ? conf->spool : dirname(parent);
 	begin("", "spool");
 	puts(conf->spool);
-	const char *state = spool_state(conf, folder, is_there);
+	const char *state = spool_state(c, folder, is_there);
 	begin("  ", "state");
 	puts(state == NULL ? "cannot be used" : state);
-	if (state != NULL)
-		print_free_space(conf, folder);
+	if (state != NULL) {
+		print_free_space(c, folder);
+		check_locks(c, folder);
+	}
 	if (conf->has_group) {
 		begin("  ", "group");
 		printf("id %u may read and write\n", (unsigned)conf->group);
-		check_group(conf);
+		check_group(c);
 	}
 }
 
@@ -158,26 +213,56 @@ static void print_endpoint(const struct conf_endpoint *e)
 		print_duration("expect", e->expect);
 }
 
-static bool has_secret(const struct conf_endpoint *e, struct span secret)
+/* A secret, and an endpoint that has it. */
+struct holder {
+	const struct span *secret;
+	const struct conf_endpoint *endpoint;
+};
+
+static int by_secret(const void *a, const void *b)
 {
-	for (size_t i = 0; i < e->secret_count; i++)
-		if (e->secrets[i].len == secret.len && memcmp(e->secrets[i].ptr, secret.ptr, secret.len) == 0)
-			return true;
-	return false;
+	const struct holder *x = a, *y = b;
+	size_t n = x->secret->len < y->secret->len ? x->secret->len : y->secret->len;
+	int order = memcmp(x->secret->ptr, y->secret->ptr, n);
+	if (order == 0)
+		order = (x->secret->len > y->secret->len) - (x->secret->len < y->secret->len);
+	return order != 0 ? order : (x->endpoint > y->endpoint) - (x->endpoint < y->endpoint);
 }
 
-/* The path is not signed. */
+static bool is_same(const struct span *a, const struct span *b)
+{
+	return a->len == b->len && memcmp(a->ptr, b->ptr, a->len) == 0;
+}
+
+/* The path is not signed. One line a secret, however many have it. */
 static void check_secrets(const struct conf *conf)
 {
-	for (const struct conf_endpoint *b = conf->endpoints; b < conf->endpoints + conf->endpoint_count; b++)
-		for (const struct conf_endpoint *a = conf->endpoints; a < b; a++)
-			for (size_t i = 0; i < a->secret_count; i++)
-				if (has_secret(b, a->secrets[i])) {
-					log_warnx("endpoints \"%s\" and \"%s\" have a secret in common: a request that "
-						  "was made for one is an event of its own at the other",
-						  a->path, b->path);
-					break;
-				}
+	size_t count = 0, n = 0, next;
+	for (size_t i = 0; i < conf->endpoint_count; i++)
+		count += conf->endpoints[i].secret_count;
+	struct holder *holders = calloc(count, sizeof *holders);
+	if (holders == NULL) {
+		log_warn("cannot compare the secrets");
+		return;
+	}
+	for (const struct conf_endpoint *e = conf->endpoints; e < conf->endpoints + conf->endpoint_count; e++)
+		for (size_t i = 0; i < e->secret_count; i++)
+			holders[n++] = (struct holder){&e->secrets[i], e};
+	qsort(holders, count, sizeof *holders, by_secret);
+	for (size_t i = 0; i < count; i = next) {
+		size_t others = 0;
+		for (next = i + 1; next < count && is_same(holders[i].secret, holders[next].secret); next++)
+			others += holders[next].endpoint != holders[next - 1].endpoint;
+		if (others == 0)
+			continue;
+		char more[48] = "";
+		if (others > 1)
+			snprintf(more, sizeof more, " and %zu more", others - 1);
+		log_warnx("endpoints \"%s\" and \"%s\"%s have a secret in common: a request that was made for one is "
+			  "an event of its own at the other",
+			  holders[i].endpoint->path, holders[next - 1].endpoint->path, more);
+	}
+	free(holders);
 }
 
 static void print_status(const struct conf *conf)
@@ -240,18 +325,16 @@ static void print_file(const struct conf *conf, const struct conf_target *t)
 	check_file(t);
 }
 
-static void print_run(const struct conf_target *t)
+static void print_run(struct check *c, const struct conf_target *t)
 {
-	struct stat st;
+	char why[EXECUTABLE_WHY_SIZE];
 	begin("  ", "run");
 	for (char *const *word = t->run; *word != NULL; word++)
 		printf("%s%s", word == t->run ? "" : " ", **word == '\0' ? "\"\"" : *word);
 	putchar('\n');
-	/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): a run has a first word (conf.h) */
-	if (stat(t->run[0], &st) < 0 || access(t->run[0], X_OK) < 0)
-		log_warn("target \"%s\": %s cannot be run by this user", t->name, t->run[0]);
-	else if (!S_ISREG(st.st_mode))
-		log_warnx("target \"%s\": %s is no regular file", t->name, t->run[0]);
+	const char *fault = executable_fault(t->run[0], why);
+	if (fault != NULL)
+		fail(c, "target \"%s\": %s cannot be run by this user: %s", t->name, t->run[0], fault);
 	print_duration("timeout", t->timeout);
 	begin("  ", "batch");
 	printf("%u\n", t->batch);
@@ -260,26 +343,50 @@ static void print_run(const struct conf_target *t)
 	print_duration("retry_for", t->retry_for);
 }
 
-static void print_target(const struct conf *conf, const struct conf_target *t)
+/* Whether two conditions are on one field that nothing can have: one is a plain value, which the other does not allow.
+ */
+static bool contradict(const struct conf_match *a, const struct conf_match *b)
+{
+	return strcmp(a->field, b->field) == 0 && strpbrk(a->glob, "*?[\\") == NULL &&
+	       fnmatch(b->glob, a->glob, 0) != 0;
+}
+
+static void check_matches(const struct conf_target *t)
+{
+	for (size_t i = 0; i < t->match_count; i++)
+		for (size_t k = 0; k < t->match_count; k++)
+			if (contradict(&t->matches[i], &t->matches[k])) {
+				log_warnx("target \"%s\" gets nothing: no event can meet both %s=%s and %s=%s; a glob "
+					  "such as "
+					  "crm_* allows several values, or make a target for each",
+					  t->name, t->matches[i].field, t->matches[i].glob, t->matches[k].field,
+					  t->matches[k].glob);
+				return;
+			}
+}
+
+static void print_target(struct check *c, const struct conf_target *t)
 {
 	putchar('\n');
 	begin("", "target");
 	puts(t->name);
 	if (t->file != NULL)
-		print_file(conf, t);
+		print_file(c->conf, t);
 	else
-		print_run(t);
+		print_run(c, t);
 	begin("  ", "match");
 	for (size_t i = 0; i < t->match_count; i++)
 		printf("%s%s=%s", i == 0 ? "" : " and ", t->matches[i].field, t->matches[i].glob);
 	puts(t->match_count == 0 ? "every event" : "");
+	check_matches(t);
 }
 
-static void print_conf(const struct conf *conf)
+static void print_conf(struct check *c)
 {
+	const struct conf *conf = c->conf;
 	begin("", "configuration");
 	puts(conf->path);
-	print_spool(conf);
+	print_spool(c);
 	print_duration("keep", conf->keep);
 	print_duration("remember", conf->remember);
 	print_size("audit_max", conf->audit_max);
@@ -292,7 +399,7 @@ static void print_conf(const struct conf *conf)
 		print_endpoint(&conf->endpoints[i]);
 	check_secrets(conf);
 	for (size_t i = 0; i < conf->target_count; i++)
-		print_target(conf, &conf->targets[i]);
+		print_target(c, &conf->targets[i]);
 	if (conf->status_path != NULL)
 		print_status(conf);
 	if (conf->target_count == 0)
@@ -307,11 +414,12 @@ int command_check(const char *conf_path, int argc, char **argv)
 	struct conf *conf = command_conf(conf_path, true);
 	if (conf == NULL)
 		return EX_CONFIG;
-	print_conf(conf);
+	struct check c = {.conf = conf};
+	print_conf(&c);
 	conf_free(conf);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		log_warn("cannot write the report");
 		return EX_IOERR;
 	}
-	return 0;
+	return c.fails ? 1 : 0;
 }

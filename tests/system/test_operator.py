@@ -135,6 +135,47 @@ def test_check_tells_of_endpoints_with_one_secret(site, theirs, warned):
         assert sign.SECRET not in done.stderr
 
 
+def test_check_says_a_shared_secret_once(site):
+    """However many endpoints have it."""
+    more = "".join('endpoint "/%d" {\n    scheme = "unified"\n    secret_file = "%s"\n}\n' % (i, site.secret)
+                   for i in range(50))
+    site.write(site.conf, site.conf.read_text() + more)
+    done = site.run("-c", site.conf, "check")
+    secrets = len(site.secret.read_text().splitlines())
+    assert done.stderr.count(b"in common") == secrets and b"and 49 more" in done.stderr
+
+
+def spoil_script(text, mode):
+    def spoil(site):
+        site.write(site.folder / "script", text, mode)
+    return spoil
+
+
+@pytest.mark.parametrize("case, spoil, words, code", [
+    ("script is not there", lambda site: None, "script cannot be run by this user: No such file", 1),
+    ("script is not executable", spoil_script("#!/bin/sh\n", 0o600), "script cannot be run by this user: Permission", 1),
+    ("script has CR LF", spoil_script("#!/bin/sh\r\nexit 0\r\n", 0o700), "first line ends with CR LF", 1),
+    ("script without interpreter", spoil_script("#!/no/such\n", 0o700), "interpreter /no/such: No such file", 1),
+    ("spool is a file", lambda site: site.spool.write_text(""), "is no folder", 1),
+    ("spool for everybody", lambda site: (site.spool.mkdir(), site.spool.chmod(0o777)), "chmod o-w", 1),
+    ("less than the reserve", lambda site: site.write(site.conf, 'reserve = "1000G"\n' + site.conf.read_text()),
+     "nothing will be accepted", 1),
+    ("wrong configuration", lambda site: site.write(site.conf, "x = 1\n" + site.conf.read_text()), "no such option", 78),
+    ("conditions that exclude each other", lambda site: site.write(site.conf, site.conf.read_text().replace(
+        "run = ", 'match = {"event=created", "event=updated"}\n    run = ')), "no event can meet both event=created and", 0),
+], ids=lambda value: value.replace(" ", "-") if isinstance(value, str) and len(value) < 40 else "")
+def test_check_exits_1_for_what_will_not_work(make_site, case, spoil, words, code):
+    site = make_site()
+    site.write(site.conf, site.conf.read_text() + 'target "script" {\n    run = {"%s/script"}\n}\n' % site.folder)
+    if "script" not in case:
+        spoil_script("#!/bin/sh\nexit 0\n", 0o700)(site)
+        assert site.run("-c", site.conf, "check").returncode == 0
+    spoil(site)
+    done = site.run("-c", site.conf, "check")
+    assert words in done.stderr.decode() and done.returncode == code
+    assert not list(site.folder.glob("**/.locks-*"))
+
+
 def test_check_says_what_it_will_do(site):
     site.write(site.conf, GOOD)
     done = site.run("-c", site.conf, "check")

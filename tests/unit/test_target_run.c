@@ -3,6 +3,7 @@
 #include "deliver/target_run.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -139,13 +140,20 @@ static void ends_are_told_apart(void **state)
 static void what_cannot_run_ends_with_127(void **state)
 {
 	(void)state;
-	unit_write(unit_path(t.folder, "plain"), "exit 0\n", 7);
+	char plain[PATH_MAX], dos[PATH_MAX];
+	snprintf(plain, sizeof plain, "%s/plain", t.folder);
+	snprintf(dos, sizeof dos, "%s/dos", t.folder);
+	unit_write(plain, "exit 0\n", 7);
+	unit_write(dos, "#!/bin/sh\r\n", 11);
+	assert_int_equal(chmod(dos, 0700), 0);
 	const struct {
 		const char *program, *why;
 	} rows[] = {
 		{"/nonexistent/x", "No such file or directory"},
-		{"/etc", "Permission denied"},
-		{strdup(unit_path(t.folder, "plain")), "Permission denied"},
+		{"/etc", "it is no regular file"},
+		{plain, "Permission denied"},
+		{dos, "its first line ends with CR LF, so its interpreter is not found; save it with Unix line ends "
+		      "(sed -i 's/\\r$//')"},
 	};
 	for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
 		const char *argv[] = {rows[i].program, NULL};
@@ -156,7 +164,6 @@ static void what_cannot_run_ends_with_127(void **state)
 		unit_check(target_run_result(&t.run) == RETRY_FAILED, "%s", rows[i].program);
 		unit_check(strcmp(description(), expected) == 0, "%s: %s", rows[i].program, description());
 	}
-	free((char *)rows[2].program);
 }
 
 static void gets_records_and_arguments(void **state)
