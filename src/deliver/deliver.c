@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <sysexits.h>
 #include <time.h>
@@ -79,11 +80,12 @@ struct session {
 	int64_t work_at; /* when there is something to do though nothing happens; 0: not known */
 	bool woken;      /* something has happened since the last turn */
 	uint64_t most_pending;
-	uint64_t told; /* state_changes when the last report was made */
-	bool asked;    /* for another report, or there was none yet */
-	bool more;     /* something was taken in or tried: there may be more to do at once */
-	bool putting;  /* there is more to put away */
-	bool ending;   /* running scripts were told to end */
+	uint64_t told;    /* state_changes when the last report was made */
+	bool is_compared; /* with what a deliverer before this one said of its configuration */
+	bool asked;       /* for another report, or there was none yet */
+	bool more;        /* something was taken in or tried: there may be more to do at once */
+	bool putting;     /* there is more to put away */
+	bool ending;      /* running scripts were told to end */
 };
 
 enum outcome {
@@ -462,10 +464,39 @@ static enum outcome tidy(struct session *s)
 	return GO_ON;
 }
 
+static void tell_conf(struct session *s, const char *result, const char *detail)
+{
+	audit_tell_conf(&s->d.story, &(struct audit_conf){"deliverer", result, detail});
+	deliverer_publish(&s->d);
+	s->tally_at = 0;
+	s->asked = true;
+}
+
+static int find_refusal(void *arg, const struct state_conf *conf)
+{
+	bool *found = arg;
+	*found |= conf->why.ptr != NULL && conf->by.len == strlen("deliverer");
+	return 0;
+}
+
+/* A deliverer before this one may have refused what this one has begun with. */
+static int compare_conf(struct session *s)
+{
+	bool was_refused = false;
+	if (state_confs(s->d.state, find_refusal, &was_refused) < 0)
+		return -1;
+	s->is_compared = true;
+	if (was_refused && current_why(s->post->current) == NULL)
+		tell_conf(s, "taken", "at the start");
+	return 0;
+}
+
 static enum outcome tally(struct session *s)
 {
 	int more = tally_fold(s->d.state, &s->d.spool);
 	s->tally_at = more > 0 ? 0 : clock_monotonic() + TALLY_EVERY;
+	if (more == 0 && !s->is_compared)
+		more = compare_conf(s);
 	return more < 0 ? failed(s, "cannot count refused requests") : GO_ON;
 }
 
@@ -565,14 +596,6 @@ static enum outcome work(struct session *s)
 	if (outcome == GO_ON && clock_monotonic() >= s->paused_until && is_over(s))
 		outcome = finish(s);
 	return outcome;
-}
-
-static void tell_conf(struct session *s, const char *result, const char *detail)
-{
-	audit_tell_conf(&s->d.story, &(struct audit_conf){"deliverer", result, detail});
-	deliverer_publish(&s->d);
-	s->tally_at = 0;
-	s->asked = true;
 }
 
 static enum outcome look_at_conf(struct session *s)

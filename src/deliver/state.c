@@ -43,6 +43,7 @@ static const char settings[] = "PRAGMA synchronous=FULL;"
 	"CREATE TABLE standing (path TEXT, event BLOB, records INTEGER NOT NULL, PRIMARY KEY (path, event))"           \
 	" WITHOUT ROWID;"                                                                                              \
 	"CREATE TABLE owner (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);"                       \
+	"CREATE TABLE conf (by TEXT PRIMARY KEY, why TEXT, at INTEGER NOT NULL) WITHOUT ROWID;"                        \
 	"PRAGMA user_version=5;"
 
 static const char schema[] =

@@ -202,6 +202,15 @@ struct state_refusal {
 	int64_t last_at; /* us since 1970 */
 };
 int state_refusal_add(struct state *state, const struct state_refusal *refusal);
+/* What became last of the configuration that a kind of process read, as the audit trail tells it. */
+struct state_conf {
+	struct span by;  /* "receiver", "deliverer" */
+	struct span why; /* it was refused; absent: it was taken */
+	int64_t at;      /* us since 1970 */
+};
+int state_conf_put(struct state *state, const struct state_conf *conf);
+typedef int state_each_conf(void *arg, const struct state_conf *conf);
+int state_confs(struct state *state, state_each_conf *each, void *arg);
 /* How far a file of the audit trail was read, by its mark. 1, 0 or -1. */
 int state_trail(struct state *state, uint64_t mark, uint64_t *offset);
 int state_trail_put(struct state *state, uint64_t mark, uint64_t offset);

@@ -64,6 +64,37 @@ int state_refusal_add(struct state *state, const struct state_refusal *r)
 				       (int64_t)r->status, (int64_t)r->count, r->last_at));
 }
 
+int state_conf_put(struct state *state, const struct state_conf *c)
+{
+	return sql_run(state, sql_bind(state, CONF_PUT, "tti", c->by, c->why, c->at));
+}
+
+struct confs_walk {
+	state_each_conf *each;
+	void *arg;
+};
+
+static int take_conf(struct sqlite3_stmt *row, void *arg)
+{
+	const struct confs_walk *w = arg;
+	return w->each(w->arg, &(struct state_conf){
+				       .by = sql_span(row, 0),
+				       .why = sql_span(row, 1),
+				       .at = sql_int(row, 2),
+			       });
+}
+
+int state_confs(struct state *state, state_each_conf *each, void *arg)
+{
+	int64_t version;
+	if (sql_number(state, sql_bind(state, SCHEMA_GET, ""), &version) != 1)
+		return -1;
+	/* A command may look at one that no deliverer has brought up yet. */
+	if (version < 5)
+		return 0;
+	return sql_walk(state, sql_bind(state, CONFS, ""), take_conf, &(struct confs_walk){each, arg});
+}
+
 int state_trail(struct state *state, uint64_t mark, uint64_t *offset)
 {
 	int64_t value;

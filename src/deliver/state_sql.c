@@ -102,6 +102,8 @@ static const char *const sql_texts[STATEMENTS] = {
 			" AND connection = ?2), ?2, ''), ?3, ?4, ?5, ?6 WHERE true"
 			" ON CONFLICT (endpoint, connection, reason) DO UPDATE SET count = count + excluded.count,"
 			" status = excluded.status, last_at = max(last_at, excluded.last_at)",
+	[CONF_PUT] = "INSERT OR REPLACE INTO conf VALUES (?, ?, ?)",
+	[CONFS] = "SELECT by, why, at FROM conf ORDER BY by",
 	[TRAIL_GET] = "SELECT offset FROM trail WHERE mark = ?",
 	[TRAIL_PUT] = "INSERT INTO trail (mark, offset) VALUES (?, ?)"
 		      " ON CONFLICT (mark) DO UPDATE SET offset = excluded.offset",

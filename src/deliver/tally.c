@@ -7,12 +7,14 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "deliver/names.h"
 #include "deliver/traffic.h"
 #include "journal/trail.h"
 
 #define FOLD_BYTES (4u << 20) /* of a file at a time */
+#define WHY_MAX    1000       /* bytes of a reason that are kept: another user may have written it */
 
 /* How the line of a request goes on behind its time. Those that were answered 200 are counted elsewhere. */
 #define WHAT      "\",\"what\":\"request\",\"status\":"
@@ -20,6 +22,12 @@
 #define AT_TIME   (sizeof "{\"at\":\"" - 1)
 #define AT_WHAT   (AT_TIME + CLOCK_TEXT_SIZE - 1)
 #define AT_STATUS (AT_WHAT + sizeof WHAT - 1)
+
+/* And the line of a configuration. */
+#define CONF "\",\"what\":\"configuration\""
+
+static const char *const processes[] = {"receiver", "deliverer"};
+#define PROCESSES (sizeof processes / sizeof processes[0])
 
 struct count {
 	unsigned status;
@@ -35,6 +43,11 @@ struct tally {
 	struct buf key, plain;
 	struct traffic traffic;
 	struct {
+		bool there, refused;
+		struct buf why;
+		int64_t at;
+	} confs[PROCESSES]; /* the last lines */
+	struct {
 		bool there;
 		uint64_t mark, from, to;
 	} files[2];
@@ -47,6 +60,8 @@ static void tally_fini(struct tally *tally)
 	names_fini(&tally->names);
 	free(tally->counts);
 	traffic_fini(&tally->traffic);
+	for (size_t i = 0; i < PROCESSES; i++)
+		buf_fini(&tally->confs[i].why);
 	buf_fini(&tally->key);
 	buf_fini(&tally->plain);
 	errno = saved;
@@ -56,6 +71,34 @@ static bool is_refusal(struct span raw)
 {
 	return raw.len > AT_STATUS + sizeof OK && memcmp(raw.ptr + AT_WHAT, WHAT, sizeof WHAT - 1) == 0 &&
 	       memcmp(raw.ptr + AT_STATUS, OK, sizeof OK - 1) != 0;
+}
+
+static bool is_conf(struct span raw)
+{
+	return raw.len > AT_WHAT + sizeof CONF && memcmp(raw.ptr + AT_WHAT, CONF, sizeof CONF - 1) == 0;
+}
+
+/* 0, or -1 with errno ENOMEM. */
+static int take_conf(struct tally *tally, struct span raw)
+{
+	struct trail_line line;
+	if (!trail_parse(raw, &line))
+		return 0;
+	for (size_t i = 0; i < PROCESSES; i++) {
+		if (line.members[TRAIL_BY].ptr == NULL || !json_string_is(line.members[TRAIL_BY], processes[i]))
+			continue;
+		struct buf *why = &tally->confs[i].why;
+		why->len = 0;
+		if (trail_text(&line, TRAIL_DETAIL, why) < 0)
+			return -1;
+		why->len = why->len > WHY_MAX ? WHY_MAX : why->len;
+		tally->confs[i].there = true;
+		tally->confs[i].refused =
+			line.members[TRAIL_RESULT].ptr != NULL && json_string_is(line.members[TRAIL_RESULT], "refused");
+		if (clock_parse_text(raw.ptr + AT_TIME, &tally->confs[i].at) < 0)
+			tally->confs[i].at = 0;
+	}
+	return 0;
 }
 
 static int append_part(struct tally *tally, const struct trail_line *line, enum trail_member member, bool encoded)
@@ -98,6 +141,8 @@ static int take_line(struct tally *tally, struct span raw)
 {
 	struct trail_line line;
 	int64_t at = 0;
+	if (is_conf(raw))
+		return take_conf(tally, raw);
 	if (!is_refusal(raw) || !trail_parse(raw, &line))
 		return 0;
 	tally->key.len = 0;
@@ -183,9 +228,28 @@ static int put_refusal(void *arg, const struct state_refusal *refusal)
 	return state_refusal_add(arg, refusal);
 }
 
+static int tell_confs(const struct tally *tally, state_each_conf *each, void *arg)
+{
+	for (size_t i = 0; i < PROCESSES; i++) {
+		const struct buf *why = &tally->confs[i].why;
+		struct state_conf conf = {.by = {processes[i], strlen(processes[i])}, .at = tally->confs[i].at};
+		if (tally->confs[i].refused)
+			conf.why = why->len > 0 ? (struct span){why->data, why->len} : (struct span){"refused", 7};
+		if (tally->confs[i].there && each(arg, &conf) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int put_conf(void *arg, const struct state_conf *conf)
+{
+	return state_conf_put(arg, conf);
+}
+
 static int put_tally(const struct tally *tally, struct state *state)
 {
-	if (tell(tally, put_refusal, state) < 0 || (tally->untold && state_count_add(state, STATE_UNTOLD, 1) < 0))
+	if (tell(tally, put_refusal, state) < 0 || tell_confs(tally, put_conf, state) < 0 ||
+	    (tally->untold && state_count_add(state, STATE_UNTOLD, 1) < 0))
 		return -1;
 	for (size_t i = 0; i < 2; i++)
 		if (tally->files[i].there && state_trail_put(state, tally->files[i].mark, tally->files[i].to) < 0)
@@ -219,7 +283,8 @@ int tally_fold(struct state *state, const struct spool *spool)
 	return result;
 }
 
-int tally_read(struct state *state, const struct spool *spool, state_each_refusal *each, void *arg)
+int tally_read(struct state *state, const struct spool *spool, state_each_refusal *each, state_each_conf *each_conf,
+	       void *arg)
 {
 	struct tally tally = {0};
 	int result = take_file(&tally, state, spool, TRAIL_OLD, UINT64_MAX);
@@ -227,6 +292,8 @@ int tally_read(struct state *state, const struct spool *spool, state_each_refusa
 		result = take_file(&tally, state, spool, TRAIL_NEW, UINT64_MAX);
 	if (result >= 0)
 		result = tell(&tally, each, arg);
+	if (result >= 0)
+		result = tell_confs(&tally, each_conf, arg);
 	tally_fini(&tally);
 	return result < 0 ? -1 : 0;
 }

@@ -1,5 +1,6 @@
-/* Refused requests, counted by their reasons. A receiver opens no database, so what it says of a refusal is a line of
- * the audit trail; here these lines become counts that outlive the trail (doc/journal.md, Counts). */
+/* Refused requests, counted by their reasons, and the last word of each kind of process about its configuration. A
+ * receiver opens no database, so what it says of a refusal is a line of the audit trail; here these lines become counts
+ * that outlive the trail (doc/journal.md, Counts). */
 #ifndef HOOKSPOOL_TALLY_H
 #define HOOKSPOOL_TALLY_H
 
@@ -11,8 +12,10 @@
  * ends. */
 int tally_fold(struct state *state, const struct spool *spool);
 
-/* For commands: what tally_fold would add now, a call for each endpoint, connection and reason. Writes nothing. state
- * may be NULL. 0, or -1 with errno, or from `each`. */
-int tally_read(struct state *state, const struct spool *spool, state_each_refusal *each, void *arg);
+/* For commands: what tally_fold would add now, a call for each endpoint, connection and reason, and for each kind of
+ * process that says something new of its configuration. Writes nothing. state may be NULL. 0, or -1 with errno, or from
+ * a call. */
+int tally_read(struct state *state, const struct spool *spool, state_each_refusal *each, state_each_conf *each_conf,
+	       void *arg);
 
 #endif

@@ -35,6 +35,7 @@ static const char *const member_names[TRAIL_MEMBERS] = {
 	[TRAIL_ATTEMPT] = "attempt",
 	[TRAIL_RESULT] = "result",
 	[TRAIL_DETAIL] = "detail",
+	[TRAIL_BY] = "by",
 };
 
 bool trail_parse(struct span raw, struct trail_line *line)

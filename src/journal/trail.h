@@ -25,6 +25,7 @@ enum trail_member {
 	TRAIL_ATTEMPT,
 	TRAIL_RESULT,
 	TRAIL_DETAIL,
+	TRAIL_BY,
 	TRAIL_MEMBERS,
 };
 

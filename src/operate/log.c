@@ -38,6 +38,7 @@ static const struct {
 	{"done", TINT_GOOD},
 	{"retry", TINT_WARNING},
 	{"parked", TINT_BAD},
+	{"refused", TINT_BAD},
 };
 
 /* A member for people, padded to `width` columns; "-" where there is none. */
@@ -100,6 +101,21 @@ static enum tint tint_of(const struct printer *p)
 	return TINT_PLAIN;
 }
 
+/* What became of a configuration. */
+static int append_conf(struct printer *p, const struct trail_line *line)
+{
+	p->plain.len = 0;
+	if (trail_text(line, TRAIL_RESULT, &p->plain) < 0)
+		return -1;
+	enum tint tint = tint_of(p);
+	if (buf_printf(&p->out, "  %s ->", tint_begin(tint)) < 0 || append_member(p, line, TRAIL_RESULT, 18) < 0 ||
+	    buf_str(&p->out, tint_end(tint)) < 0 || buf_str(&p->out, "  configuration") < 0 ||
+	    append_member(p, line, TRAIL_BY, 0) < 0 ||
+	    (line->members[TRAIL_DETAIL].ptr != NULL && append_member(p, line, TRAIL_DETAIL, 0) < 0))
+		return -1;
+	return buf_char(&p->out, '\n');
+}
+
 /* An attempt at a delivery, or what an operator did to one: whatever has a target. */
 static int append_delivery(struct printer *p, const struct trail_line *line)
 {
@@ -129,7 +145,9 @@ static int append_line(struct printer *p, struct span raw)
 		return buf_append(&p->out, raw.ptr, raw.len) < 0 ? -1 : buf_char(&p->out, '\n');
 	if (append_time(p, &line) < 0)
 		return -1;
-	return line.members[TRAIL_TARGET].ptr == NULL ? append_request(p, &line) : append_delivery(p, &line);
+	if (line.members[TRAIL_TARGET].ptr != NULL)
+		return append_delivery(p, &line);
+	return line.members[TRAIL_BY].ptr != NULL ? append_conf(p, &line) : append_request(p, &line);
 }
 
 static int print_line(struct printer *p, struct span raw)

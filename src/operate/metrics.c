@@ -55,6 +55,9 @@ static int begin_sample(struct buf *out, const char *name)
 
 static int write_totals(struct buf *out, const struct overview *o)
 {
+	uint64_t refused = 0;
+	for (const struct overview_conf *c = o->confs; c != NULL; c = c->next)
+		refused += c->why != NULL;
 	const struct {
 		const char *name, *type, *help;
 		uint64_t n;
@@ -71,6 +74,8 @@ static int write_totals(struct buf *out, const struct overview *o)
 		 o->counts[STATE_UNTOLD]},
 		{"events_unread", "gauge", "Events that the deliverer has not taken in yet, as far as it has looked.",
 		 o->unread},
+		{"configuration_refused", "gauge",
+		 "Kinds of processes that go on with an earlier configuration: they refused the newest one.", refused},
 		{"healthy", "gauge", "1 if nothing is late or failing.", o->health == HEALTH_OK},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

@@ -285,6 +285,21 @@ static int add_refusal(void *arg, const struct state_refusal *refusal)
 	return 0;
 }
 
+/* The last one that is told of a kind of process holds. */
+static int add_verdict(void *arg, const struct state_conf *conf)
+{
+	struct reading *r = arg;
+	struct overview_conf **at = &r->o->confs;
+	while (*at != NULL && !is_text((*at)->by, conf->by))
+		at = &(*at)->next;
+	if (*at == NULL && (*at = arena_alloc(&r->o->arena, sizeof **at)) == NULL)
+		return -1;
+	(*at)->by = copy(r->o, conf->by);
+	(*at)->why = conf->why.ptr == NULL ? NULL : copy(r->o, conf->why);
+	(*at)->at = conf->at;
+	return r->o->arena.failed ? -1 : 0;
+}
+
 static void backlog_add(struct overview_backlog *b, const struct state_row *row, int64_t received_at)
 {
 	if (row->parked_at != 0) {
@@ -338,7 +353,7 @@ static int read_state(struct reading *r)
 {
 	struct overview *o = r->o;
 	if (r->state == NULL)
-		return tally_read(NULL, &r->spool, add_refusal, r);
+		return tally_read(NULL, &r->spool, add_refusal, add_verdict, r);
 	if (state_hold(r->state) < 0)
 		return -1;
 	for (size_t i = 0; i < STATE_COUNTS; i++)
@@ -347,7 +362,8 @@ static int read_state(struct reading *r)
 	return state_cursors(r->state, add_cursor, r) < 0 || state_goals(r->state, add_goal, o) < 0 ||
 			       state_contacts(r->state, add_contact, r) < 0 || state_syncs(r->state, add_sync, r) < 0 ||
 			       state_refusals(r->state, add_refusal, r) < 0 ||
-			       tally_read(r->state, &r->spool, add_refusal, r) < 0 ||
+			       state_confs(r->state, add_verdict, r) < 0 ||
+			       tally_read(r->state, &r->spool, add_refusal, add_verdict, r) < 0 ||
 			       state_backlog(r->state, add_backlog, r) < 0
 		       ? -1
 		       : 0;
@@ -512,6 +528,9 @@ static int judge(struct reading *r)
 	struct overview *o = r->o;
 	if (add_listed(r) < 0)
 		return -1;
+	for (struct overview_conf *c = o->confs; c != NULL; c = c->next)
+		if (c->why != NULL)
+			o->health = HEALTH_FAILING;
 	for (struct overview_target *t = o->targets; t != NULL; t = t->next) {
 		struct health_facts facts = facts_of(r, &t->backlog);
 		t->health = weigh(o, &facts, &t->why);

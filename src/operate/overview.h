@@ -79,6 +79,13 @@ struct overview_sync {
 	bool complete;
 };
 
+/* A kind of process that goes on with an earlier configuration. */
+struct overview_conf {
+	struct overview_conf *next;
+	const char *by, *why; /* why it refused the newest one; NULL: it has taken it */
+	int64_t at;
+};
+
 struct overview {
 	struct arena arena;
 	int64_t now;
@@ -91,6 +98,7 @@ struct overview {
 	bool unread_more;  /* there are more of them than was looked at */
 	uint64_t refused;
 	struct overview_backlog backlog;
+	struct overview_conf *confs;
 	struct overview_reason *reasons;
 	struct overview_refusal *refusals;
 	struct overview_target *targets;

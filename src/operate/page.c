@@ -483,10 +483,26 @@ static void write_head(struct html *h, const struct overview *o)
 	html_markup(h, " UTC</time></p></header>\n" SNAPSHOT_AGE_MARK "\n<main>\n");
 }
 
+static void write_confs(struct html *h, const struct overview *o)
+{
+	for (const struct overview_conf *c = o->confs; c != NULL; c = c->next) {
+		if (c->why == NULL)
+			continue;
+		html_markup(h, "<p class=\"conf\"><span class=\"state failing\">failing</span> The ");
+		html_string(h, c->by);
+		html_markup(h, " goes on with the configuration before: ");
+		html_string(h, c->why);
+		html_markup(h, " (");
+		html_ago(h, c->at, o->now);
+		html_markup(h, ")</p>\n");
+	}
+}
+
 int page_write(struct html *h, const struct page *page)
 {
 	const struct overview *o = page->overview;
 	write_head(h, o);
+	write_confs(h, o);
 	write_tiles(h, o);
 	if (write_charts(h, page) < 0 || write_parked(h, page) < 0)
 		return -1;

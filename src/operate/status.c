@@ -68,6 +68,13 @@ static int print_summary(const struct overview *o, const struct conf *conf)
 	else
 		table_cell(&t, TINT_PLAIN, "runs, process %lld", (long long)o->deliverer);
 	table_end(&t);
+	for (const struct overview_conf *c = o->confs; c != NULL; c = c->next) {
+		if (c->why == NULL)
+			continue;
+		label(&t, "configuration");
+		table_cell(&t, TINT_BAD, "the %s goes on with the one before: %s", c->by, c->why);
+		table_end(&t);
+	}
 	return table_print(&t, "");
 }
 

@@ -96,6 +96,21 @@ static void write_syncs(struct writer *w, const struct overview *o)
 	writer_close(w, ']');
 }
 
+static void write_confs(struct writer *w, const struct overview *o)
+{
+	writer_open(w, "configuration", '[');
+	for (const struct overview_conf *c = o->confs; c != NULL; c = c->next) {
+		if (c->why == NULL)
+			continue;
+		writer_open(w, NULL, '{');
+		writer_string(w, "by", c->by);
+		write_health(w, HEALTH_FAILING, c->why);
+		writer_time(w, "at", c->at);
+		writer_close(w, '}');
+	}
+	writer_close(w, ']');
+}
+
 void summary_write(struct writer *w, const struct overview *o, const struct conf *conf)
 {
 	writer_open(w, NULL, '{');
@@ -114,6 +129,7 @@ void summary_write(struct writer *w, const struct overview *o, const struct conf
 	write_backlog(w, &o->backlog);
 	writer_number(w, "damaged", o->counts[STATE_DAMAGED]);
 	writer_number(w, "torn", o->counts[STATE_TORN]);
+	write_confs(w, o);
 	write_endpoints(w, o);
 	write_targets(w, o);
 	write_connections(w, o);

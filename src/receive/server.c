@@ -389,13 +389,13 @@ static struct job *batch_run(struct server *server, struct job *jobs)
 }
 
 /* Waits for jobs and takes all there are, and the news. NULL with *closing: there will be none any more; otherwise it
- * is `at` (us, monotonic), or *rings: the deliverer is to be woken. */
+ * is `at` (us, monotonic), or there are news, or *rings: the deliverer is to be woken. */
 static struct job *queue_take(struct server *server, int64_t at, struct buf *news, bool *closing, bool *rings)
 {
 	const struct timespec until = {.tv_sec = at / CLOCK_SECOND, .tv_nsec = at % CLOCK_SECOND * 1000};
 	int waited = 0;
 	pthread_mutex_lock(&server->lock);
-	while (server->first == NULL && !server->closing && !server->rings && waited == 0)
+	while (server->first == NULL && !server->closing && !server->rings && server->news.len == 0 && waited == 0)
 		waited = pthread_cond_timedwait(&server->queued, &server->lock, &until);
 	struct job *jobs = server->first;
 	server->first = NULL;
@@ -427,7 +427,8 @@ static void *committer_run(void *arg)
 		struct buf news;
 		struct job *jobs = queue_take(server, committer_deadline(server, awake, last), &news, &closing, &rings);
 		store_renew(&server->store);
-		audit_write(&server->store.audit, news.data, news.len);
+		if (news.len > 0)
+			store_tell(&server->store, news.data, news.len);
 		buf_fini(&news);
 		if (jobs == NULL && closing)
 			return NULL;
@@ -484,12 +485,10 @@ static void reap_children(const struct server_options *options)
 			options->child_ended(options->arg, pid, status);
 }
 
-/* Tells the audit trail, and the deliverer, which tells others. */
 static void tell_conf(struct server *server, const char *result, const char *detail)
 {
 	pthread_mutex_lock(&server->lock);
 	audit_tell_conf(&server->news, &(struct audit_conf){"receiver", result, detail});
-	server->rings = true;
 	pthread_mutex_unlock(&server->lock);
 	pthread_cond_signal(&server->queued);
 }

@@ -208,6 +208,12 @@ void store_commit(struct store *store, struct receipt *const *receipts, size_t c
 			receipt_refuse(receipts[i], failed);
 }
 
+void store_tell(struct store *store, const char *lines, size_t n)
+{
+	audit_write(&store->audit, lines, n);
+	spool_trigger(&store->spool);
+}
+
 bool store_wake(struct store *store)
 {
 	if (spool_trigger(&store->spool) == SPOOL_AWAKE || !store->conf->deliver_auto)

@@ -33,6 +33,9 @@ void store_renew(struct store *store);
 /* Commits the accepted ones of a batch: afterwards each of them either is durable or was refused (receipt_refuse). */
 void store_commit(struct store *store, struct receipt *const *receipts, size_t count);
 
+/* Writes audit lines that are no request's, and tells a deliverer that runs, which tells others. */
+void store_tell(struct store *store, const char *lines, size_t n);
+
 /* Closes the segment, so that the deliverer can put it away. The next commit opens another one. */
 void store_seal(struct store *store);
 

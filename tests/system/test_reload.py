@@ -1,6 +1,8 @@
 """What running processes take of a configuration that changes, and how they are told."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -113,6 +115,54 @@ def test_a_bad_file_changes_nothing(site):
     wait_for(lambda: "in force" in messages(site), "the good file is taken")
     assert messages(site).count("not taken") == 1
     assert child.poll() is None
+
+
+def status(site):
+    done = site.run("-c", site.conf, "status", "--json")
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_status_fails_while_a_receiver_or_deliverer_refuses_the_configuration(make_site):
+    """The deliverer and `status` read no secrets: the receiver's word is what they have."""
+    token = "0123456789abcdef-token"
+    site = make_site()
+    site.write(site.folder / "token", token)
+    site.write(site.conf, site.conf.read_text() + f'status "/page" {{ token_file = "{site.folder}/token" }}\n')
+    child = site.serve()
+    site.start([PROGRAM, "-c", site.conf, "deliver", "--stay"])
+    assert post(site, 1) == 200
+    wait_for(lambda: status(site)[0] == 0, "all is well")
+    site.write(site.secret, "")
+    wait_for(lambda: status(site)[0] == 2, "status says it")
+    said = {one["by"]: one for one in status(site)[1]["configuration"]}
+    assert said["receiver"]["state"] == "failing" and f"{site.secret} holds no secret" in said["receiver"]["why"]
+    text = site.run("-c", site.conf, "status").stdout.decode()
+    assert re.search(r"^configuration +the receiver goes on with the one before: ", text, re.M)
+    wait_for(lambda: b"goes on with the configuration before" in (site.spool / "status/page.html").read_bytes(),
+             "the page says it")
+    wait_for(lambda: b"hookspool_configuration_refused 1\n" in (site.spool / "status/metrics").read_bytes(),
+             "the metrics say it")
+    log = site.run("-c", site.conf, "log").stdout.decode()
+    assert re.search(r"-> +refused +configuration +receiver +.*holds no secret", log)
+    # Its end, and the start of another one with a good file.
+    site.stop(child)
+    site.write(site.secret, secrets(OLD))
+    assert status(site)[0] == 2
+    site.serve()
+    wait_for(lambda: status(site)[0] == 0, "all is well again")
+
+
+def test_a_deliverer_that_begins_well_takes_back_what_one_before_refused(site):
+    good = site.conf.read_text()
+    child = site.start([PROGRAM, "-c", site.conf, "deliver", "--stay"])
+    wait_for(site.deliverer, "the deliverer runs")
+    site.write(site.conf, "spool =\n")
+    wait_for(lambda: site.audit(by="deliverer", result="refused"), "it refuses the file")
+    site.stop(child, signal.SIGKILL)
+    site.write(site.conf, good)
+    assert status(site)[0] == 2
+    site.deliver()
+    assert status(site)[0] == 0
 
 
 @pytest.mark.parametrize("ignored", [False, True])

@@ -223,6 +223,7 @@ static void make_version_4(void)
 {
 	query("DROP TABLE outfile");
 	query("DROP TABLE standing");
+	query("DROP TABLE conf");
 	query("CREATE TABLE file (path TEXT PRIMARY KEY, inode INTEGER NOT NULL, born INTEGER NOT NULL,"
 	      " length INTEGER NOT NULL, age INTEGER NOT NULL) WITHOUT ROWID");
 	query("INSERT INTO file VALUES ('/a', 1, 2, 30, 4)");
@@ -240,6 +241,7 @@ static void the_version_before_is_brought_up(void **state)
 	struct state *looker = state_open(&t.spool, STATE_LOOK, &fresh);
 	assert_non_null(looker);
 	assert_int_equal(state_backlog(looker, NULL, NULL), 0);
+	assert_int_equal(state_confs(looker, NULL, NULL), 0);
 	state_close(looker);
 	assert_int_equal(query("PRAGMA user_version"), 4);
 	t.state = state_open(&t.spool, STATE_DELIVER, &fresh);

@@ -79,6 +79,13 @@ static int note(void *arg, const struct state_refusal *r)
 			  (unsigned long long)r->count, (int)(r->last_at - T0));
 }
 
+static int note_conf(void *arg, const struct state_conf *c)
+{
+	(void)arg;
+	return buf_printf(&t.told, "%.*s: %.*s\n", (int)c->by.len, c->by.ptr, (int)c->why.len,
+			  c->why.ptr == NULL ? "" : c->why.ptr);
+}
+
 static const char *stored(void)
 {
 	t.told.len = 0;
@@ -89,7 +96,22 @@ static const char *stored(void)
 static const char *unstored(void)
 {
 	t.told.len = 0;
-	assert_int_equal(tally_read(t.state, &t.spool, note, NULL), 0);
+	assert_int_equal(tally_read(t.state, &t.spool, note, note_conf, NULL), 0);
+	return buf_cstr(&t.told);
+}
+
+static void put_conf(const char *by, const char *result, const char *detail)
+{
+	struct buf b = {0};
+	assert_int_equal(audit_tell_conf(&b, &(struct audit_conf){by, result, detail}), 0);
+	unit_write(unit_path(t.folder, "audit/audit.jsonl"), b.data, b.len);
+	buf_fini(&b);
+}
+
+static const char *confs(void)
+{
+	t.told.len = 0;
+	assert_int_equal(state_confs(t.state, note_conf, NULL), 0);
 	return buf_cstr(&t.told);
 }
 
@@ -214,13 +236,32 @@ static void without_a_state(void **state)
 	rotate();
 	put_wrong();
 	t.told.len = 0;
-	assert_int_equal(tally_read(NULL, &t.spool, note, NULL), 0);
+	assert_int_equal(tally_read(NULL, &t.spool, note, note_conf, NULL), 0);
 	assert_string_equal(buf_cstr(&t.told), "/webhook c1 signature wrong 401 2@1\n");
+}
+
+/* Of each kind of process the last line holds, whatever stands between; other kinds are nobody's. */
+static void keeps_the_last_word_on_the_configuration(void **state)
+{
+	(void)state;
+	put_conf("receiver", "taken", "at the start");
+	put_conf("receiver", "refused", "conf:3: no \"x\"");
+	put_conf("deliverer", "taken", NULL);
+	put_conf("stranger", "refused", "anything");
+	put_wrong();
+	assert_string_equal(unstored(),
+			    "/webhook c1 signature wrong 401 1@0\nreceiver: conf:3: no \"x\"\ndeliverer: \n");
+	assert_int_equal(tally_fold(t.state, &t.spool), 0);
+	assert_string_equal(confs(), "deliverer: \nreceiver: conf:3: no \"x\"\n");
+	put_conf("receiver", "taken", NULL);
+	assert_int_equal(tally_fold(t.state, &t.spool), 0);
+	assert_string_equal(confs(), "deliverer: \nreceiver: \n");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(keeps_the_last_word_on_the_configuration, setup, teardown),
 		cmocka_unit_test_setup_teardown(counts_what_was_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(rotation, setup, teardown),
 		cmocka_unit_test_setup_teardown(much_at_a_time, setup, teardown),
