@@ -20,7 +20,7 @@
 
 #define MOVE_SIZE   (UINT64_C(1) << 20) /* from here on a segment is moved as it is */
 #define FOLD_SIZE   (UINT64_C(64) << 20)
-#define FOLD_AGE    (86400 * CLOCK_SECOND)
+#define FOLD_AGE    (86400 * CLOCK_SECOND) /* or `keep`, where that is less: a fold goes when its last line may */
 #define FOLD_END    "-fold.jsonl"
 #define PASS_BYTES  (8u << 20) /* folded at a time */
 #define PASS_COUNT  2000
@@ -158,7 +158,7 @@ static int open_old_fold(const struct deliverer *d, char name[SEGMENT_NAME_SIZE]
 	if (fd < 0)
 		return -1;
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size >= FOLD_SIZE || age < 0 ||
-	    age >= FOLD_AGE || cut_torn(fd, (uint64_t)st.st_size) < 0) {
+	    age >= (d->conf->keep < FOLD_AGE ? d->conf->keep : FOLD_AGE) || cut_torn(fd, (uint64_t)st.st_size) < 0) {
 		close(fd);
 		errno = 0;
 		return -1;

@@ -35,9 +35,11 @@
 #define STOP_AFTER     (10 * CLOCK_SECOND) /* how long scripts may go on after a signal */
 #define FAILURE_PAUSE  (2 * CLOCK_SECOND)  /* after a failure; doubled while it goes on failing */
 #define FAILURE_MAX    (30 * CLOCK_SECOND)
-#define DOUBT_MAX      (60 * CLOCK_SECOND) /* between two damages of state.db that are the same one */
-#define DOUBT_PAUSE    100000000           /* ns, before it is opened again */
-#define TIDY_EVERY     (600 * CLOCK_SECOND)
+#define DOUBT_MAX      (60 * CLOCK_SECOND)  /* between two damages of state.db that are the same one */
+#define DOUBT_PAUSE    100000000            /* ns, before it is opened again */
+#define TIDY_EVERY     (600 * CLOCK_SECOND) /* or more often, where less is kept */
+#define TIDY_SOONEST   CLOCK_SECOND
+#define TIDY_SHARE     8 /* of what is kept or remembered; nothing stays for longer than it has to by more than that */
 #define TALLY_EVERY    (2 * CLOCK_SECOND)
 #define PUT_AWAY_EVERY CLOCK_SECOND
 #define PUT_AWAY_AGAIN (30 * CLOCK_SECOND) /* after a failure */
@@ -455,12 +457,18 @@ static int tidy_state(struct session *s)
 	return state_tidy(state, !s->more);
 }
 
+static int64_t tidy_pause(const struct conf *conf)
+{
+	int64_t pause = earlier(TIDY_EVERY, earlier(conf->keep, conf->remember) / TIDY_SHARE);
+	return pause > TIDY_SOONEST ? pause : TIDY_SOONEST;
+}
+
 static enum outcome tidy(struct session *s)
 {
 	int pruned = archive_prune(&s->d);
 	if (pruned < 0 || (pruned == 0 && tidy_state(s) < 0))
 		return failed(s, "cannot tidy up");
-	s->tidy_at = pruned > 0 ? 0 : clock_monotonic() + TIDY_EVERY;
+	s->tidy_at = pruned > 0 ? 0 : clock_monotonic() + tidy_pause(s->d.conf);
 	return GO_ON;
 }
 

@@ -2,6 +2,7 @@
 
 import grp
 import gzip
+import itertools
 import os
 import pwd
 import shutil
@@ -118,3 +119,22 @@ target "records" {{
     assert len(files) == 5 and sum(path.suffix == ".gz" for path in files) == 3
     ledger.check(b"".join(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
                           for path in files))
+
+
+def test_what_is_kept_for_seconds_is_gone_soon(make_site):
+    """By a deliverer that stays, though the archive's file of small segments takes more all the time."""
+    site = make_site(options='keep = "2s"')
+    site.start([PROGRAM, "-c", site.conf, "deliver", "--stay"])
+    first = site.post_cgi(sign.body(nonce="first")).json["id"]
+
+    def archived():
+        return b"".join(path.read_bytes() for path in sorted(site.spool.glob("archive/*.jsonl")))
+
+    wait_for(lambda: first.encode() in archived(), "the first event is put away")
+    numbers = itertools.count()
+
+    def is_gone():
+        site.post_cgi(sign.body(nonce=f"later {next(numbers)}"))
+        return first.encode() not in archived()
+
+    wait_for(is_gone, "the first event is not kept any more")
