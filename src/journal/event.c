@@ -297,6 +297,16 @@ int event_records(const struct event *event, struct buf *out, event_drain *drain
 	return result;
 }
 
+uint64_t event_records_overhead(const struct event *event)
+{
+	static const char keys[] = "{\"event_id\":\"\",\"index\":4294967295,\"count\":4294967295,\"received_at\":\"\""
+				   ",\"endpoint\":\"\",\"scheme\":\"\",\"data\":null}\n";
+	uint64_t one = sizeof keys + EVENT_ID_SIZE + CLOCK_TEXT_SIZE + event->endpoint.len + event->scheme.len;
+	for (size_t i = 0; i < EVENT_FIELDS; i++)
+		one += strlen(event_field_names[i]) + sizeof ",\"\":null" + event->fields[i].len;
+	return one * (event->count == 0 ? 1 : event->count);
+}
+
 int event_field_text(const struct event *event, enum event_field field, struct buf *out)
 {
 	if (event->fields[field].ptr == NULL)

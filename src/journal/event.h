@@ -81,6 +81,10 @@ enum event_verdict event_decode(const char *line, size_t n, struct event *event)
 typedef int event_drain(void *arg, struct buf *out);
 int event_records(const struct event *event, struct buf *out, event_drain *drain, void *arg);
 
+/* At most so many bytes of event_records are not the event's data: each record has the fields and the keys again.
+ * Cheap: nothing is read but lengths. */
+uint64_t event_records_overhead(const struct event *event);
+
 /* Decodes a field to UTF-8 and appends it; an absent field appends nothing. 0, or -1 with errno ENOMEM. */
 int event_field_text(const struct event *event, enum event_field field, struct buf *out);
 

@@ -25,6 +25,7 @@ static const char *const member_names[TRAIL_MEMBERS] = {
 	[TRAIL_STATUS] = "status",
 	[TRAIL_REASON] = "reason",
 	[TRAIL_ENDPOINT] = "endpoint",
+	[TRAIL_PATH] = "path",
 	[TRAIL_EVENT_ID] = "event_id",
 	[TRAIL_CONNECTION_ID] = "connection_id",
 	[TRAIL_OBJECT_TYPE] = "object_type",

@@ -86,7 +86,8 @@ static int append_request(struct printer *p, const struct trail_line *line)
 	if (status == 200)
 		return buf_printf(&p->out, "  %llu records, %s\n",
 				  (unsigned long long)trail_number(line, TRAIL_RECORDS), bytes);
-	return append_member(p, line, TRAIL_ENDPOINT, 0) < 0 || buf_printf(&p->out, "  %s", bytes) < 0 ||
+	enum trail_member where = line->members[TRAIL_PATH].ptr == NULL ? TRAIL_ENDPOINT : TRAIL_PATH;
+	return append_member(p, line, where, 0) < 0 || buf_printf(&p->out, "  %s", bytes) < 0 ||
 			       append_member(p, line, TRAIL_REMOTE, 0) < 0 || buf_char(&p->out, '\n') < 0
 		       ? -1
 		       : 0;

@@ -5,13 +5,18 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "receive/scheme.h"
 #include "receive/view.h"
 
-#define RETRY_AFTER     30    /* seconds, in a 503 */
-#define HEAD_LARGE      16384 /* bytes of a line before its data, which are the sender's fields: then they count */
-#define AUDIT_FIELD_MAX 256   /* bytes of a sender's token that an audit line takes */
+#define RETRY_AFTER     30   /* seconds, in a 503 */
+#define HEAD_LARGE      4096 /* bytes of a line before its data, which are the sender's fields: then they count */
+#define RECORDS_MAX     (UINT64_C(256) << 20) /* bytes that an event's records may have beside its data */
+#define PATH_TOLD       200                   /* bytes of an unknown path that an audit line takes */
+#define EXPOSED_AGAIN   (60 * CLOCK_SECOND)   /* between two messages of it */
+#define AUDIT_FIELD_MAX 256                   /* bytes of a sender's token that an audit line takes */
 
 /* Every way that a request can end, once. An error of NULL says the reason. */
 enum outcome {
@@ -24,6 +29,7 @@ enum outcome {
 	NOT_FOUND,
 	NOT_POST,
 	TOO_LARGE,
+	TOO_MANY,
 	NOT_JSON,
 	FAULT,
 	EXPOSED,
@@ -44,6 +50,7 @@ static const struct {
 	[NOT_FOUND] = {404, "not found", "unknown path"},
 	[NOT_POST] = {405, "method not allowed", "method not POST"},
 	[TOO_LARGE] = {413, "payload too large", "body over max_body"},
+	[TOO_MANY] = {413, "payload too large", "records over 256 MB"},
 	[NOT_JSON] = {415, "unsupported media type", "content type not JSON"},
 	[FAULT] = {500, "internal error", "out of memory"},
 	[EXPOSED] = {500, "internal error", "spool inside the document root"},
@@ -64,12 +71,13 @@ static void receipt_end(struct receipt *receipt, enum outcome outcome, const cha
 	};
 }
 
-/* The endpoint at exactly this path; the query is not looked at. */
+/* The endpoint at this path; the query is not looked at, nor a '/' at the end, which senders and web servers add. */
 static const struct conf_endpoint *route(const struct conf *conf, const char *uri)
 {
 	if (uri == NULL)
 		return NULL;
 	size_t n = strcspn(uri, "?");
+	n -= n > 1 && uri[n - 1] == '/';
 	for (size_t i = 0; i < conf->endpoint_count; i++)
 		if (strlen(conf->endpoints[i].path) == n && memcmp(conf->endpoints[i].path, uri, n) == 0)
 			return &conf->endpoints[i];
@@ -86,8 +94,7 @@ static bool is_json(const char *type)
 	       (n > 5 && strncasecmp(type + n - 5, "+json", 5) == 0);
 }
 
-/* Whether the web server would hand the spool's files to anybody who asks. */
-static bool is_exposed(const struct conf *conf, const char *document_root)
+bool receive_is_exposed(const struct conf *conf, const char *document_root)
 {
 	size_t n = document_root == NULL ? 0 : strlen(document_root);
 	while (n > 0 && document_root[n - 1] == '/')
@@ -165,6 +172,10 @@ static enum outcome verify(struct receive *receive, const struct conf_endpoint *
 				   ->accept(endpoint, receipt->body.data, receipt->body.len, &receipt->event, reason)];
 	if (outcome != ACCEPTED)
 		return outcome;
+	if (event_records_overhead(&receipt->event) > RECORDS_MAX) {
+		*reason = NULL;
+		return TOO_MANY;
+	}
 	receipt->event.received_at = clock_now();
 	if (event_encode(&receipt->event, &receipt->line) < 0) {
 		*reason = NULL;
@@ -202,6 +213,17 @@ static const struct conf_endpoint *route_again(struct receive *receive, const st
 	return route(receipt->conf, uri);
 }
 
+/* Which the one who made the configuration has to read, and not for each request. */
+static void warn_exposed(struct receive *receive, const struct conf *conf, const char *document_root)
+{
+	int64_t now = clock_monotonic(), before = atomic_load(&receive->exposed_at);
+	if ((before == 0 || now - before >= EXPOSED_AGAIN) &&
+	    atomic_compare_exchange_strong(&receive->exposed_at, &before, now))
+		log_warnx("requests are answered 500: the spool %s is below the document root %s, where the web server "
+			  "hands its files to anybody; move it out of there",
+			  conf->spool, document_root);
+}
+
 void receive_request(struct receive *receive, struct request *request, struct receipt *receipt)
 {
 	const struct conf *conf = receipt->conf = current_hold(receive->current);
@@ -217,8 +239,9 @@ void receive_request(struct receive *receive, struct request *request, struct re
 		outcome = NOT_POST;
 	} else if (!is_json(request->content_type)) {
 		outcome = NOT_JSON;
-	} else if (is_exposed(conf, request->document_root)) {
+	} else if (receive_is_exposed(conf, request->document_root)) {
 		outcome = EXPOSED;
+		warn_exposed(receive, conf, request->document_root);
 	} else {
 		outcome = read_body(receive, endpoint, request, receipt);
 		receipt->bytes = receipt->body.len;
@@ -287,6 +310,15 @@ static int append_string(struct buf *out, const char *name, const char *value)
 		       : 0;
 }
 
+/* What was asked for where there is nothing, without its query. */
+static int append_path(struct buf *out, const struct receipt *receipt, const char *uri)
+{
+	if (receipt->endpoint != NULL || uri == NULL)
+		return 0;
+	size_t n = strcspn(uri, "?");
+	return buf_str(out, ",\"path\":") < 0 ? -1 : buf_json_string(out, uri, n < PATH_TOLD ? n : PATH_TOLD);
+}
+
 int receipt_audit(const struct receipt *receipt, const struct request *request, struct buf *out)
 {
 	char at[CLOCK_TEXT_SIZE];
@@ -295,7 +327,7 @@ int receipt_audit(const struct receipt *receipt, const struct request *request, 
 	clock_text(clock_now(), at);
 	if (buf_printf(out, "{\"at\":\"%s\",\"what\":\"request\",\"status\":%d", at, receipt->answer.status) < 0 ||
 	    append_string(out, "reason", receipt->reason) < 0 ||
-	    append_string(out, "endpoint", receipt->endpoint) < 0 ||
+	    append_string(out, "endpoint", receipt->endpoint) < 0 || append_path(out, receipt, request->uri) < 0 ||
 	    append_string(out, "event_id", receipt->accepted ? event->id : NULL) < 0 ||
 	    append_token(out, "connection_id", event->fields[EVENT_CONNECTION_ID]) < 0 ||
 	    append_token(out, "object_type", event->fields[EVENT_OBJECT_TYPE]) < 0 ||

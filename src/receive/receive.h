@@ -17,6 +17,7 @@ struct receive {
 	struct current *current;
 	struct bodies *bodies;      /* NULL: no large buffers are kept */
 	_Atomic uint64_t in_flight; /* bytes of bodies held, and of long fields beside them */
+	_Atomic int64_t exposed_at; /* us, monotonic: when it was last said that the spool is exposed; 0: never */
 	atomic_bool was_full;       /* a body has found no room since this was last cleared */
 };
 
@@ -37,6 +38,10 @@ struct receipt {
 	bool quiet;       /* the audit says nothing of it, and it waits for nothing that is committed */
 	bool rings;       /* the deliverer should be woken */
 };
+
+/* Whether the web server would hand the spool's files to anybody who asks: then every request is answered 500, and
+ * nothing may be made there. The document root may be NULL. */
+bool receive_is_exposed(const struct conf *conf, const char *document_root);
 
 /* Fills a receipt, zeroed or cleared. */
 void receive_request(struct receive *receive, struct request *request, struct receipt *receipt);

@@ -20,7 +20,8 @@ int single_run(const struct conf *conf)
 	struct buf audit = {0};
 	cgi_init(&cgi);
 	receive_request(&receive, &cgi.request, &receipt);
-	bool stored = store_init(&store, &current) == 0;
+	bool exposed = receive_is_exposed(conf, cgi.request.document_root);
+	bool stored = !exposed && store_init(&store, &current) == 0;
 	if (stored) {
 		store_commit(&store, batch, 1);
 		if (!receipt.quiet && receipt_audit(&receipt, &cgi.request, &audit) == 0)

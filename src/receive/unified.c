@@ -9,7 +9,8 @@
 #include "receive/mac.h"
 
 #define NONCE_MAX     256                /* bytes, decoded */
-#define FIELD_MAX     65536              /* bytes, as sent: each record of the event has them again */
+#define FIELD_MAX     1024               /* bytes, as sent: each record of the event has them again */
+#define XREF_MAX      4096               /* the same, for what the sender's customer chose */
 #define SIGNATURE_MAX (2 * MAC_SIZE_MAX) /* bytes, decoded: hex of the longest digest */
 
 /* The members that mean something here, in the order of the table below. */
@@ -126,13 +127,14 @@ static enum scheme_verdict read_nonce(struct claim *claim)
 	return SCHEME_ACCEPTED;
 }
 
-static enum scheme_verdict take_field(struct claim *claim, const struct json_value *value, struct span *field)
+static enum scheme_verdict take_field(struct claim *claim, const struct json_value *value, size_t max,
+				      struct span *field)
 {
 	if (value->type == JSON_NULL)
 		return SCHEME_ACCEPTED;
 	if (value->type != JSON_STRING)
 		return malformed(claim, "a member that must be a string is none");
-	if (value->raw.len > FIELD_MAX)
+	if (value->raw.len > max)
 		return malformed(claim, "a member too long");
 	*field = value->raw;
 	return SCHEME_ACCEPTED;
@@ -155,7 +157,7 @@ static enum scheme_verdict read_webhook(struct claim *claim, struct event *event
 				return malformed(claim, "duplicate member of webhook");
 			seen[i] = true;
 			enum scheme_verdict verdict =
-				take_field(claim, &walk.value, &event->fields[webhook_fields[i].field]);
+				take_field(claim, &walk.value, FIELD_MAX, &event->fields[webhook_fields[i].field]);
 			if (verdict != SCHEME_ACCEPTED)
 				return verdict;
 		}
@@ -175,9 +177,9 @@ static enum scheme_verdict read_claim(struct claim *claim, const char *body, siz
 	if (verdict == SCHEME_ACCEPTED)
 		verdict = read_webhook(claim, event);
 	if (verdict == SCHEME_ACCEPTED && is_present(claim, TYPE))
-		verdict = take_field(claim, &claim->members[TYPE], &event->fields[EVENT_TYPE]);
+		verdict = take_field(claim, &claim->members[TYPE], FIELD_MAX, &event->fields[EVENT_TYPE]);
 	if (verdict == SCHEME_ACCEPTED && is_present(claim, XREF))
-		verdict = take_field(claim, &claim->members[XREF], &event->fields[EVENT_EXTERNAL_XREF]);
+		verdict = take_field(claim, &claim->members[XREF], XREF_MAX, &event->fields[EVENT_EXTERNAL_XREF]);
 	if (verdict != SCHEME_ACCEPTED)
 		return verdict;
 	/* Nothing separates data from nonce in what is signed: only a value with its own end keeps them apart. */

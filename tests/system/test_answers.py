@@ -122,6 +122,7 @@ def test_a_refused_sample_leaves_nothing(mount, name):
     ("unknown path", {"path": "/other"}, 404),
     ("below the endpoint", {"path": "/webhook/x"}, 404),
     ("query", {"path": "/webhook?a=b"}, 200),
+    ("a slash at the end", {"path": "/webhook/"}, 200),
     ("GET", {"method": "GET"}, 405),
     ("PUT", {"method": "PUT"}, 405),
     ("DELETE", {"method": "DELETE"}, 405),

@@ -489,6 +489,18 @@ def test_20_body_over_max_body_takes_no_memory(make_site, length):
     assert site.journal() == b""
 
 
+def test_20_records_over_their_bound(site):
+    """Each element has the fields again, which are not signed."""
+    data = b"[" + b",".join([b"1"] * 30000) + b"]"
+    long = {name: "x" * 1022 for name in ("id", "connection_id", "object_type", "event", "workspace_id",
+                                          "integration_type", "environment", "type")}
+    answer = site.post_cgi(sign.body(data, nonce(), xref="x" * 4094, **long))
+    assert (answer.status, answer.json) == (413, {"error": "payload too large"})
+    assert site.audit(status=413)[0]["reason"] == "records over 256 MB"
+    assert site.journal() == b""
+    assert site.post_cgi(sign.body(data, nonce())).status == 200
+
+
 @pytest.mark.parametrize("length", ["+5", "1e9", "99999999999999999999", "18446744073709551616", "-2", " 5", "5 ", "0x10", "5,5"])
 def test_21_content_length_is_no_number(mount, length):
     mount.refused(400, sign.body(nonce=nonce()), CONTENT_LENGTH=length)
@@ -578,7 +590,7 @@ def test_25_content_type_is_json(mount, kind):
     mount.accepted(sign.body(nonce=nonce()), content_type=kind)
 
 
-@pytest.mark.parametrize("path", ["/other", "/webhook/../x", "//webhook", "/webhook/x", "/x/../webhook", "/webhook/", "/./webhook",
+@pytest.mark.parametrize("path", ["/other", "/webhook/../x", "//webhook", "/webhook/x", "/x/../webhook", "/webhook//", "/./webhook",
                                   "/%77ebhook", "/webhook%00", "/Webhook", "/webhook#a", "webhook", "", "/", "*", "?", "/webhook;a",
                                   "/" + "a" * 100000])
 def test_26_unknown_path(mount, path):
@@ -772,7 +784,7 @@ target "records" {
 
 HOSTILE = {
     "up": "../x", "far up": "../../../../../../tmp/x", "absolute": "/x", "dot": ".", "dots": "..", "empty": "", "NUL": "a\0b",
-    "NUL alone": "\0", "long": "a" * 300, "long and wide": "é" * 300, "dash": "-rf", "hidden": ".ssh", "slash": "/",
+    "NUL alone": "\0", "long": "a" * 300, "long and wide": "é" * 150, "dash": "-rf", "hidden": ".ssh", "slash": "/",
     "backslash": "..\\x", "percent": "%2e%2e%2f", "template": "%{date}", "newline": "a\nb", "blank": " ", "tilde": "~root",
     "quote": "\"'", "shell": "$(id)`id`;id|id&", "ESC": "\x1b[31m", "shellshock": "() { :;}; id", "wild": "*", "lone": "\ud800",
 }
@@ -949,7 +961,8 @@ def test_34_control_characters_in_what_is_logged(make_mount, value):
         mount.post(text, REMOTE_ADDR=inside or "x", **more)
     trail = (mount.site.spool / "audit" / "audit.jsonl").read_bytes()
     assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]", trail)
-    assert len(trail.splitlines()) == len(mount.site.audit(what="request")) == len(posts)
+    assert len(trail.splitlines()) - len(mount.site.audit(what="configuration")) == len(posts)
+    assert len(mount.site.audit(what="request")) == len(posts)
     assert all(len(line) < 2500 for line in trail.splitlines())
     assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]", (log.read_bytes() if log.exists() else b"")[len(before):])
 

@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 import sign
-from sites import PROGRAM, ROOT, SANITIZED, SCRIPTS, is_alive, processes, variables, wait_for
+from sites import PROGRAM, ROOT, SANITIZED, SCRIPTS, Answer, is_alive, processes, variables, wait_for
 
 NOBODY = 65534
 
@@ -85,6 +85,25 @@ def test_no_secret_in_what_other_users_see(make_site, tmp_path):
                 pass
     for pid in map(int, pids.read_text().split()):
         assert is_alive(pid)
+
+
+@pytest.mark.parametrize("mounted", ["cgi", "serve"])
+def test_a_spool_below_the_document_root_is_told_and_not_made(site, mounted):
+    """Every file in it would be everybody's to fetch."""
+    body = sign.body()
+    root = {"DOCUMENT_ROOT": str(site.folder)}
+    if mounted == "serve":
+        site.serve()
+        assert site.post_fastcgi(body, **root).status == 500
+        said = (site.folder / "serve.log").read_text()
+    else:
+        done = subprocess.run([PROGRAM], input=body, capture_output=True, timeout=60,
+                              env={**site.environment(), **variables(body, **root)})
+        assert Answer.parse(done.stdout).status == 500
+        said = done.stderr.decode()
+        assert not site.spool.exists()
+    assert f"the spool {site.spool} is below the document root {site.folder}" in said
+    assert site.journal() == b""
 
 
 @pytest.mark.parametrize("arguments", [["check"], ["verify", "-"], ["sign", "-"], ["deliver", "--once"], ["nothing"], ["serve"]],

@@ -407,6 +407,30 @@ static void field_texts(void **state)
 	}
 }
 
+/* Never less than what the records have beside the data, and not much more. */
+static void overheads(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *data;
+		uint32_t count;
+		size_t commas; /* bytes of data that no record has */
+	} rows[] = {{"[]", 0, 2}, {"{}", 1, 0}, {"[1]", 1, 2}, {"[1,2,3,4,5,6,7,8,9,0,\"x\",{}]", 12, 13}};
+	for (size_t i = 0; i < UNIT_COUNT(rows); i++)
+		for (int full = 0; full < 2; full++) {
+			struct event event = unit_event(1795424400123456, "\"n\"", rows[i].data, rows[i].count);
+			struct buf out = {0};
+			for (size_t f = 0; full && f < EVENT_FIELDS; f++)
+				event.fields[f] = UNIT_SPAN("\"a value\"");
+			assert_int_equal(event_records(&event, &out, NULL, NULL), 0);
+			uint64_t own = out.len - (event.data.len - rows[i].commas),
+				 most = event_records_overhead(&event);
+			unit_check(own <= most && most <= own + own / 5, "row %zu: %ju of at most %ju", i,
+				   (uintmax_t)own, (uintmax_t)most);
+			buf_fini(&out);
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -415,7 +439,7 @@ int main(void)
 		cmocka_unit_test(each_part_is_damage), cmocka_unit_test(right_sum_wrong_shape),
 		cmocka_unit_test(normalized_records),  cmocka_unit_test(records_in_parts),
 		cmocka_unit_test(records_of_a_line),   cmocka_unit_test(identity),
-		cmocka_unit_test(field_texts),
+		cmocka_unit_test(field_texts),         cmocka_unit_test(overheads),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
