@@ -18,10 +18,12 @@
  *                                                    waits), adopt (of it, what a crash left)
  *                counted, for people                 progress (of syncs), tally (of refusals), traffic
  *                what the page asked for             errands
+ *                what nobody takes any more          gone (targets that are not in the configuration)
  *
- * Beside the way: operate/ has the commands, one file each; config/ the configuration; base/ what all of them use, such
- * as json, the scanner over signed bytes. doc/journal.md has every state of the spool on disk. Each folder uses only
- * what stands below it: operate, then receive and deliver (never each other), gateway, journal, config, base. */
+ * Beside the way: operate/ has the commands, one file each; config/ the configuration, which current has
+ * in force and exchanges when its files change; base/ what all of them use, such as json, the scanner over signed
+ * bytes. doc/journal.md has every state of the spool on disk. Each folder uses only what stands below it: operate, then
+ * receive and deliver (never each other), gateway, journal, config, base. */
 #include "config.h"
 
 #include <getopt.h>

@@ -21,6 +21,7 @@
 #include "deliver/archive.h"
 #include "deliver/deliverer.h"
 #include "deliver/errands.h"
+#include "deliver/gone.h"
 #include "deliver/kept.h"
 #include "deliver/lanes.h"
 #include "deliver/round.h"
@@ -75,6 +76,7 @@ struct session {
 	struct deliverer d;
 	struct round *round;
 	struct lanes *lanes;
+	struct gone gone;
 	struct pollfd *fds;
 	int64_t once_age; /* DELIVER_ONCE: what becomes due later is left */
 	int64_t look_at, put_away_at, tidy_at, tally_at, report_at, show_at, idle_since, paused_until, stop_at;
@@ -216,7 +218,8 @@ static int change_conf(struct session *s)
 	struct post *post = s->post;
 	const struct conf *conf = current_hold(post->current);
 	struct target *targets = find_targets(&s->d, conf);
-	if (targets == NULL || lanes_fit(s->lanes, conf) < 0 || make_poll_set(s) < 0) {
+	if (targets == NULL || lanes_fit(s->lanes, conf) < 0 || make_poll_set(s) < 0 ||
+	    gone_find(&s->gone, s->d.state, conf) < 0) {
 		free(targets);
 		conf_free(conf);
 		return -1;
@@ -241,7 +244,8 @@ static int session_open(struct session *s, struct post *post)
 			      .pause = FAILURE_PAUSE};
 	audit_init(&s->d.audit, &s->d.spool, post->conf->audit_max);
 	s->d.state = state_open(&s->d.spool, STATE_DELIVER, &fresh);
-	if (s->d.state == NULL || recover(s, fresh) < 0 || open_targets(&s->d) < 0)
+	if (s->d.state == NULL || recover(s, fresh) < 0 || open_targets(&s->d) < 0 ||
+	    gone_find(&s->gone, s->d.state, s->d.conf) < 0)
 		return -1;
 	s->d.reader = reader_new(&s->d.spool);
 	s->d.kept = kept_new();
@@ -267,6 +271,7 @@ static void session_close(struct session *s)
 	audit_fini(&s->d.audit);
 	buf_fini(&s->d.story);
 	free(s->d.targets);
+	gone_fini(&s->gone);
 	free(s->fds);
 	errno = saved;
 }
@@ -422,6 +427,15 @@ static enum outcome try_lanes(struct session *s)
 		s->more = true;
 		s->idle_since = clock_monotonic();
 	}
+	return GO_ON;
+}
+
+static enum outcome park_gone(struct session *s)
+{
+	int parked = gone_park(&s->gone, &s->d, s->lanes);
+	if (parked < 0)
+		return failed(s, "cannot park what is pending for a target that is gone");
+	s->more |= parked > 0;
 	return GO_ON;
 }
 
@@ -590,6 +604,8 @@ static enum outcome work(struct session *s)
 		outcome = take_in(s);
 	if (outcome == GO_ON && look)
 		outcome = run_errands(s);
+	if (outcome == GO_ON && now >= s->paused_until)
+		outcome = park_gone(s);
 	if (outcome == GO_ON && now >= s->paused_until)
 		outcome = try_lanes(s);
 	if (outcome == GO_ON && now >= s->put_away_at)

@@ -213,7 +213,7 @@ static struct load target_load(const struct lanes *lanes, const struct target *t
 	return load;
 }
 
-static bool is_running(const struct lanes *lanes, const struct target *target, int64_t lane)
+bool lanes_is_running(const struct lanes *lanes, const struct target *target, int64_t lane)
 {
 	for (size_t i = 0; i < lanes->count; i++)
 		if (lanes->slots[i].used && lanes->slots[i].target.id == target->id && lanes->slots[i].lane == lane)
@@ -236,7 +236,7 @@ static int find_lane(const struct lanes *lanes, struct deliverer *d, const struc
 	struct state_lane due[LANES_AT_ONCE + 1];
 	int n = state_lanes(d->state, target->id, from, due, (int)target_load(lanes, target).running + 1);
 	for (int i = 0; i < n; i++)
-		if (!is_running(lanes, target, due[i].lane)) {
+		if (!lanes_is_running(lanes, target, due[i].lane)) {
 			*lane = due[i];
 			return 1;
 		}

@@ -34,6 +34,9 @@ int lanes_collect(struct lanes *lanes, struct deliverer *d, int64_t now);
 /* When lanes_collect has signals to send: us, monotonic; INT64_MAX: never. */
 int64_t lanes_deadline(const struct lanes *lanes);
 
+/* Whether a script runs for this lane of the target. */
+bool lanes_is_running(const struct lanes *lanes, const struct target *target, int64_t lane);
+
 bool lanes_are_busy(const struct lanes *lanes);
 /* Ends all scripts early; their deliveries stay as they are. */
 void lanes_stop(struct lanes *lanes, int64_t now);

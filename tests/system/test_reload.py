@@ -235,6 +235,56 @@ def test_serve_starts_and_ends_its_deliverer_as_the_configuration_says(make_site
     assert "started again" not in messages(site)
 
 
+FAILS = 'target "fails" { run = {"/bin/sh", "-c", "exit 1"} }\n'
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_what_is_pending_for_a_target_that_is_gone_is_parked(make_site, runs):
+    """By a deliverer that runs, or by the next one."""
+    site = make_site(targets="")
+    text = site.conf.read_text()
+    site.write(site.conf, text + FAILS)
+    for n in range(3):
+        assert site.post_cgi(sign.body(b'[{"id":"%d"}]' % n, f"n{n}")).status == 200
+    if runs:
+        site.start([PROGRAM, "-c", site.conf, "deliver", "--stay"])
+        wait_for(lambda: site.audit(target="fails", result="retry"), "it was tried")
+    else:
+        site.deliver()
+    site.write(site.conf, text)
+    if not runs:
+        site.deliver()
+    why = "the target is not in the configuration any more"
+    wait_for(lambda: len(site.audit(target="fails", result="parked", detail=why)) == 3, "they are parked")
+    code, said = status(site)
+    assert code == 2 and said["pending"] == 0 and said["parked"] == 3
+    parked = site.run("-c", site.conf, "parked").stdout.decode()
+    assert parked.count(why) == 3
+    # While it is gone a retry changes nothing; when it is back it delivers.
+    assert site.run("-c", site.conf, "retry", "--all").returncode == 0
+    if not runs:
+        site.deliver()
+    wait_for(lambda: len(site.audit(target="fails", result="parked", detail=why)) == 6, "they are parked again")
+    site.write(site.conf, text + FAILS.replace("exit 1", "exit 0"))
+    if runs:
+        wait_for(lambda: len(site.audit(by="deliverer", result="taken")) == 2, "the deliverer knows it")
+    assert site.run("-c", site.conf, "retry", "--all").returncode == 0
+    if not runs:
+        site.deliver()
+    wait_for(lambda: len(site.audit(target="fails", result="done")) == 3, "they are delivered")
+    assert status(site)[0] == 0
+
+
+def test_what_is_parked_for_a_target_that_is_gone_can_be_dropped(make_site):
+    site = make_site(targets=FAILS)
+    assert site.post_cgi(sign.body()).status == 200
+    site.deliver()
+    site.write(site.conf, site.conf.read_text().replace(FAILS, ""))
+    site.deliver()
+    assert b"1 delivery" in site.run("-c", site.conf, "drop", "--all").stdout
+    assert status(site)[0] == 0
+
+
 def test_a_limit_on_file_sizes_stops_one_target_only(make_site, tmp_path):
     site = make_site(targets=FILE_TARGET % tmp_path
                      + f'target "full" {{ file = "{tmp_path}/full.jsonl" }}\n')
