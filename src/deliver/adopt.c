@@ -14,8 +14,6 @@
 #include "journal/lines.h"
 #include "journal/segment.h"
 
-#define READ_FLAGS (O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
-
 /* Where an event's line stands. */
 struct adopt_place {
 	size_t segment; /* its number in adopt->segments */
@@ -41,6 +39,7 @@ void adopt_fini(struct adopt *adopt)
 
 struct looking {
 	struct adopt *adopt;
+	const struct spool *spool;
 	struct names known; /* segments that the state has, with their NULs */
 };
 
@@ -74,17 +73,20 @@ static int add_line(void *arg, const char *line, size_t n, uint64_t offset)
 }
 
 /* Its lines; also a file that was not synced before a crash has them for good from here on. */
-static int add_segment(struct adopt *adopt, int folder, const char *name)
+static int add_segment(struct adopt *adopt, const struct spool *spool, int folder, const char *name)
 {
 	struct stat st;
 	size_t number;
 	uint64_t size;
-	int fd = openat(folder, name, READ_FLAGS);
+	/* Another user's is none, whatever its name: its lines are read as new ones. */
+	if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
+	    (spool->has_group && st.st_uid != geteuid()))
+		return 0;
+	int fd = spool_open_shared(spool, folder, name, O_RDONLY);
 	if (fd < 0)
-		return errno == ENOENT || errno == ELOOP ? 0 : -1;
-	int result = fstat(fd, &st);
-	if (result == 0 && S_ISREG(st.st_mode) &&
-	    (names_add(&adopt->segments, name, strlen(name) + 1, &number) == NAMES_FAILED || fsio_datasync(fd) < 0 ||
+		return errno == ENOENT || errno == EINVAL || errno == EMLINK || errno == ELOOP ? 0 : -1;
+	int result = 0;
+	if ((names_add(&adopt->segments, name, strlen(name) + 1, &number) == NAMES_FAILED || fsio_datasync(fd) < 0 ||
 	     lines_each(fd, 0, add_line, adopt, &size) < 0 || buf_append(&adopt->sizes, &size, sizeof size) < 0))
 		result = -1;
 	fsio_close(&fd);
@@ -103,12 +105,12 @@ static int look_at(void *arg, int folder, const char *name)
 	}
 	if (!segment_parse_name(name, NULL) || names_find(&looking->known, name, strlen(name) + 1) != SIZE_MAX)
 		return 0;
-	return add_segment(looking->adopt, folder, name);
+	return add_segment(looking->adopt, looking->spool, folder, name);
 }
 
 int adopt_look(struct adopt *adopt, struct deliverer *d)
 {
-	struct looking looking = {.adopt = adopt};
+	struct looking looking = {.adopt = adopt, .spool = &d->spool};
 	int result = state_cursors(d->state, add_known, &looking);
 	if (result == 0)
 		result = fsio_each_name(d->spool.journal_fd, ".", look_at, &looking);

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/fsio.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "deliver/adopt.h"
 #include "deliver/kept.h"
@@ -18,7 +19,8 @@
 #include "journal/lines.h"
 #include "journal/segment.h"
 
-#define MOVE_SIZE   (UINT64_C(1) << 20) /* from here on a segment is moved as it is */
+#define MOVE_SIZE   (UINT64_C(1) << 20)    /* from here on a segment is moved as it is */
+#define COPY_SIZE   (2 * SEGMENT_SIZE_MAX) /* no receiver makes a larger one */
 #define FOLD_SIZE   (UINT64_C(64) << 20)
 #define FOLD_AGE    (86400 * CLOCK_SECOND) /* or `keep`, where that is less: a fold goes when its last line may */
 #define FOLD_END    "-fold.jsonl"
@@ -38,6 +40,22 @@ struct pass {
 	int error;
 };
 
+/* What another user can make of one name in the journal; it does not keep others from being put away. */
+static bool is_odd(int error)
+{
+	return error == ENOENT || error == EISDIR || error == EINVAL || error == EMLINK || error == ELOOP ||
+	       error == ENXIO || error == EACCES || error == EPERM;
+}
+
+/* Whether it is moved as it is. Another user's is copied, for that user could go on writing to it. */
+static bool may_move(const struct spool *spool, const char *name, uint64_t size)
+{
+	struct stat st;
+	if (size < MOVE_SIZE || !spool->has_group || size > COPY_SIZE)
+		return size >= MOVE_SIZE;
+	return fstatat(spool->journal_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_uid == geteuid();
+}
+
 /* The name of a segment, with its NUL. */
 static int add_name(struct names *names, const char *name)
 {
@@ -48,7 +66,7 @@ static int add_name(struct names *names, const char *name)
 /* Its last lines may never have been synced: their writer may have died before. */
 static int sync_segment(const struct spool *spool, const char *name)
 {
-	int fd = openat(spool->journal_fd, name, READ_FLAGS);
+	int fd = spool_open_shared(spool, spool->journal_fd, name, O_RDONLY);
 	if (fd < 0)
 		return -1;
 	int result = fsio_datasync(fd);
@@ -70,7 +88,7 @@ static int read_segment(struct pass *pass, const char *name, uint64_t size)
 {
 	struct buf *b = &pass->lines;
 	size_t before = b->len;
-	int fd = openat(pass->d->spool.journal_fd, name, READ_FLAGS);
+	int fd = spool_open_shared(&pass->d->spool, pass->d->spool.journal_fd, name, O_RDONLY);
 	if (fd < 0)
 		return -1;
 	ssize_t n = buf_reserve(b, size) < 0 ? -1 : fsio_read_at(fd, b->data + before, size, 0);
@@ -95,19 +113,20 @@ static bool collect(void *arg, const char *name, uint64_t size)
 	if (pinned == 1)
 		return false;
 	bool is_needless = size == 0 || kept_is_copied(kept, name);
+	bool moves = !is_needless && may_move(&pass->d->spool, name, size);
 	if (pinned < 0)
 		result = -1;
 	else if (is_needless)
 		result = unlinkat(pass->d->spool.journal_fd, name, 0) < 0 ? -1 : add_name(&pass->gone, name);
-	else if (size >= MOVE_SIZE)
+	else if (moves)
 		result = move_segment(pass, name);
-	else if (pass->lines.len + size > PASS_BYTES)
+	else if (pass->lines.len > 0 && pass->lines.len + size > PASS_BYTES)
 		return false;
 	else
 		result = read_segment(pass, name, size);
-	if (result < 0)
+	if (result < 0 && !is_odd(errno))
 		pass->error = errno;
-	return result == 0 && (is_needless || size >= MOVE_SIZE);
+	return result == 0 && (is_needless || moves);
 }
 
 /* Second: the folded ones are removed. */
@@ -317,17 +336,25 @@ static int remember_from(const struct remembering *r, const char *name, uint64_t
 {
 	uint64_t length;
 	int fd = openat(r->d->spool.archive_fd, name, READ_FLAGS);
-	if (fd < 0)
+	if (fd < 0) {
+		log_warn("%s/archive/%s", r->d->spool.path, name);
 		return -1;
+	}
 	int result = lines_each(fd, offset, remember_line, (void *)r, &length);
 	fsio_close(&fd);
 	return result == 0 ? state_archive_put(r->d->state, name, length) : -1;
 }
 
+static bool is_kept_there(int folder, const char *name)
+{
+	struct stat st;
+	return segment_parse_name(name, NULL) && fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISREG(st.st_mode);
+}
+
 static int remember_file(void *arg, int folder, const char *name)
 {
-	(void)folder;
-	return segment_parse_name(name, NULL) ? remember_from(arg, name, 0) : 0;
+	return is_kept_there(folder, name) ? remember_from(arg, name, 0) : 0;
 }
 
 /* Names the files of the archive that hold more than is recorded. */
@@ -336,7 +363,7 @@ static int find_unknown(void *arg, int folder, const char *name)
 	struct pass *pass = arg;
 	struct stat st;
 	uint64_t length = 0;
-	if (!segment_parse_name(name, NULL))
+	if (!is_kept_there(folder, name))
 		return 0;
 	int known = state_archive_length(pass->d->state, name, &length);
 	if (known < 0 || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)

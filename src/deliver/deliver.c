@@ -228,6 +228,7 @@ static int change_conf(struct session *s)
 	s->d.targets = targets;
 	s->d.conf = conf;
 	s->d.audit.max = conf->audit_max;
+	spool_renew(&s->d.spool, conf);
 	conf_free(post->conf);
 	post->conf = conf;
 	s->asked = s->more = true;

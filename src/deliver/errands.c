@@ -2,6 +2,7 @@
 
 #include "deliver/errands.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -78,14 +79,21 @@ int errands_run(struct deliverer *d)
 {
 	struct errand errands[ERRANDS_MAX];
 	struct rows rows;
-	int count = errand_list(&d->spool, errands, ERRANDS_MAX);
+	int count = errand_list(&d->spool, errands, ERRANDS_MAX), done = 0;
+	if (count < 0)
+		return -1;
 	for (int i = 0; i < count; i++) {
 		int more;
 		do
 			more = carry_out(d, &rows, &errands[i]);
 		while (more == 1);
-		if (more < 0 || errand_done(&d->spool, &errands[i]) < 0)
+		if (more < 0)
 			return -1;
+		/* It is carried out again then, which changes nothing. */
+		if (errand_done(&d->spool, &errands[i]) < 0 && errno != ENOENT)
+			deliverer_complain(d, "an errand that was carried out cannot be removed from errands/");
+		else
+			done++;
 	}
-	return count;
+	return done;
 }

@@ -5,7 +5,7 @@
 #include "deliver/deliverer.h"
 
 /* Carries out the errands that are there: parked deliveries become pending, in transactions of its own, and the audit
- * trail tells it. How many errands there were, or -1 with errno. */
+ * trail tells it. How many were carried out, or -1 with errno. */
 int errands_run(struct deliverer *d);
 
 #endif

@@ -95,7 +95,7 @@ static int may_copy(struct kept *kept, struct deliverer *d, struct pinned *p)
 {
 	int64_t stamp;
 	struct stat st;
-	if (!segment_parse_name(p->pin.name, &stamp) || strchr(p->pin.name, '/') != NULL)
+	if (!segment_parse_name(p->pin.name, &stamp))
 		return 0;
 	p->is_archived = false;
 	if (reader_is_finished(d->reader, p->pin.name, &p->size)) {

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fsio.h"
 #include "base/log.h"
 #include "base/text.h"
@@ -345,6 +346,18 @@ static int take_line(struct round *round, struct deliverer *d, enum reader_found
 	return result;
 }
 
+/* What was passed over: once a minute, for it stays there. */
+static void tell_stray(struct deliverer *d)
+{
+	struct reader_stray stray;
+	int64_t now = clock_monotonic();
+	if (!reader_stray(d->reader, &stray) || (d->stray_at != 0 && now - d->stray_at < 60 * CLOCK_SECOND))
+		return;
+	d->stray_at = now;
+	log_warnx("%s/journal/%s is passed over, for it %s; remove it, or put it right; `hookspool status` counts them",
+		  d->spool.path, stray.name, spool_fault(stray.error));
+}
+
 static bool is_full(const struct round *round)
 {
 	return round->entries.count >= EVENTS_MAX || round->bytes >= BYTES_MAX || round->damaged.len >= BYTES_MAX ||
@@ -362,6 +375,7 @@ static int read_events(struct round *round, struct deliverer *d)
 			return -1;
 		d->targets[i].waiting = waiting == 1;
 	}
+	tell_stray(d);
 	while (!is_full(round)) {
 		found = reader_next(d->reader, &line);
 		if (found == READER_NONE)

@@ -308,9 +308,10 @@ void state_rollback(struct state *state)
 int state_cursors(struct state *state, state_cursor *each, void *arg)
 {
 	int result;
+	char name[SEGMENT_NAME_SIZE];
 	struct sqlite3_stmt *statement = sql_bind(state, CURSORS, "");
 	while ((result = sql_step(state, statement)) == 1)
-		if (each(arg, sql_text(statement, 0), (uint64_t)sql_int(statement, 1)) < 0) {
+		if (sql_segment(statement, 0, name) < 0 || each(arg, name, (uint64_t)sql_int(statement, 1)) < 0) {
 			sql_reset(statement);
 			return -1;
 		}
@@ -356,7 +357,7 @@ int state_pin_next(struct state *state, int64_t after, struct state_pin *pin)
 	int result = sql_step(state, statement);
 	if (result == 1) {
 		pin->id = sql_int(statement, 0);
-		snprintf(pin->name, sizeof pin->name, "%s", sql_text(statement, 1));
+		result = sql_segment(statement, 1, pin->name) < 0 ? -1 : 1;
 		sql_reset(statement);
 	}
 	return result;

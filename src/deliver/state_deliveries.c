@@ -64,7 +64,7 @@ static void read_identity(struct sqlite3_stmt *row, int column, uint8_t id[STATE
 		memcpy(id, bytes.ptr, STATE_ID_SIZE);
 }
 
-static void read_delivery(struct sqlite3_stmt *statement, struct state_delivery *d)
+static int read_delivery(struct sqlite3_stmt *statement, struct state_delivery *d)
 {
 	*d = (struct state_delivery){
 		.id = sql_int(statement, 0),
@@ -74,8 +74,8 @@ static void read_delivery(struct sqlite3_stmt *statement, struct state_delivery 
 		.attempts = (unsigned)sql_int(statement, 6),
 		.first_at = sql_int(statement, 7),
 	};
-	snprintf(d->segment, sizeof d->segment, "%s", sql_text(statement, 1));
 	read_identity(statement, 4, d->event);
+	return sql_segment(statement, 1, d->segment);
 }
 
 int state_lane_head(struct state *state, int64_t target, int64_t lane, struct state_delivery *deliveries, int max)
@@ -83,7 +83,10 @@ int state_lane_head(struct state *state, int64_t target, int64_t lane, struct st
 	int n = 0, result;
 	struct sqlite3_stmt *statement = sql_bind(state, LANE_HEAD, "iii", target, lane, (int64_t)max);
 	while ((result = sql_step(state, statement)) == 1)
-		read_delivery(statement, &deliveries[n++]);
+		if (read_delivery(statement, &deliveries[n++]) < 0) {
+			sql_reset(statement);
+			return -1;
+		}
 	return result < 0 ? -1 : n;
 }
 
@@ -149,8 +152,7 @@ static int take_row(struct sqlite3_stmt *statement, void *arg)
 		.next_at = sql_int(statement, 13),
 		.count = (uint64_t)sql_int(statement, 14),
 	};
-	read_delivery(statement, &row.delivery);
-	return w->each(w->arg, &row);
+	return read_delivery(statement, &row.delivery) < 0 ? -1 : w->each(w->arg, &row);
 }
 
 int state_backlog(struct state *state, state_each_row *each, void *arg)
@@ -191,10 +193,9 @@ static int take_line(struct sqlite3_stmt *statement, void *arg)
 	const struct rows_walk *w = arg;
 	struct state_row row = {.target_id = sql_int(statement, 1), .parked_at = sql_int(statement, 2)};
 	read_identity(statement, 0, row.delivery.event);
-	snprintf(row.delivery.segment, sizeof row.delivery.segment, "%s", sql_text(statement, 3));
 	row.delivery.offset = (uint64_t)sql_int(statement, 4);
 	row.delivery.length = (uint64_t)sql_int(statement, 5);
-	return w->each(w->arg, &row);
+	return sql_segment(statement, 3, row.delivery.segment) < 0 ? -1 : w->each(w->arg, &row);
 }
 
 int state_all_lines(struct state *state, state_each_row *each, void *arg)

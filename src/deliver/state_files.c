@@ -89,6 +89,9 @@ int state_archive_old(struct state *state, int64_t keep, char names[][SEGMENT_NA
 	int n = 0, result;
 	struct sqlite3_stmt *statement = sql_bind(state, ARCHIVE_OLD, "ii", state_age(state) - keep, (int64_t)max);
 	while ((result = sql_step(state, statement)) == 1)
-		snprintf(names[n++], SEGMENT_NAME_SIZE, "%s", sql_text(statement, 0));
+		if (sql_segment(statement, 0, names[n++]) < 0) {
+			sql_reset(statement);
+			return -1;
+		}
 	return result < 0 ? -1 : n;
 }

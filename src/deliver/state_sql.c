@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdarg.h>
+#include <string.h>
 
 #define BUSY_MS      10000
 #define VACUUM_PAGES "512"
@@ -299,6 +300,19 @@ struct span sql_span(struct sqlite3_stmt *row, int column)
 {
 	const char *text = sql_text(row, column);
 	return (struct span){text, text == NULL ? 0 : (size_t)sqlite3_column_bytes(row, column)};
+}
+
+int sql_segment(struct sqlite3_stmt *row, int column, char name[SEGMENT_NAME_SIZE])
+{
+	struct span text = sql_span(row, column);
+	if (text.len == 0 || text.len >= SEGMENT_NAME_SIZE || text.ptr[0] == '.' ||
+	    memchr(text.ptr, '/', text.len) != NULL || memchr(text.ptr, '\0', text.len) != NULL) {
+		errno = STATE_UNSOUND;
+		return -1;
+	}
+	memcpy(name, text.ptr, text.len);
+	name[text.len] = '\0';
+	return 0;
 }
 
 struct span sql_blob(struct sqlite3_stmt *row, int column)

@@ -146,6 +146,9 @@ int64_t sql_int(struct sqlite3_stmt *row, int column);
 const char *sql_text(struct sqlite3_stmt *row, int column);
 struct span sql_span(struct sqlite3_stmt *row, int column);
 struct span sql_blob(struct sqlite3_stmt *row, int column);
+/* The name of a segment or of a file of the archive, copied. -1 with errno STATE_UNSOUND: it names nothing in a folder,
+ * and no deliverer has written it. */
+int sql_segment(struct sqlite3_stmt *row, int column, char name[SEGMENT_NAME_SIZE]);
 
 /* Rows that the last statement changed; rows changed by all of them; the number of the row that was put last. */
 int sql_changes(const struct state *state);

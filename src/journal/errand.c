@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fsio.h"
@@ -61,8 +62,10 @@ struct list {
 static int list_one(void *arg, int folder, const char *name)
 {
 	struct list *list = arg;
-	(void)folder;
-	list->count += errand_parse(&list->errands[list->count], name);
+	struct stat st;
+	if (errand_parse(&list->errands[list->count], name) && fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISREG(st.st_mode))
+		list->count++;
 	return list->count == list->max;
 }
 

@@ -37,6 +37,7 @@ typedef int take_window(struct search *search, struct history_line *line, size_t
 
 struct search {
 	const struct history_query *query;
+	const struct spool *spool;
 	take_window *take;
 	history_each *each;
 	history_glimpse *glimpse;
@@ -172,6 +173,9 @@ static int search_file(struct search *search, int fd, struct history_line *line)
 	while (result == 0) {
 		/* As much again as there is of a line that does not end. */
 		size_t used, more = w->len < CHUNK ? CHUNK : w->len;
+		/* No line ends here, nor will one that somebody can have written. */
+		if (w->len > search->spool->line_max)
+			return 0;
 		if (buf_reserve(w, more) < 0)
 			return -1;
 		ssize_t n = fsio_read_at(fd, w->data + w->len, more, (off_t)(line->offset + w->len));
@@ -188,12 +192,15 @@ static int search_file(struct search *search, int fd, struct history_line *line)
 	return result;
 }
 
-/* 0 too if it has been put away or removed since. */
+/* 0 too if it has been put away or removed since; and if it is another user's work, which the deliverer passes over. */
 static int search_segment(struct search *search, int folder, struct history_line *line)
 {
-	int fd = openat(folder, line->segment, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int fd = spool_open_shared(search->spool, folder, line->segment, O_RDONLY);
 	if (fd < 0)
-		return errno == ENOENT ? 0 : -1;
+		return errno == ENOENT || errno == EINVAL || errno == EMLINK || errno == ELOOP || errno == ENXIO ||
+				       (errno == EACCES && search->spool->has_group)
+			       ? 0
+			       : -1;
 	int result = search_file(search, fd, line);
 	fsio_close(&fd);
 	return result;
@@ -211,7 +218,7 @@ static int search_list(struct search *search, int folder, bool archived, const s
 
 int history_search(const struct spool *spool, const struct history_query *query, history_each *each, void *arg)
 {
-	struct search search = {.query = query, .take = search_window, .each = each, .arg = arg};
+	struct search search = {.query = query, .spool = spool, .take = search_window, .each = each, .arg = arg};
 	struct names_list journal = {0}, archive = {0};
 	clock_text(query->since, search.since);
 	int result = list_folder(&search, spool->journal_fd, &journal);
@@ -238,7 +245,7 @@ int history_search(const struct spool *spool, const struct history_query *query,
 int history_look(const struct spool *spool, history_from *from, history_glimpse *each, void *arg)
 {
 	static const struct history_query any = {0};
-	struct search search = {.query = &any, .take = glance_window, .glimpse = each, .arg = arg};
+	struct search search = {.query = &any, .spool = spool, .take = glance_window, .glimpse = each, .arg = arg};
 	struct names_list list = {0};
 	int result = list_folder(&search, spool->journal_fd, &list);
 	for (size_t i = 0; i < list.count && result == 0; i++) {

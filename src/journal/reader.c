@@ -14,6 +14,7 @@
 #include "journal/segment.h"
 
 #define WINDOW_MIN (256u << 10)
+#define OPEN_MAX   128 /* segments that stay open until they are needed again */
 
 /* A segment as its reader sees it. */
 struct source {
@@ -33,15 +34,18 @@ struct source {
 	uint64_t head_next;
 	struct event event;
 	int64_t key; /* orders heads of several segments */
+	bool keyed;  /* key is that of the line at the cursor, loaded or not */
 };
 
 struct reader {
 	const struct spool *spool;
 	struct source **sources; /* sorted by name, which begins with the stamp */
 	size_t count, cap;
-	size_t from;          /* all before it are stuck in this round */
-	bool barred;          /* a segment could not be read: nothing more is given in this round */
-	struct source *given; /* its head was returned by the last reader_next */
+	size_t from;               /* all before it are stuck in this round */
+	bool barred;               /* a segment could not be read: nothing more is given in this round */
+	struct source *given;      /* its head was returned by the last reader_next */
+	size_t open;               /* how many sources are */
+	struct reader_stray stray; /* the last one that was passed over; "": none since it was told */
 	uint64_t bytes_given;
 };
 
@@ -53,19 +57,20 @@ struct reader *reader_new(const struct spool *spool)
 	return reader;
 }
 
-static void source_close(struct source *source)
+static void source_close(struct reader *reader, struct source *source)
 {
-	if (source->fd >= 0)
+	if (source->fd >= 0) {
 		close(source->fd);
+		reader->open--;
+	}
 	source->fd = -1;
 	buf_fini(&source->window);
 	source->head = READER_NONE;
 }
 
-static void source_free(struct source *source)
+static void source_free(struct reader *reader, struct source *source)
 {
-	if (source != NULL)
-		source_close(source);
+	source_close(reader, source);
 	free(source);
 }
 
@@ -74,7 +79,7 @@ void reader_free(struct reader *reader)
 	if (reader == NULL)
 		return;
 	for (size_t i = 0; i < reader->count; i++)
-		source_free(reader->sources[i]);
+		source_free(reader, reader->sources[i]);
 	free(reader->sources);
 	free(reader);
 }
@@ -135,8 +140,9 @@ int reader_resume(struct reader *reader, const char *name, uint64_t offset)
 	struct source *source = reader_source(reader, name, stamp);
 	if (source == NULL)
 		return -1;
-	source_close(source);
+	source_close(reader, source);
 	source->cursor = offset;
+	source->keyed = false;
 	if (reader->given == source)
 		reader->given = NULL;
 	return 0;
@@ -175,7 +181,7 @@ static void drop_missing(struct reader *reader)
 		if (reader->sources[i]->there)
 			reader->sources[kept++] = reader->sources[i];
 		else
-			source_free(reader->sources[i]);
+			source_free(reader, reader->sources[i]);
 	}
 	reader->count = kept;
 }
@@ -196,9 +202,31 @@ static int source_open(struct reader *reader, struct source *source)
 {
 	if (source->fd >= 0)
 		return 0;
-	source->fd = openat(reader->spool->journal_fd, source->name,
-			    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	return source->fd < 0 ? -1 : 0;
+	source->fd = spool_open_shared(reader->spool, reader->spool->journal_fd, source->name, O_RDONLY);
+	if (source->fd < 0)
+		return -1;
+	reader->open++;
+	return 0;
+}
+
+/* The other user of a shared spool may have put it there, or spoiled it: it is not waited for. Its own segments it
+ * makes readable before it writes to them. */
+static bool is_the_others(const struct reader *reader, const struct stat *st)
+{
+	return reader->spool->has_group && (st->st_uid == geteuid() ? st->st_nlink > 1 : st->st_uid != 0);
+}
+
+static void pass_over(struct reader *reader, const struct source *source, int error)
+{
+	strcpy(reader->stray.name, source->name);
+	reader->stray.error = error;
+}
+
+bool reader_stray(struct reader *reader, struct reader_stray *stray)
+{
+	*stray = reader->stray;
+	reader->stray.name[0] = '\0';
+	return stray->name[0] != '\0';
 }
 
 /* Whether the cursor is behind a line. A power cut may have taken what was never synced, though it was read before; and
@@ -214,11 +242,17 @@ static bool cursor_fits(const struct source *source, uint64_t size)
 
 /* A segment that cannot be opened is owed all the same: source_load comes to it in its turn. One that is gone owes
  * nothing, nor does what is no file. Nor one that has no line yet: its writer makes it readable before it writes. */
-static void look_from_outside(const struct reader *reader, struct source *source)
+static void look_from_outside(struct reader *reader, struct source *source)
 {
 	struct stat st;
-	if (fstatat(reader->spool->journal_fd, source->name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+	int error = errno;
+	if (fstatat(reader->spool->journal_fd, source->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
+	if (!S_ISREG(st.st_mode) || is_the_others(reader, &st)) {
+		if (!S_ISREG(st.st_mode) || st.st_size > 0)
+			pass_over(reader, source, S_ISREG(st.st_mode) ? error : EINVAL);
+		return;
+	}
 	source->second = (uint64_t)st.st_size;
 	source->sealed = false;
 	source->stuck = source->cursor >= source->second;
@@ -237,19 +271,21 @@ static void look_again(struct reader *reader, struct source *source)
 		return;
 	}
 	bool sealed = flock(source->fd, LOCK_SH | LOCK_NB) == 0;
-	bool plain = fstat(source->fd, &st) == 0 && S_ISREG(st.st_mode);
+	bool known = fstat(source->fd, &st) == 0;
 	if (sealed)
 		flock(source->fd, LOCK_UN);
-	if (!plain)
+	if (!known)
 		return;
-	if (!cursor_fits(source, (uint64_t)st.st_size))
+	if (!cursor_fits(source, (uint64_t)st.st_size)) {
 		source->cursor = 0;
+		source->keyed = false;
+	}
 	source->second = (uint64_t)st.st_size;
 	source->sealed = sealed;
 	source->stuck = source->cursor >= source->second;
 	/* Thousands of short segments wait at a time where CGI writes them: they are opened when it is their turn. */
-	if (sealed)
-		source_close(source);
+	if (sealed || reader->open > OPEN_MAX)
+		source_close(reader, source);
 }
 
 /* The cursor moves behind the line that was given last. */
@@ -262,11 +298,12 @@ static void reader_advance(struct reader *reader)
 	reader->bytes_given += source->head_next - source->cursor;
 	source->cursor = source->head_next;
 	source->head = READER_NONE;
+	source->keyed = false;
 	if (source->cursor < source->second)
 		return;
 	source->stuck = true;
-	if (source->sealed)
-		source_close(source);
+	if (source->sealed || reader->open > OPEN_MAX)
+		source_close(reader, source);
 }
 
 void reader_progress(const struct reader *reader, uint64_t *given, uint64_t *left)
@@ -356,8 +393,9 @@ static const char *head_start(const struct source *source)
 	return source->window.data + (source->cursor - source->window_at);
 }
 
-/* Finds the line at the cursor: the newline's place, or NULL with *whole false if the segment ends before one does. */
-static int find_line(struct source *source, bool *whole)
+/* Finds the line at the cursor: the newline's place, or NULL with *whole false if the segment ends before one does. -1
+ * with errno; EFBIG: no receiver writes such a line. */
+static int find_line(struct source *source, uint64_t max, bool *whole)
 {
 	size_t looked = 0;
 	for (;;) {
@@ -377,6 +415,10 @@ static int find_line(struct source *source, bool *whole)
 				source->head_next = source->second;
 				*whole = false;
 				return 0;
+			}
+			if (have > max) {
+				errno = EFBIG;
+				return -1;
 			}
 		}
 		if (fill_window(source) < 0)
@@ -400,11 +442,12 @@ static enum reader_found source_load(struct reader *reader, struct source *sourc
 	bool whole;
 	if (source->head != READER_NONE)
 		return source->head;
-	if (source_open(reader, source) < 0 || find_line(source, &whole) < 0)
+	if (source_open(reader, source) < 0 || find_line(source, reader->spool->line_max, &whole) < 0)
 		return READER_FAILED;
 	if (!whole && !source->sealed)
 		return READER_NONE;
 	source->key = source->stamp;
+	source->keyed = true;
 	if (!whole) {
 		source->head = judge_tail(source);
 		return source->head;
@@ -424,37 +467,68 @@ static enum reader_found source_load(struct reader *reader, struct source *sourc
 	return source->head;
 }
 
+/* Ends it for this round: it cannot be read. Whether it is another user's, so that the others are not held up by it. */
+static bool give_up(struct reader *reader, struct source *source)
+{
+	struct stat st;
+	int error = errno;
+	bool is_there = fstatat(reader->spool->journal_fd, source->name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	bool skip = is_there ? is_the_others(reader, &st) : reader->spool->has_group;
+	if (skip && is_there)
+		pass_over(reader, source, error);
+	source->stuck = true;
+	source_close(reader, source);
+	errno = error;
+	return skip;
+}
+
 /* The segment whose head is next in order, or NULL. A segment's stamp is not later than its first line, so the search
  * ends at the first stamp that is not earlier than the best head. One on the way that cannot be read may have what is
  * next: it is told at once (READER_FAILED). */
-static struct source *reader_pick(struct reader *reader, enum reader_found *found)
+static struct source *find_next(struct reader *reader, enum reader_found *found)
 {
 	struct source *best = NULL;
 	while (reader->from < reader->count && reader->sources[reader->from]->stuck)
 		reader->from++;
 	for (size_t i = reader->from; i < reader->count; i++) {
-		struct source *source = reader->sources[i];
+		struct source *source = reader->sources[i], *later = source;
 		if (best != NULL && source->stamp >= best->key)
 			break;
 		if (source->stuck)
 			continue;
-		*found = source_load(reader, source);
-		if (*found == READER_NONE) {
+		*found = source->keyed ? READER_LINE : source_load(reader, source);
+		if (*found == READER_FAILED && !give_up(reader, source))
+			return source;
+		if (*found == READER_NONE || *found == READER_FAILED) {
 			source->stuck = true;
 			continue;
 		}
-		if (*found == READER_FAILED) {
-			int saved = errno;
-			source->stuck = true;
-			source_close(source);
-			errno = saved;
-			return source;
-		}
-		if (best == NULL || source->key < best->key)
+		if (best == NULL || source->key < best->key) {
+			later = best;
 			best = source;
+		}
+		/* Its key is enough until it is its turn. */
+		if (later != NULL && reader->open > OPEN_MAX)
+			source_close(reader, later);
 	}
-	*found = best == NULL ? READER_NONE : best->head;
+	*found = best == NULL ? READER_NONE : READER_LINE;
 	return best;
+}
+
+/* The same, its head loaded. */
+static struct source *reader_pick(struct reader *reader, enum reader_found *found)
+{
+	for (;;) {
+		struct source *next = find_next(reader, found);
+		if (next == NULL || *found == READER_FAILED)
+			return next;
+		*found = source_load(reader, next);
+		if (*found != READER_NONE && (*found != READER_FAILED || !give_up(reader, next)))
+			return next;
+		/* It has been spoiled since its key was known. */
+		next->stuck = true;
+		next->keyed = false;
+	}
 }
 
 /* Whether the first look saw something that has not been given yet. */
@@ -473,7 +547,7 @@ enum reader_found reader_next(struct reader *reader, struct reader_line *line)
 		return READER_NONE;
 	enum reader_found found;
 	struct source *source = reader_pick(reader, &found);
-	if (found == READER_NONE)
+	if (source == NULL)
 		return READER_NONE;
 	line->segment = source->name;
 	line->offset = source->cursor;
@@ -500,10 +574,9 @@ static int cannot_fetch(void)
 int reader_fetch(const struct spool *spool, const char *segment, uint64_t offset, uint64_t length, struct buf *out,
 		 struct event *event)
 {
-	const int flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-	int fd = openat(spool->journal_fd, segment, flags);
+	int fd = spool_open_shared(spool, spool->journal_fd, segment, O_RDONLY);
 	if (fd < 0 && errno == ENOENT && spool->archive_fd >= 0)
-		fd = openat(spool->archive_fd, segment, flags);
+		fd = spool_open_shared(spool, spool->archive_fd, segment, O_RDONLY);
 	if (fd < 0)
 		return cannot_fetch();
 	ssize_t n = buf_reserve(out, length) < 0 ? -1 : fsio_read_at(fd, out->data + out->len, length, (off_t)offset);
@@ -537,7 +610,7 @@ static bool finish_empty(struct reader *reader, struct source *source, reader_do
 		return false;
 	bool put_away = flock(source->fd, LOCK_SH | LOCK_NB) == 0 && fstat(source->fd, &st) == 0 && st.st_size == 0 &&
 			done(arg, source->name, 0);
-	source_close(source);
+	source_close(reader, source);
 	if (!put_away)
 		source->sealed = false;
 	return put_away;
@@ -552,7 +625,7 @@ void reader_finished(struct reader *reader, reader_done *done, void *arg)
 		bool put_away = is_finished(source) && (source->second == 0 ? finish_empty(reader, source, done, arg)
 									    : done(arg, source->name, source->second));
 		if (put_away)
-			source_free(source);
+			source_free(reader, source);
 		else
 			reader->sources[kept++] = source;
 	}

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "journal/event.h"
+#include "journal/segment.h"
 #include "journal/spool.h"
 
 struct reader;
@@ -45,6 +46,14 @@ struct reader_line {
 };
 /* A line that was given counts as taken, also where the round is left in its middle: reader_resume takes it back. */
 enum reader_found reader_next(struct reader *reader, struct reader_line *line);
+
+/* What stands in the folder and was passed over: no regular file, or, where the spool is shared, one of another user
+ * that cannot be read. True: *stray is the last one since this was asked. */
+struct reader_stray {
+	char name[SEGMENT_NAME_SIZE];
+	int error; /* spool_fault */
+};
+bool reader_stray(struct reader *reader, struct reader_stray *stray);
 
 /* For a progress bar: bytes that were given since it was made, and those that stood there at the last look and were
  * not. */

@@ -23,7 +23,7 @@ bool segment_parse_name(const char *name, int64_t *stamp)
 {
 	int64_t at;
 	size_t n = strlen(name), end = sizeof SUFFIX - 1;
-	if (n >= SEGMENT_NAME_SIZE || n < end || strcmp(name + n - end, SUFFIX) != 0 ||
+	if (n >= SEGMENT_NAME_SIZE || strchr(name, '/') != NULL || n < end || strcmp(name + n - end, SUFFIX) != 0 ||
 	    clock_parse_stamp(name, &at) < 0)
 		return false;
 	if (stamp != NULL)

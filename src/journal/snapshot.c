@@ -134,7 +134,7 @@ static int64_t waiting_in(int folder, const char *name, int64_t at)
 	struct stat st;
 	int64_t stamp;
 	if (!segment_parse_name(name, &stamp) || segment_is_kept(name) ||
-	    fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_size == 0)
+	    fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_size == 0 || !S_ISREG(st.st_mode))
 		return 0;
 	if (stamp > at)
 		return stamp;

@@ -17,6 +17,9 @@
 #include "journal/audit.h"
 #include "journal/layout.h"
 
+#define BODY_MAX   (UINT64_C(64) << 20)
+#define FIELDS_MAX (UINT64_C(1) << 20)
+
 /* Makes the spool's own folder, durably, and gives it its mode. */
 static int make_root(const struct spool *spool)
 {
@@ -138,6 +141,7 @@ int spool_open(struct spool *spool, const struct conf *conf, enum spool_use use)
 	spool->path = conf->spool;
 	spool->has_group = conf->has_group;
 	spool->group = conf->group;
+	spool_renew(spool, conf);
 	if (layout_may_make(conf, use) && make_root(spool) < 0)
 		return -1;
 	spool->fd = open(spool->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -161,6 +165,13 @@ void spool_close(struct spool *spool)
 	fsio_close(&spool->archive_fd);
 	fsio_close(&spool->journal_fd);
 	fsio_close(&spool->fd);
+}
+
+void spool_renew(struct spool *spool, const struct conf *conf)
+{
+	/* A line is little longer than its body. A larger body may have been allowed before. */
+	uint64_t body_max = conf->in_flight_max > BODY_MAX ? conf->in_flight_max : BODY_MAX;
+	spool->line_max = body_max + FIELDS_MAX;
 }
 
 bool spool_is_there(const struct spool *spool)
@@ -188,6 +199,22 @@ int spool_own(const struct spool *spool, int fd)
 int spool_share(const struct spool *spool, int fd)
 {
 	return give(spool, fd, true);
+}
+
+const char *spool_fault(int error)
+{
+	switch (error) {
+	case EINVAL:
+	case ELOOP:
+	case ENXIO:
+		return "is no regular file";
+	case EMLINK:
+		return "is a file of this user's that has another name (a hard link)";
+	case EFBIG:
+		return "has a line that is longer than any request";
+	default:
+		return strerror(error);
+	}
 }
 
 int spool_open_shared(const struct spool *spool, int folder, const char *name, int flags)

@@ -17,6 +17,7 @@ struct spool {
 	int trigger_fd; /* the writer's end, -1 until somebody was woken */
 	bool has_group; /* receiver and deliverer may be two users, who are in it */
 	gid_t group;
+	uint64_t line_max; /* longer than any line of the journal is */
 };
 
 /* An unopened spool, which spool_close takes. */
@@ -36,6 +37,8 @@ enum spool_use {
 /* Opens the spool, and makes what is missing. 0, or -1 with errno and nothing left open; layout_fault may know why. */
 int spool_open(struct spool *spool, const struct conf *conf, enum spool_use use);
 void spool_close(struct spool *spool);
+/* Goes on with what another configuration says of the same spool. */
+void spool_renew(struct spool *spool, const struct conf *conf);
 
 /* Whether path still is the folder that is open: false when it was moved away, removed or mounted over. */
 bool spool_is_there(const struct spool *spool);
@@ -49,6 +52,9 @@ int spool_shared_folder(const struct spool *spool, const char *name);
  * that both users may write to. */
 int spool_own(const struct spool *spool, int fd);
 int spool_share(const struct spool *spool, int fd);
+
+/* What may be wrong with a name in a shared folder that is there: the text of an errno of spool_open_shared. */
+const char *spool_fault(int error);
 
 /* Opens a file in a folder where the other user may have put anything, without waiting: only a regular file, and none
  * of this user's own that has another name elsewhere (a hard link). -1 with errno; EINVAL: it is something else;

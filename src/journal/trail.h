@@ -60,7 +60,8 @@ struct trail {
 		.fd = -1                                                                                               \
 	}
 
-/* Opens it at its beginning. 1; 0: there is none, or nothing is in it yet; -1 with errno. */
+/* Opens it at its beginning. 1; 0: there is none, nothing is in it yet, or something else has
+ * its name; -1 with errno. */
 int trail_open(struct trail *trail, const struct spool *spool, enum trail_file which);
 /* errno stays as it is. */
 void trail_close(struct trail *trail);

@@ -4,6 +4,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -15,6 +18,7 @@
 #include "deliver/tally.h"
 #include "journal/history.h"
 #include "journal/reader.h"
+#include "journal/strays.h"
 
 #define TRIES    5           /* at a moment in which no segment is put away */
 #define NEAR_MAX (32u << 20) /* bytes of what was not taken in */
@@ -523,6 +527,32 @@ static int add_listed(struct reading *r)
 	return result;
 }
 
+/* What is wrong with the spool as a whole. */
+static void blame(struct reading *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void blame(struct reading *r, const char *format, ...)
+{
+	char text[PATH_MAX + 512];
+	va_list arguments;
+	va_start(arguments, format);
+	int n = vsnprintf(text, sizeof text, format, arguments);
+	va_end(arguments);
+	r->o->why = arena_copy(&r->o->arena, text, n < (int)sizeof text ? (size_t)n : sizeof text - 1);
+	r->o->health = HEALTH_FAILING;
+}
+
+static int look_for_strays(struct reading *r)
+{
+	struct strays strays;
+	if (strays_look(&r->spool, &strays) < 0)
+		return -1;
+	if (strays.count == 1)
+		blame(r, "%s; it is passed over", strays.first);
+	else if (strays.count > 1)
+		blame(r, "%s; it is passed over, as %llu others are", strays.first,
+		      (unsigned long long)strays.count - 1);
+	return 0;
+}
+
 static int judge(struct reading *r)
 {
 	struct overview *o = r->o;
@@ -578,6 +608,8 @@ static int read_once(struct reading *r)
 	errno = saved;
 	if (result == 0)
 		result = history_look(&r->spool, cursor_of, add_unread, r);
+	if (result == 0)
+		result = look_for_strays(r);
 	return result < 0 ? -1 : is_torn(r);
 }
 
@@ -588,6 +620,11 @@ int overview_read(struct overview *o, const struct conf *conf, enum overview_rea
 	if (result < 0 && errno == ENOENT) {
 		*o = (struct overview){.now = clock_now()};
 		result = add_conf(&r);
+		blame(&r,
+		      "%s is not there, or has no journal/: either nothing has ever been received, or its file system "
+		      "is "
+		      "not mounted",
+		      conf->spool);
 	} else if (result == 0) {
 		for (int i = 0; i < TRIES; i++) {
 			overview_fini(o);

@@ -90,6 +90,7 @@ struct overview {
 	struct arena arena;
 	int64_t now;
 	enum health health; /* the worst of all */
+	const char *why;    /* what is wrong with the spool as a whole, or NULL */
 	int64_t turns_at;   /* when one of them becomes worse if nothing happens; 0: never */
 	int64_t deliverer;  /* its process; 0: none runs; -1: unknown */
 	uint64_t counts[STATE_COUNTS];

@@ -473,7 +473,7 @@ static void write_head(struct html *h, const struct overview *o)
 		       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
 		       "<meta name=\"color-scheme\" content=\"light dark\">"
 		       "<link rel=\"stylesheet\" href=\"style.css\"></head>\n<body><header><h1>hookspool</h1> ");
-	badge(h, o->health, NULL);
+	badge(h, o->health, o->why);
 	html_markup(h, "<p>as of <time datetime=\"");
 	html_string(h, moment);
 	html_markup(h, "\">");

@@ -55,7 +55,7 @@ static int print_summary(const struct overview *o, const struct conf *conf)
 {
 	struct table t = {0};
 	label(&t, "state");
-	table_cell(&t, health_tints[o->health], "%s", health_names[o->health]);
+	add_health(&t, o->health, o->why);
 	table_end(&t);
 	label(&t, "spool");
 	table_cell(&t, TINT_PLAIN, "%s", conf->spool);

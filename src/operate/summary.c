@@ -114,7 +114,7 @@ static void write_confs(struct writer *w, const struct overview *o)
 void summary_write(struct writer *w, const struct overview *o, const struct conf *conf)
 {
 	writer_open(w, NULL, '{');
-	writer_string(w, "state", health_names[o->health]);
+	write_health(w, o->health, o->why);
 	writer_time(w, "at", o->now);
 	writer_string(w, "spool", conf->spool);
 	writer_bool(w, "deliverer", o->deliverer != 0);

@@ -289,7 +289,8 @@ def test_a_listed_connection_that_never_came_is_late(make_site):
 
 
 def test_commands_before_the_first_event(site):
-    assert told(site, "status", "--json")["accepted"] == 0
+    status = told(site, "status", "--json", code=2)
+    assert status["accepted"] == 0 and str(site.spool) in status["why"]
     assert command(site, "log") == b"" and told(site, "parked", "--json") == []
     command(site, "show", "0" * 32, code=1)
     command(site, "replay", "0" * 32, code=1)

@@ -1,5 +1,6 @@
 """Receiver and deliverer as two users: what the modes let each of them do, and a spool of an earlier version."""
 
+import json
 import os
 import re
 import stat
@@ -7,6 +8,7 @@ import subprocess
 
 import pytest
 
+import sign
 from users import DELIVERER, RECEIVER, Pair, event
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs to be two users")
@@ -164,3 +166,61 @@ def test_killed_anywhere_while_it_takes_over_it_goes_on(make_pair):
             assert [line["what"] for line in pair.audit()].count("request") == 2
             if killed.returncode == 0:
                 break
+
+
+PLANTED = {
+    "a folder for an errand": ("mkdir errands/all", "errands/all is no regular file"),
+    "a thousand FIFOs": ("for n in $(seq 1100); do echo journal/20200101T000000.000000Z-1-$(printf %08x $n).jsonl; done | xargs mkfifo",
+                         "is no regular file; it is passed over, as 1099 others are"),
+    "a folder in the journal": ("mkdir journal/20200101T000000.000000Z-1-00000000.jsonl", "is no regular file"),
+    "a link": ("ln -s /etc/shadow journal/20200101T000000.000000Z-1-00000000.jsonl", "is no regular file"),
+    "a file that only it reads": ("umask 077; echo x > journal/20200101T000000.000000Z-1-00000000.jsonl", "cannot be read by the deliverer"),
+    "a line without an end": ("truncate -s 1T journal/20200101T000000.000000Z-1-00000000.jsonl; chmod 660 journal/2020*", None),
+    "something else": ("echo x > journal/notes", "journal/notes is nothing that belongs there"),
+    "a FIFO for the trail": ("rm -f audit/audit.jsonl; mkfifo audit/audit.jsonl", "audit/audit.jsonl is no regular file"),
+    "a trail without an end": ("truncate -s 1T audit/audit.jsonl; chmod 660 audit/audit.jsonl", None),
+}
+
+
+@pytest.mark.parametrize("what", PLANTED)
+def test_what_the_receiver_plants_holds_nothing_up(pair, what):
+    script, told = PLANTED[what]
+    pair.deliver()
+    assert pair.as_receiver(script)
+    assert pair.post_cgi(event(1)).status == 200
+    done = pair.run("-c", pair.conf, "deliver", "--once", prefix=["timeout", "60", "prlimit", "--nofile=256", f"--as={1 << 30}"])
+    assert done.returncode == 0, done.stderr
+    assert len(pair.records()) == 1
+    assert "journal" not in what or b"is passed over" in done.stderr
+    status = pair.run("-c", pair.conf, "status", "--json")
+    if told:
+        assert status.returncode == 2 and told in json.loads(status.stdout)["why"]
+        assert told.encode() in pair.run("-c", pair.conf, "status").stdout
+    assert not list((pair.spool / "archive").glob("2020*-1-*"))
+
+
+def test_a_hard_link_makes_nothing_of_the_deliverers_known_or_changed(pair):
+    """Where the kernel lets a user make one of a file that it may not read (fs.protected_hardlinks)."""
+    pair.deliver()
+    diary = pair.folder / "var" / "diary"
+    diary.write_text("private\n")
+    diary.chmod(0o600)
+    os.chown(diary, DELIVERER, DELIVERER)
+    (pair.spool / "audit" / "audit.jsonl").unlink(missing_ok=True)
+    for name in ("journal/20200101T000000.000000Z-1-00000000.jsonl", "audit/audit.jsonl"):
+        os.link(diary, pair.spool / name)
+    assert pair.post_cgi(event(1)).status == 200
+    pair.deliver()
+    assert len(pair.records()) == 1
+    assert diary.read_text() == "private\n" and mode(diary) == oct(0o600)
+    assert not list((pair.spool / "damaged").iterdir())
+
+
+def test_what_is_put_away_is_the_deliverers(pair):
+    """Also a large segment, which one user alone would have moved as it is: its maker may still have it open."""
+    pair.deliver()
+    body = sign.body(b'[{"id":"1","text":"%s"}]' % (b"x" * 3_000_000))
+    assert pair.post_cgi(body).status == 200
+    pair.deliver()
+    (archived,) = (pair.spool / "archive").iterdir()
+    assert archived.stat().st_uid == DELIVERER and mode(archived) == oct(0o640) and archived.stat().st_size > 3_000_000

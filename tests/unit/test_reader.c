@@ -893,6 +893,127 @@ static void unreadable_segments(void **state)
 	}
 }
 
+/* Where another user may write to the journal, what that one has made unreadable holds nobody up. */
+static void unreadable_segments_of_another_user(void **state)
+{
+	(void)state;
+	struct reader_stray stray;
+	char names[3][64];
+	if (geteuid() != 0)
+		skip();
+	for (int k = 0; k < 3; k++) {
+		name_segment(names[k], 1 + 2 * k, k);
+		put(names[k], (const char *[]){"1a", "3b", "5c"}[k]);
+	}
+	spool.has_group = true;
+	refused = names[1];
+	assert_int_equal(lchown(segment_path(names[1]), 65534, (gid_t)-1), 0);
+	look();
+	assert_string_equal(take(ALL), "1a 5c NONE");
+	assert_true(reader_stray(reader, &stray));
+	assert_string_equal(stray.name, names[1]);
+	assert_int_equal(stray.error, EACCES);
+	assert_false(reader_stray(reader, &stray));
+	refused = NULL;
+	look();
+	assert_string_equal(take(ALL), "3b NONE");
+}
+
+/* Of its own files, none that has a name elsewhere too: the other user may have given it one here. */
+static void hard_links(void **state)
+{
+	(void)state;
+	struct reader_stray stray;
+	char name[64];
+	name_segment(name, 1, 0);
+	put("other", "1a");
+	assert_int_equal(link(segment_path("other"), segment_path(name)), 0);
+	spool.has_group = true;
+	look();
+	assert_string_equal(take(ALL), "NONE");
+	assert_true(reader_stray(reader, &stray));
+	assert_int_equal(stray.error, EMLINK);
+	spool.has_group = false;
+	look();
+	assert_string_equal(take(ALL), "1a NONE");
+}
+
+/* A line that does not end would have to be held in memory as a whole. */
+static void endless_lines(void **state)
+{
+	(void)state;
+	struct reader_stray stray;
+	char names[2][64];
+	if (geteuid() != 0)
+		skip();
+	name_segment(names[0], 1, 0);
+	name_segment(names[1], 2, 1);
+	put(names[0], "");
+	put(names[1], "2b");
+	assert_int_equal(truncate(segment_path(names[0]), (off_t)1 << 40), 0);
+	assert_int_equal(lchown(segment_path(names[0]), 65534, (gid_t)-1), 0);
+	spool.has_group = true;
+	spool.line_max = 1 << 20;
+	look();
+	assert_string_equal(take(ALL), "2b NONE");
+	assert_true(reader_stray(reader, &stray));
+	assert_int_equal(stray.error, EFBIG);
+}
+
+static int count_open(void)
+{
+	int count = 0;
+	for (int fd = 0; fd < 4096; fd++)
+		count += fcntl(fd, F_GETFD) >= 0;
+	return count;
+}
+
+/* Names by the thousand, of which none can be read: none is kept open. */
+static void many_that_are_no_files(void **state)
+{
+	(void)state;
+	char name[64];
+	for (int i = 0; i < 1100; i++) {
+		name_segment(name, 1, i);
+		assert_int_equal(mkfifo(segment_path(name), 0600), 0);
+	}
+	name_segment(name, 2, 1100);
+	put(name, "2b");
+	int before = count_open();
+	look();
+	assert_int_equal(count_open(), before);
+	assert_string_equal(take(ALL), "2b NONE");
+}
+
+/* Segments that are written to stay open for their reader, but not by the thousand; and they come in their order. */
+static void many_that_are_held(void **state)
+{
+	(void)state;
+	enum { MANY = 400 };
+	static int writers[MANY];
+	char name[64], word[16], expected[MANY * 8] = "";
+	struct rlimit limit = {4096, 4096};
+	setrlimit(RLIMIT_NOFILE, &limit);
+	/* All of one stamp, so that each has to be looked into; the later in name the earlier in time. */
+	for (int i = 0; i < MANY; i++) {
+		name_segment(name, 1, i);
+		writers[i] = hold(name);
+		snprintf(word, sizeof word, "%da", 1 + MANY - i);
+		put(name, word);
+		snprintf(word, sizeof word, "%da ", 2 + i);
+		strcat(expected, word);
+	}
+	int before = count_open();
+	look();
+	assert_true(count_open() - before < 150);
+	const char *got = take(ALL);
+	assert_true(count_open() - before < 150);
+	strcat(expected, "NONE");
+	assert_string_equal(got, expected);
+	for (int i = 0; i < MANY; i++)
+		close(writers[i]);
+}
+
 static const struct {
 	const char *name;
 	bool archived, altered;
@@ -988,6 +1109,11 @@ int main(void)
 		cmocka_unit_test_setup_teardown(other_things_in_the_folder, setup, teardown),
 		cmocka_unit_test_setup_teardown(failures, setup, teardown),
 		cmocka_unit_test_setup_teardown(unreadable_segments, setup, teardown),
+		cmocka_unit_test_setup_teardown(unreadable_segments_of_another_user, setup, teardown),
+		cmocka_unit_test_setup_teardown(hard_links, setup, teardown),
+		cmocka_unit_test_setup_teardown(endless_lines, setup, teardown),
+		cmocka_unit_test_setup_teardown(many_that_are_no_files, setup, teardown),
+		cmocka_unit_test_setup_teardown(many_that_are_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(fetch, setup, teardown),
 		cmocka_unit_test(free_takes_null),
 	};

@@ -674,6 +674,54 @@ static void rows_name_places(void **state)
 	assert_true(later != version);
 }
 
+static int take_no_row(void *arg, const struct state_row *row)
+{
+	(void)arg;
+	(void)row;
+	return 0;
+}
+
+/* A name that would lead out of its folder is none that was written here. */
+static void names_that_lead_elsewhere(void **state)
+{
+	(void)state;
+	static const char *const names[] = {
+		"../../home/diary.txt",
+		"/etc/passwd",
+		"20261124T090000.123456Z/../x.jsonl",
+		".",
+		"..",
+		"",
+		"20261124T090000.123456Z-123456789012345678901234567890123456789-00000000.jsonl"};
+	static const uint8_t id[STATE_ID_SIZE] = {0};
+	char found[4][SEGMENT_NAME_SIZE], sql[256];
+	struct buf all = {0};
+	struct state_delivery head[1];
+	struct state_pin pin;
+	int64_t target;
+	assert_int_equal(state_target(t.state, "crm", &target), 0);
+	add_delivery(target, 7, "a.jsonl", 0);
+	query("UPDATE delivery SET event = zeroblob(16)");
+	assert_int_equal(state_archive_put(t.state, "b.jsonl", 8), 0);
+	query("UPDATE archive SET age = age - 904800000000");
+	for (size_t i = 0; i < UNIT_COUNT(names); i++) {
+		query("UPDATE segment SET name = 'a.jsonl'");
+		snprintf(sql, sizeof sql, "UPDATE archive SET name = '%s'", names[i]);
+		query(sql);
+		unit_check(state_archive_old(t.state, DAYS(7), found, 4) == -1 && errno == STATE_UNSOUND, "%s",
+			   names[i]);
+		snprintf(sql, sizeof sql, "UPDATE segment SET name = '%s'", names[i]);
+		query(sql);
+		unit_check(state_cursors(t.state, collect_cursor, &all) == -1 && errno == STATE_UNSOUND, "%s",
+			   names[i]);
+		unit_check(state_lane_head(t.state, target, 7, head, 1) == -1 && errno == STATE_UNSOUND, "%s",
+			   names[i]);
+		unit_check(state_rows(t.state, id, take_no_row, NULL) == -1 && errno == STATE_UNSOUND, "%s", names[i]);
+		unit_check(state_pin_next(t.state, 0, &pin) == -1 && errno == STATE_UNSOUND, "%s", names[i]);
+	}
+	buf_fini(&all);
+}
+
 static void archived_files(void **state)
 {
 	(void)state;
@@ -1013,6 +1061,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(lanes_in_the_order_in_which_they_are_due, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_long_lane_costs_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(rows_name_places, setup, teardown),
+		cmocka_unit_test_setup_teardown(names_that_lead_elsewhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(archived_files, setup, teardown),
 		cmocka_unit_test_setup_teardown(counts, setup, teardown),
 		cmocka_unit_test_setup_teardown(connections_and_syncs, setup, teardown),
