@@ -18,8 +18,9 @@
 
 /* What becomes of an event. */
 enum fate {
-	FATE_NONE,   /* it is not written to this file again */
-	FATE_PARKED, /* perhaps: if somebody retries it */
+	FATE_NONE,    /* it is not written to this file again */
+	FATE_UNKNOWN, /* perhaps: if it is sent again, for a power cut has taken it from the journal */
+	FATE_PARKED,  /* perhaps: if somebody retries it */
 	FATE_AGAIN,
 };
 
@@ -199,6 +200,24 @@ static int read_journal(struct remains *r, struct reader *reader)
 	return 0;
 }
 
+/* The last of the events that nobody knows. Another spool may have written them. */
+static int find_unknown(struct remains *r)
+{
+	size_t found = 0;
+	for (size_t i = r->events.count; i > 0 && found < STANDING_UNKNOWN; i--) {
+		if (r->fates.data[i - 1] != FATE_NONE)
+			continue;
+		int seen = state_seen(r->d->state, (const uint8_t *)names_get(&r->events, i - 1).ptr);
+		if (seen < 0)
+			return fail(r, REMAINS_FAILED);
+		if (seen)
+			continue;
+		set_fate(r, i - 1, FATE_UNKNOWN);
+		found++;
+	}
+	return 0;
+}
+
 static int find_fates(struct remains *r)
 {
 	if (r->events.count == 0)
@@ -209,7 +228,7 @@ static int find_fates(struct remains *r)
 	int result = reader == NULL ? fail(r, REMAINS_UNREADABLE) : read_journal(r, reader), saved = errno;
 	reader_free(reader);
 	errno = saved;
-	return result;
+	return result < 0 ? -1 : find_unknown(r);
 }
 
 /* What a torn record and somebody's line make together begins as a record does, but is no JSON. 1, 0 or -1. */
@@ -225,19 +244,17 @@ static int is_record(struct remains *r, const struct line *line)
 	return json_scan(r->line.data, n, &value, &where) == JSON_OK && value.type == JSON_OBJECT;
 }
 
-/* The fate of the event whose whole record the line is. */
-static int judge_record(struct remains *r, const struct line *line, uint8_t id[STATE_ID_SIZE], uint32_t *index,
-			enum fate *fate)
+/* The fate of the event whose whole record the line is, if it is `lowest` at least. */
+static int judge_record(struct remains *r, const struct line *line, enum fate lowest, uint8_t id[STATE_ID_SIZE],
+			uint32_t *index, enum fate *fate)
 {
 	*fate = FATE_NONE;
 	if (standing_head(line->head, id, index) != HEAD_OF_EVENT || *index == UINT32_MAX)
 		return 0;
-	*fate = fate_of(r, id);
-	if (*fate == FATE_NONE)
-		return 0;
-	int whole = is_record(r, line);
-	if (whole == 0)
-		*fate = FATE_NONE;
+	enum fate found = fate_of(r, id);
+	int whole = found < lowest ? 0 : is_record(r, line);
+	if (whole > 0)
+		*fate = found;
 	return whole < 0 ? -1 : 0;
 }
 
@@ -260,7 +277,7 @@ static int judge_line(struct remains *r, const struct line *line)
 			r->end = line->end;
 		return 0;
 	}
-	if (judge_record(r, line, id, &index, &fate) < 0)
+	if (judge_record(r, line, FATE_AGAIN, id, &index, &fate) < 0)
 		return -1;
 	if (fate != FATE_AGAIN)
 		r->end = line->end;
@@ -272,9 +289,9 @@ static int note_standing(struct remains *r, const struct line *line)
 	uint8_t id[STATE_ID_SIZE];
 	uint32_t index;
 	enum fate fate;
-	if (judge_record(r, line, id, &index, &fate) < 0)
+	if (judge_record(r, line, FATE_UNKNOWN, id, &index, &fate) < 0)
 		return -1;
-	if (fate != FATE_NONE && standing_note(r->standing, id, index) < 0)
+	if (fate != FATE_NONE && standing_note(r->standing, id, index, fate == FATE_UNKNOWN) < 0)
 		return fail(r, REMAINS_UNREADABLE);
 	return 0;
 }

@@ -83,20 +83,22 @@ static struct standing_event *standing_event(struct standing *standing, const ui
 	return &standing->list[number];
 }
 
-int standing_put(struct standing *standing, const uint8_t id[STATE_ID_SIZE], uint32_t records)
+int standing_put(struct standing *standing, const uint8_t id[STATE_ID_SIZE], uint32_t records, bool unknown)
 {
 	struct standing_event *event = standing_event(standing, id);
 	if (event == NULL)
 		return -1;
 	event->records = records;
+	event->unknown = unknown;
 	return 0;
 }
 
-int standing_note(struct standing *standing, const uint8_t id[STATE_ID_SIZE], uint32_t index)
+int standing_note(struct standing *standing, const uint8_t id[STATE_ID_SIZE], uint32_t index, bool unknown)
 {
 	struct standing_event *event = standing_event(standing, id);
 	if (event == NULL)
 		return -1;
+	event->unknown = unknown;
 	if (event->records == index)
 		event->records++;
 	return 0;
@@ -139,10 +141,18 @@ static const uint8_t *event_id(const struct standing *standing, size_t i)
 
 int standing_store(const struct standing *standing, struct state *state, struct span path)
 {
+	size_t unknown = 0;
 	for (size_t i = 0; i < standing->events.count; i++)
-		if (standing->list[i].records > 0 &&
-		    state_standing_put(state, path, event_id(standing, i), standing->list[i].records) < 0)
+		unknown += standing->list[i].unknown;
+	for (size_t i = 0; i < standing->events.count; i++) {
+		const struct standing_event *event = &standing->list[i];
+		bool is_stored = event->records > 0 && !(event->unknown && unknown-- > STANDING_UNKNOWN);
+		int result = is_stored ? state_standing_put(state, path, event_id(standing, i), event->records,
+							    event->unknown)
+				       : state_standing_drop(state, path, event_id(standing, i));
+		if (result < 0)
 			return -1;
+	}
 	return 0;
 }
 
@@ -158,9 +168,9 @@ int standing_drop_met(const struct standing *standing, struct state *state, stru
 	return 0;
 }
 
-static int load_one(void *arg, const uint8_t event[STATE_ID_SIZE], uint32_t records)
+static int load_one(void *arg, const uint8_t event[STATE_ID_SIZE], uint32_t records, bool unknown)
 {
-	return standing_put(arg, event, records);
+	return standing_put(arg, event, records, unknown);
 }
 
 int standing_load(struct standing *standing, struct state *state, struct span path)

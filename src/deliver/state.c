@@ -40,7 +40,8 @@ static const char settings[] = "PRAGMA synchronous=FULL;"
 	"INSERT INTO outfile SELECT path, length, NULL, 0, 0, age FROM file;"                                          \
 	"DROP TABLE file;"                                                                                             \
 	"DROP TABLE self;"                                                                                             \
-	"CREATE TABLE standing (path TEXT, event BLOB, records INTEGER NOT NULL, PRIMARY KEY (path, event))"           \
+	"CREATE TABLE standing (path TEXT, event BLOB, records INTEGER NOT NULL, unknown INTEGER NOT NULL,"            \
+	" PRIMARY KEY (path, event))"                                                                                  \
 	" WITHOUT ROWID;"                                                                                              \
 	"CREATE TABLE owner (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);"                       \
 	"CREATE TABLE conf (by TEXT PRIMARY KEY, why TEXT, at INTEGER NOT NULL) WITHOUT ROWID;"                        \

@@ -107,10 +107,11 @@ int state_file_put(struct state *state, struct span path, const struct state_fil
  * of an earlier era may have remains, and are kept for `doubted_for`. */
 int state_files_sweep(struct state *state, int64_t era, int64_t unused_for, int64_t doubted_for);
 
-/* Records that stand in a file though their event will be written there again (standing.h). */
-int state_standing_put(struct state *state, struct span path, const uint8_t event[STATE_ID_SIZE], uint32_t records);
+/* Records that stand in a file though their event may be written there again (standing.h). */
+int state_standing_put(struct state *state, struct span path, const uint8_t event[STATE_ID_SIZE], uint32_t records,
+		       bool unknown);
 int state_standing_drop(struct state *state, struct span path, const uint8_t event[STATE_ID_SIZE]);
-typedef int state_each_standing(void *arg, const uint8_t event[STATE_ID_SIZE], uint32_t records);
+typedef int state_each_standing(void *arg, const uint8_t event[STATE_ID_SIZE], uint32_t records, bool unknown);
 int state_standing(struct state *state, struct span path, state_each_standing *each, void *arg);
 
 /* Targets. *id is the number of the target of this name, made where it is new. */

@@ -33,9 +33,10 @@ int state_files_sweep(struct state *state, int64_t era, int64_t unused_for, int6
 	return sql_run(state, sql_bind(state, STANDING_SWEEP, ""));
 }
 
-int state_standing_put(struct state *state, struct span path, const uint8_t event[STATE_ID_SIZE], uint32_t records)
+int state_standing_put(struct state *state, struct span path, const uint8_t event[STATE_ID_SIZE], uint32_t records,
+		       bool unknown)
 {
-	return sql_run(state, sql_bind(state, STANDING_PUT, "tbi", path, event, (int64_t)records));
+	return sql_run(state, sql_bind(state, STANDING_PUT, "tbii", path, event, (int64_t)records, (int64_t)unknown));
 }
 
 int state_standing_drop(struct state *state, struct span path, const uint8_t event[STATE_ID_SIZE])
@@ -52,7 +53,9 @@ static int take_standing(struct sqlite3_stmt *row, void *arg)
 {
 	const struct standing_walk *w = arg;
 	struct span event = sql_blob(row, 0);
-	return event.len != STATE_ID_SIZE ? 0 : w->each(w->arg, (const uint8_t *)event.ptr, (uint32_t)sql_int(row, 1));
+	return event.len != STATE_ID_SIZE
+		       ? 0
+		       : w->each(w->arg, (const uint8_t *)event.ptr, (uint32_t)sql_int(row, 1), sql_int(row, 2) != 0);
 }
 
 int state_standing(struct state *state, struct span path, state_each_standing *each, void *arg)

@@ -344,15 +344,39 @@ static int outfile_look(struct deliverer *d, struct outfile *file)
 	return 0;
 }
 
-/* Opens the files that are new in the set. 0, or -1 with errno if the state failed. */
+/* A file that is new in the set. */
+struct newcomer {
+	struct span name;
+	size_t number;
+};
+
+static int compare_newcomers(const void *a, const void *b)
+{
+	const struct span x = ((const struct newcomer *)a)->name, y = ((const struct newcomer *)b)->name;
+	int order = memcmp(x.ptr, y.ptr, x.len < y.len ? x.len : y.len);
+	return order != 0 ? order : (x.len > y.len) - (x.len < y.len);
+}
+
+/* Opens the files that are new in the set, in the order of their names: two spools that share several files would wait
+ * for each other's locks else. 0, or -1 with errno if the state failed. */
 static int open_files(struct outfiles *files, struct deliverer *d)
 {
-	for (; files->opened < files->names.count; files->opened++) {
-		struct outfile *file = &files->list[files->opened];
-		if (file->error == 0 && outfile_open(files, files->opened) == 1 && outfile_look(d, file) < 0)
-			return -1;
+	int result = 0;
+	size_t count = files->names.count - files->opened;
+	struct newcomer *newcomers = calloc(count + 1, sizeof *newcomers);
+	if (newcomers == NULL)
+		return -1;
+	for (size_t i = 0; i < count; i++)
+		newcomers[i] = (struct newcomer){names_get(&files->names, files->opened + i), files->opened + i};
+	qsort(newcomers, count, sizeof *newcomers, compare_newcomers);
+	for (size_t i = 0; i < count && result == 0; i++) {
+		struct outfile *file = &files->list[newcomers[i].number];
+		if (file->error == 0 && outfile_open(files, newcomers[i].number) == 1)
+			result = outfile_look(d, file);
 	}
-	return 0;
+	files->opened += count;
+	free(newcomers);
+	return result;
 }
 
 static bool is_in_use(const struct outfiles *files, size_t number)

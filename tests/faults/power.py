@@ -1,6 +1,7 @@
 """Power cuts: the file system stops in the middle, without writing anything that it still holds."""
 
 import pathlib
+import threading
 import time
 
 import scenes
@@ -90,6 +91,50 @@ def load_ext4(b):
 @row("power-load-xfs", "power cut at random under load, XFS")
 def load_xfs(b):
     cut_under_load(b, "xfs", 5 if b.short else 100)
+
+
+def cut_the_spool(b, kind, cuts):
+    """The records are on another disk, which has what its own syncs have put there. Whoever got no answer tries again."""
+    image = Image(b, kind, 512)
+    records = b.folder / f"records-{kind}.jsonl"
+    trial = Trial(b, image.folder, deliver="auto", targets='target "records" {\n    file = "%s"\n}' % records)
+    trial.site.records_file = records
+    for number in range(cuts):
+        image.sync()
+        child = trial.receiver()
+        trial.connect(child, 10).close()
+        sender = threading.Thread(target=lambda: send_on(trial, child))
+        sender.start()
+        time.sleep(0.05 + b.chance.random() * 0.3)
+        trial.ledger.deaf = True
+        image.power_off()
+        child.kill()
+        sender.join()
+        b.injections += 1
+        trial.finish(child, "a receiver")
+        trial.kill_all()
+        image.power_on()
+        trial.ledger.deaf = False
+        child = trial.receiver()
+        unanswered = [marker for marker in trial.bodies if marker not in trial.ledger.accepted]
+        for start in range(0, len(unanswered), 8):
+            trial.post_together([(marker, trial.bodies[marker]) for marker in unanswered[start:start + 8]], child)
+        trial.kill_all()
+        if not trial.settle():
+            b.problem(f"{kind}, power cut {number}: {dict(trial.counted)}")
+            break
+    trial.end()
+
+
+def send_on(trial, child):
+    while child.poll() is None and not trial.ledger.deaf:
+        trial.post_together([trial.good() for _ in range(8)], child, patient=False, timeout=2)
+
+
+@row("power-spool", "power cut of the spool's disk, with the records on another one; senders try again")
+def power_spool(b):
+    for kind in ("ext4", "xfs"):
+        cut_the_spool(b, kind, 5 if b.short else 100)
 
 
 EATMYDATA = pathlib.Path("/usr/lib/x86_64-linux-gnu/libeatmydata.so")

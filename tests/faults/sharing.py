@@ -24,19 +24,27 @@ target "records" {
 
 
 class Sharer(Trial):
-    """A trial of which others see the file. Its events have its name, and it looks at no others."""
+    """A trial of which others see the file, or files, one a connection. Its events have its name, and it looks at no
+    others."""
 
     def __init__(self, bench, name, path, **options):
         super().__init__(bench, targets=ONE_FILE % path, **options)
         self.name = name
-        self.site.records_file = pathlib.Path(path)
+        self.site.records_file = self.path = pathlib.Path(path)
         self.read = b""  # what consumers have taken
+
+    def good(self, size=0, **fields):
+        return super().good(size, connection_id=f"c{self.bench.chance.randrange(4)}", **fields)
+
+    def content(self):
+        files = self.path.parent.glob(self.path.name.replace("%{connection_id}", "*"))
+        return b"".join(path.read_bytes() for path in files)
 
     def own(self, content):
         return b"".join(line for line in content.splitlines(keepends=True) if b'"id":"%s-' % self.name.encode() in line)
 
     def check(self, content=None):
-        return super().check(self.own(self.read + (self.site.content if content is None else content)))
+        return super().check(self.own(self.read + self.content()))
 
 
 def points_of(bench, trial):
@@ -63,17 +71,25 @@ def at_once(calls):
         thread.join()
 
 
-def torn_lines(bench, path):
-    lines = path.read_bytes().split(b"\n")
+def torn_lines(bench, content):
+    lines = content.split(b"\n")
     whole = sum(not line.startswith(b"{") or not line.endswith(b"}") for line in lines[:-1])
     if whole or lines[-1]:
         bench.torn += whole + bool(lines[-1])
-        bench.problem(f"{whole} lines of {path.name} are none, its end is {lines[-1][:80]}")
+        bench.problem(f"{whole} lines are none, its end is {lines[-1][:80]}")
 
 
 @row("shared-file", "two spools with one file as target, their deliverers at once and killed at any system call")
 def shared_file(bench):
-    path = bench.folder / "shared.jsonl"
+    share(bench, bench.folder / "shared.jsonl")
+
+
+@row("shared-files", "the same with several files")
+def shared_files(bench):
+    share(bench, bench.folder / "shared-%{connection_id}.jsonl")
+
+
+def share(bench, path):
     spools = [Sharer(bench, name, path) for name in ("one", "two")]
     points = points_of(bench, spools[0])
     for number in range(25 if bench.short else 1500):
@@ -90,7 +106,7 @@ def shared_file(bench):
         trial.settle(later=7200)
         if b"will not be written again; they stay" not in trial.messages():
             bench.problem("a deliverer does not say that it has left bytes of others")
-    torn_lines(bench, path)
+    torn_lines(bench, spools[0].content())
     for trial in spools:
         trial.end()
 
@@ -142,7 +158,7 @@ def spool_restored(bench):
             bench.problem(f"number {number}: {dict(trial.counted)}")
         if b"will not be written again; they stay" not in trial.messages():
             bench.problem(f"number {number}: not a word of it")
-        torn_lines(bench, trial.site.records_file)
+        torn_lines(bench, trial.content())
         trial.end()
 
 
@@ -254,7 +270,7 @@ def appended(bench):
     if missing:
         bench.lost += len(missing)
         bench.problem(f"lines of others are not there, or not once: {missing[:5]}")
-    torn_lines(bench, trial.site.records_file)
+    torn_lines(bench, trial.content())
     trial.end()
 
 

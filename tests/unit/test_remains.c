@@ -119,9 +119,9 @@ static const struct {
 	{"less than can be told", ".", 0, ""},
 	{"what a crash has left of a retry", "ppp~p", 0, ""},
 	{"both", "ppuu~u", 0, ""},
-	{"another spool's", "nnnn", 4, ""},
-	{"another spool's, and a torn record of it", "nn~n", 3, ""},
-	{"another spool's, and a crash", "nnuu~u", 2, ""},
+	{"another spool's, or taken from the journal by a power cut", "nnnn", 4, "n4"},
+	{"another spool's, and a torn record of it", "nn~n", 3, "n2"},
+	{"another spool's, and a crash", "nnuu~u", 2, "n2"},
 	{"another spool's torn record, that something was appended to", "+nuu", 1, ""},
 	{"a torn record that something was appended to", "u+u", 2, "u1"},
 	{"somebody's lines", "--", 2, ""},
@@ -130,11 +130,11 @@ static const struct {
 	{"a retry, somebody's line", "ppp-", 4, "p3"},
 	{"among somebody's lines", "-u-p-u", 5, "u1p1"},
 	{"taken in long ago, and sent again", "ss", 2, ""},
-	{"for another file", "oo", 2, ""},
+	{"for another file", "oo", 2, "o2"},
 	{"pending, but its line is gone", "gg", 2, ""},
 	{"given up: it stays, and is not to come twice if it is retried", "dd", 2, "d2"},
 	{"given up, and a crash", "duu", 1, "d1"},
-	{"an older state: what the file has, and a crash", "nnnnsspp~p", 6, ""},
+	{"an older state: what the file has, and a crash", "nnnnsspp~p", 6, "n4"},
 };
 
 static void judge(const char *name, size_t padding, const struct buf *b, const uint64_t expected,
@@ -256,7 +256,7 @@ static void what_stands_is_left_out(void **state)
 	for (unsigned n = 0; n <= RECORDS; n++) {
 		unsigned met[128] = {n};
 		standing_clear(&standing);
-		assert_int_equal(standing_put(&standing, events[UNREAD].id, n), 0);
+		assert_int_equal(standing_put(&standing, events[UNREAD].id, n, false), 0);
 		b.len = 0;
 		assert_int_equal(buf_append(&b, events[ALIEN].records.data, events[ALIEN].records.len), 0);
 		size_t before = b.len;
@@ -281,10 +281,37 @@ static void only_what_comes_first_stands(void **state)
 	static const uint32_t indexes[] = {1, 0, 0, 1, 3, 2};
 	static const uint32_t expected[] = {0, 1, 1, 2, 2, 3};
 	for (size_t i = 0; i < UNIT_COUNT(indexes); i++) {
-		assert_int_equal(standing_note(&standing, events[UNREAD].id, indexes[i]), 0);
+		assert_int_equal(standing_note(&standing, events[UNREAD].id, indexes[i], false), 0);
 		assert_int_equal(standing.list[0].records, expected[i]);
 	}
 	standing_fini(&standing);
+}
+
+/* Another spool can write any number of them. */
+static void of_unknown_events_the_last_ones_are_stored(void **state)
+{
+	(void)state;
+	struct standing standing = {0}, stored = {0};
+	const struct span file = UNIT_SPAN("/a");
+	uint8_t id[STATE_ID_SIZE] = {0};
+	uint64_t left;
+	for (uint32_t i = 0; i < STANDING_UNKNOWN + 100; i++) {
+		memcpy(id, &i, sizeof i);
+		assert_int_equal(standing_note(&standing, id, 0, i != 50), 0);
+	}
+	assert_int_equal(state_begin(t.d.state), 0);
+	assert_int_equal(standing_store(&standing, t.d.state, file), 0);
+	assert_int_equal(standing_load(&stored, t.d.state, file), 0);
+	assert_int_equal(stored.events.count, STANDING_UNKNOWN + 1);
+	for (uint32_t i = 0; i < STANDING_UNKNOWN + 100; i++) {
+		memcpy(id, &i, sizeof i);
+		unit_check((names_find(&stored.events, id, sizeof id) != SIZE_MAX) == (i == 50 || i >= 100), "%u", i);
+	}
+	assert_int_equal(standing_drop_met(&stored, t.d.state, file, &left), 0);
+	assert_int_equal(left, STANDING_UNKNOWN + 1);
+	assert_int_equal(state_commit(t.d.state), 0);
+	standing_fini(&standing);
+	standing_fini(&stored);
 }
 
 int main(void)
@@ -296,6 +323,7 @@ int main(void)
 		cmocka_unit_test(heads_of_records),
 		cmocka_unit_test_setup_teardown(what_stands_is_left_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(only_what_comes_first_stands, setup, teardown),
+		cmocka_unit_test_setup_teardown(of_unknown_events_the_last_ones_are_stored, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -481,9 +481,9 @@ static void files(void **state)
 	assert_int_equal(state_file(t.state, path, &found), 0);
 }
 
-static int add_standing(void *arg, const uint8_t event[STATE_ID_SIZE], uint32_t records)
+static int add_standing(void *arg, const uint8_t event[STATE_ID_SIZE], uint32_t records, bool unknown)
 {
-	return buf_printf(arg, "%u %u;", event[0], records);
+	return buf_printf(arg, "%u %u%s;", event[0], records, unknown ? "?" : "");
 }
 
 static void expect_standing(struct span path, const char *expected)
@@ -502,17 +502,17 @@ static void what_stands_in_files(void **state)
 	const struct span a = UNIT_SPAN("/a"), b = UNIT_SPAN("/b");
 	const struct state_file file = {.length = 1};
 	assert_int_equal(state_file_put(t.state, a, &file), 0);
-	assert_int_equal(state_standing_put(t.state, a, one, 3), 0);
-	assert_int_equal(state_standing_put(t.state, a, two, 4), 0);
-	assert_int_equal(state_standing_put(t.state, a, one, 5), 0);
-	assert_int_equal(state_standing_put(t.state, b, one, 6), 0);
-	expect_standing(a, "1 5;2 4;");
+	assert_int_equal(state_standing_put(t.state, a, one, 3, true), 0);
+	assert_int_equal(state_standing_put(t.state, a, two, 4, true), 0);
+	assert_int_equal(state_standing_put(t.state, a, one, 5, false), 0);
+	assert_int_equal(state_standing_put(t.state, b, one, 6, false), 0);
+	expect_standing(a, "1 5;2 4?;");
 	expect_standing(b, "1 6;");
 	assert_int_equal(state_standing_drop(t.state, a, one), 0);
-	expect_standing(a, "2 4;");
+	expect_standing(a, "2 4?;");
 	/* What is of no file goes. */
 	assert_int_equal(state_files_sweep(t.state, 0, DAYS(1), DAYS(1)), 0);
-	expect_standing(a, "2 4;");
+	expect_standing(a, "2 4?;");
 	expect_standing(b, "");
 }
 
