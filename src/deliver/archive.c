@@ -27,6 +27,7 @@
 #define PASS_BYTES  (8u << 20) /* folded at a time */
 #define PASS_COUNT  2000
 #define PRUNE_COUNT 16
+#define ERRORS_MAX  8 /* segments that cannot be put away in one pass: they are not all tried */
 
 #define READ_FLAGS (O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
 
@@ -37,7 +38,9 @@ struct pass {
 	struct buf lines; /* of those that are folded */
 	uint64_t fold_size;
 	bool moved;
-	int error;
+	bool is_copying; /* a step was made towards another file system, and there are more */
+	unsigned errors;
+	int error; /* the last one; 0: none */
 };
 
 /* What another user can make of one name in the journal; it does not keep others from being put away. */
@@ -74,13 +77,39 @@ static int sync_segment(const struct spool *spool, const char *name)
 	return result;
 }
 
+/* Copies it to another file system, one a pass. 1: it is there; 0: not yet; -1 with errno. */
+static int copy_segment(struct pass *pass, const char *name)
+{
+	const struct spool *spool = &pass->d->spool;
+	if (pass->is_copying)
+		return 0;
+	pass->is_copying = true;
+	int there = transfer_step(&pass->d->transfer, spool, name);
+	if (there != 1)
+		return there;
+	return fsio_sync(spool->archive_fd) < 0 || unlinkat(spool->journal_fd, name, 0) < 0 ? -1 : 1;
+}
+
+/* 1; 0: it is on its way; -1 with errno. */
 static int move_segment(struct pass *pass, const char *name)
 {
 	const struct spool *spool = &pass->d->spool;
-	if (sync_segment(spool, name) < 0 || renameat(spool->journal_fd, name, spool->archive_fd, name) < 0)
-		return -1;
+	int moved = 1;
+	if (sync_segment(spool, name) < 0)
+		return is_odd(errno) ? 0 : -1;
+	if (renameat(spool->journal_fd, name, spool->archive_fd, name) < 0)
+		moved = errno == EXDEV ? copy_segment(pass, name) : -1;
+	if (moved != 1)
+		return moved;
 	pass->moved = true;
-	return add_name(&pass->gone, name);
+	return add_name(&pass->gone, name) < 0 ? -1 : 1;
+}
+
+static int remove_segment(struct pass *pass, const char *name)
+{
+	if (unlinkat(pass->d->spool.journal_fd, name, 0) < 0)
+		return errno == ENOENT || errno == EISDIR ? 0 : -1;
+	return add_name(&pass->gone, name) < 0 ? -1 : 1;
 }
 
 /* Appends the segment's lines to those of the pass; a torn tail is no line. */
@@ -90,7 +119,7 @@ static int read_segment(struct pass *pass, const char *name, uint64_t size)
 	size_t before = b->len;
 	int fd = spool_open_shared(&pass->d->spool, pass->d->spool.journal_fd, name, O_RDONLY);
 	if (fd < 0)
-		return -1;
+		return is_odd(errno) ? 0 : -1;
 	ssize_t n = buf_reserve(b, size) < 0 ? -1 : fsio_read_at(fd, b->data + before, size, 0);
 	fsio_close(&fd);
 	if (n < 0)
@@ -101,32 +130,37 @@ static int read_segment(struct pass *pass, const char *name, uint64_t size)
 	return add_name(&pass->folded, name);
 }
 
+static void note_error(struct pass *pass)
+{
+	pass->errors++;
+	pass->error = errno;
+}
+
 /* First: empty and copied segments are removed, large ones moved, the lines of small ones collected. */
 static bool collect(void *arg, const char *name, uint64_t size)
 {
 	struct pass *pass = arg;
 	const struct kept *kept = pass->d->kept;
 	int result;
-	if (pass->error != 0 || pass->folded.count + pass->gone.count >= PASS_COUNT || kept_is_open(kept, name))
+	if (pass->errors >= ERRORS_MAX || pass->folded.count + pass->gone.count >= PASS_COUNT ||
+	    kept_is_open(kept, name))
 		return false;
 	int pinned = size == 0 ? 0 : state_is_pinned(pass->d->state, name);
 	if (pinned == 1)
 		return false;
-	bool is_needless = size == 0 || kept_is_copied(kept, name);
-	bool moves = !is_needless && may_move(&pass->d->spool, name, size);
 	if (pinned < 0)
 		result = -1;
-	else if (is_needless)
-		result = unlinkat(pass->d->spool.journal_fd, name, 0) < 0 ? -1 : add_name(&pass->gone, name);
-	else if (moves)
+	else if (size == 0 || kept_is_copied(kept, name))
+		result = remove_segment(pass, name);
+	else if (may_move(&pass->d->spool, name, size))
 		result = move_segment(pass, name);
 	else if (pass->lines.len > 0 && pass->lines.len + size > PASS_BYTES)
 		return false;
 	else
 		result = read_segment(pass, name, size);
-	if (result < 0 && !is_odd(errno))
-		pass->error = errno;
-	return result == 0 && (is_needless || moves);
+	if (result < 0)
+		note_error(pass);
+	return result == 1;
 }
 
 /* Second: the folded ones are removed. */
@@ -134,12 +168,12 @@ static bool remove_folded(void *arg, const char *name, uint64_t size)
 {
 	struct pass *pass = arg;
 	(void)size;
-	if (names_find(&pass->folded, name, strlen(name) + 1) == SIZE_MAX ||
-	    unlinkat(pass->d->spool.journal_fd, name, 0) < 0)
+	if (names_find(&pass->folded, name, strlen(name) + 1) == SIZE_MAX)
 		return false;
-	if (add_name(&pass->gone, name) < 0)
-		pass->error = errno;
-	return true;
+	int removed = remove_segment(pass, name);
+	if (removed < 0)
+		note_error(pass);
+	return removed == 1;
 }
 
 static int latest_fold(void *arg, int folder, const char *name)
@@ -250,15 +284,17 @@ int archive_put_away(struct deliverer *d)
 		return -1;
 	reader_finished(d->reader, collect, &pass);
 	if (pass.lines.len > 0 && fold(&pass, fold_name) < 0) {
-		pass.error = errno;
+		note_error(&pass);
 		names_clear(&pass.folded);
 	}
 	if (pass.folded.count > 0)
 		reader_finished(d->reader, remove_folded, &pass);
 	if (pass.gone.count > 0)
-		result = record_pass(&pass, fold_name) < 0 ? -1 : (int)pass.gone.count;
+		result = record_pass(&pass, fold_name);
 	else
 		state_rollback(d->state);
+	if (result == 0)
+		result = pass.gone.count > 0 || pass.is_copying;
 	if (pass.gone.count < PASS_COUNT)
 		kept_forget_copied(d->kept);
 	if (pass.error != 0) {
@@ -363,6 +399,8 @@ static int find_unknown(void *arg, int folder, const char *name)
 	struct pass *pass = arg;
 	struct stat st;
 	uint64_t length = 0;
+	if (transfer_is_draft(name))
+		unlinkat(folder, name, 0);
 	if (!is_kept_there(folder, name))
 		return 0;
 	int known = state_archive_length(pass->d->state, name, &length);

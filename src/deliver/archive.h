@@ -5,7 +5,7 @@
 
 #include "deliver/deliverer.h"
 
-/* Puts away what can be. How many segments, or -1 with errno: some may have been put away all the same. */
+/* Puts away what can be. 0: nothing more can be now; -1 with errno: some cannot, and others may have been put away. */
 int archive_put_away(struct deliverer *d);
 
 /* Removes some of the files that have been kept long enough. How many, or -1 with errno. */

@@ -36,6 +36,7 @@
 #define STOP_AFTER     (10 * CLOCK_SECOND) /* how long scripts may go on after a signal */
 #define FAILURE_PAUSE  (2 * CLOCK_SECOND)  /* after a failure; doubled while it goes on failing */
 #define FAILURE_MAX    (30 * CLOCK_SECOND)
+#define NOT_PUT_AWAY   "segments cannot be put away in archive/"
 #define DOUBT_MAX      (60 * CLOCK_SECOND)  /* between two damages of state.db that are the same one */
 #define DOUBT_PAUSE    100000000            /* ns, before it is opened again */
 #define TIDY_EVERY     (600 * CLOCK_SECOND) /* or more often, where less is kept */
@@ -43,7 +44,8 @@
 #define TIDY_SHARE     8 /* of what is kept or remembered; nothing stays for longer than it has to by more than that */
 #define TALLY_EVERY    (2 * CLOCK_SECOND)
 #define PUT_AWAY_EVERY CLOCK_SECOND
-#define PUT_AWAY_AGAIN (30 * CLOCK_SECOND) /* after a failure */
+#define PUT_OFF_FIRST  (2 * CLOCK_SECOND) /* after a failure, twice as long after each other one */
+#define PUT_OFF_LATEST (300 * CLOCK_SECOND)
 #define REPORT_EVERY   (5 * CLOCK_SECOND)
 #define REPORT_SOON    (CLOCK_SECOND / 4)
 #define REPORT_LATEST  (30 * CLOCK_SECOND)
@@ -83,12 +85,14 @@ struct session {
 	int64_t pause;   /* the next one, after a failure */
 	int64_t work_at; /* when there is something to do though nothing happens; 0: not known */
 	bool woken;      /* something has happened since the last turn */
+	int64_t put_off; /* the last one, after a failure to put away; 0: there was none */
 	uint64_t most_pending;
 	uint64_t told;    /* state_changes when the last report was made */
 	bool is_compared; /* with what a deliverer before this one said of its configuration */
 	bool asked;       /* for another report, or there was none yet */
 	bool more;        /* something was taken in or tried: there may be more to do at once */
 	bool putting;     /* there is more to put away */
+	bool is_put_off;  /* it is told that nothing can be put away */
 	bool ending;      /* running scripts were told to end */
 };
 
@@ -106,13 +110,18 @@ static int64_t earlier(int64_t a, int64_t b)
 	return a < b ? a : b;
 }
 
+/* Whether the session goes on, by errno. */
+static enum outcome judge_state(void)
+{
+	return errno == STATE_UNSOUND ? STATE_BAD : errno == STATE_TAKEN ? STATE_GONE : GO_ON;
+}
+
 /* A failure: logged, and tried again after a pause, unless it is to be done once. */
 static enum outcome failed(struct session *s, const char *what)
 {
-	if (errno == STATE_UNSOUND)
-		return STATE_BAD;
-	if (errno == STATE_TAKEN)
-		return STATE_GONE;
+	enum outcome outcome = judge_state();
+	if (outcome != GO_ON)
+		return outcome;
 	deliverer_complain(&s->d, what);
 	s->paused_until = clock_monotonic() + s->pause;
 	s->pause = earlier(s->pause * 2, FAILURE_MAX);
@@ -256,6 +265,10 @@ static int session_open(struct session *s, struct post *post)
 		return -1;
 	if (make_poll_set(s) < 0)
 		return -1;
+	int is_put_off = state_has_trouble(s->d.state, NOT_PUT_AWAY);
+	if (is_put_off < 0)
+		return -1;
+	s->is_put_off = is_put_off;
 	s->once_age = state_age(s->d.state);
 	s->idle_since = clock_monotonic();
 	return state_cursors(s->d.state, resume, s->d.reader);
@@ -440,6 +453,41 @@ static enum outcome park_gone(struct session *s)
 	return GO_ON;
 }
 
+/* Tells whoever asks that nothing can be put away, or (NULL) that it can be again. */
+static int tell_put_off(struct session *s, const char *why)
+{
+	struct state *state = s->d.state;
+	s->is_put_off = why != NULL;
+	if (state_begin(state) == 0 &&
+	    (why != NULL ? state_trouble_put(state, NOT_PUT_AWAY, why) : state_trouble_drop(state, NOT_PUT_AWAY)) ==
+		    0 &&
+	    state_commit(state) == 0)
+		return 0;
+	state_rollback(state);
+	return -1;
+}
+
+/* It slows no delivery, and is tried again less and less often. */
+static enum outcome put_off(struct session *s)
+{
+	enum outcome outcome = judge_state();
+	if (outcome != GO_ON)
+		return outcome;
+	const char *why = strerrordesc_np(errno);
+	deliverer_complain(&s->d, NOT_PUT_AWAY "; they stay in journal/");
+	s->putting = false;
+	s->put_off = s->put_off == 0 ? PUT_OFF_FIRST : earlier(2 * s->put_off, PUT_OFF_LATEST);
+	s->put_away_at = clock_monotonic() + s->put_off;
+	return tell_put_off(s, why) < 0 ? judge_state() : GO_ON;
+}
+
+/* It went well, as it may not have done for an earlier deliverer. */
+static enum outcome put_on(struct session *s)
+{
+	s->put_off = 0;
+	return s->is_put_off && tell_put_off(s, NULL) < 0 ? judge_state() : GO_ON;
+}
+
 static enum outcome put_away(struct session *s)
 {
 	int64_t begun = clock_monotonic();
@@ -447,15 +495,8 @@ static enum outcome put_away(struct session *s)
 	int n = more < 0 ? -1 : archive_put_away(&s->d);
 	int64_t now = clock_monotonic(), pause = (now - begun) * PUT_AWAY_SHARE;
 	s->put_away_at = now + (pause > PUT_AWAY_EVERY ? pause : PUT_AWAY_EVERY);
-	s->putting = more > 0 && n >= 0;
-	if (n >= 0)
-		return GO_ON;
-	if (errno == STATE_UNSOUND || errno == STATE_TAKEN || s->post->until == DELIVER_ONCE)
-		return failed(s, "cannot put segments away");
-	/* It slows no delivery. */
-	deliverer_complain(&s->d, "cannot put segments away");
-	s->put_away_at = now + PUT_AWAY_AGAIN;
-	return GO_ON;
+	s->putting = n > 0 || more > 0;
+	return n < 0 ? put_off(s) : put_on(s);
 }
 
 static int tidy_state(struct session *s)
@@ -554,6 +595,20 @@ static enum outcome ended(enum outcome outcome)
 	return outcome == STATE_BAD || outcome == STATE_GONE ? outcome : ENDED;
 }
 
+static enum outcome put_rest_away(struct session *s)
+{
+	for (int steps = 0, n = 1; n > 0; steps++) {
+		int more = steps < GATHER_LAST ? kept_gather(&s->d) : 0;
+		n = more < 0 ? -1 : archive_put_away(&s->d);
+		if (n < 0) {
+			enum outcome outcome = put_off(s);
+			return outcome != GO_ON ? outcome : s->post->until == DELIVER_ONCE ? BROKEN : ENDED;
+		}
+		n += more;
+	}
+	return ended(put_on(s));
+}
+
 /* A commit before the last look is seen by it; one after it finds no reader, and starts another deliverer. */
 static enum outcome finish(struct session *s)
 {
@@ -567,17 +622,11 @@ static enum outcome finish(struct session *s)
 		listen_to_trigger(s->post);
 		return GO_ON;
 	}
-	for (int n = 1, steps = 0; n > 0; steps++) {
-		int more = steps < GATHER_LAST ? kept_gather(&s->d) : 0;
-		n = more < 0 ? -1 : archive_put_away(&s->d);
-		if (n < 0)
-			return ended(failed(s, "cannot put segments away"));
-		n += more;
-	}
 	do
 		outcome = tally(s);
 	while (outcome == GO_ON && s->tally_at == 0);
-	return ended(outcome);
+	outcome = ended(outcome);
+	return outcome == ENDED ? put_rest_away(s) : outcome;
 }
 
 static enum outcome stop(struct session *s, int64_t now)

@@ -7,6 +7,7 @@
 #include "config/conf.h"
 #include "deliver/state.h"
 #include "deliver/target.h"
+#include "deliver/transfer.h"
 #include "journal/audit.h"
 #include "journal/reader.h"
 #include "journal/spool.h"
@@ -19,6 +20,7 @@ struct deliverer {
 	struct state *state;
 	struct reader *reader;
 	struct kept *kept;
+	struct transfer transfer;
 	struct audit audit;
 	struct buf story;       /* audit lines that are not written yet */
 	struct target *targets; /* conf->target_count of them */

@@ -261,8 +261,9 @@ static int open_from(struct copy *copy, size_t from)
 		return 0;
 	fsio_close(&copy->fd);
 	copy->from = from;
-	copy->fd = openat(p->is_archived ? spool->archive_fd : spool->journal_fd, p->pin.name,
-			  O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	copy->fd = p->is_archived
+			   ? openat(spool->archive_fd, p->pin.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
+			   : spool_open_shared(spool, spool->journal_fd, p->pin.name, O_RDONLY);
 	return copy->fd < 0 ? -1 : 0;
 }
 

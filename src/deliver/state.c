@@ -45,6 +45,7 @@ static const char settings[] = "PRAGMA synchronous=FULL;"
 	" WITHOUT ROWID;"                                                                                              \
 	"CREATE TABLE owner (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);"                       \
 	"CREATE TABLE conf (by TEXT PRIMARY KEY, why TEXT, at INTEGER NOT NULL) WITHOUT ROWID;"                        \
+	"CREATE TABLE trouble (what TEXT PRIMARY KEY, why TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;"          \
 	"PRAGMA user_version=5;"
 
 static const char schema[] =

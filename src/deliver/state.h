@@ -229,6 +229,11 @@ int state_traffic_add(struct state *state, const struct state_traffic *traffic);
 /* Forgets what is older than that. */
 int state_traffic_sweep(struct state *state);
 
+/* What the deliverer cannot do for now, beside deliveries, and why; it is told until it can be done again. */
+int state_trouble_put(struct state *state, const char *what, const char *why);
+int state_trouble_drop(struct state *state, const char *what);
+int state_has_trouble(struct state *state, const char *what);
+
 /* A number that grows with whatever is written through this `state`. */
 uint64_t state_changes(const struct state *state);
 
@@ -261,6 +266,13 @@ int state_refusals(struct state *state, state_each_refusal *each, void *arg);
 /* Quarters since then in which something happened, the first one first. */
 typedef int state_each_traffic(void *arg, const struct state_traffic *traffic);
 int state_traffic(struct state *state, int64_t since, state_each_traffic *each, void *arg);
+
+struct state_trouble {
+	const char *what, *why;
+	int64_t at; /* since when, us since 1970 */
+};
+typedef int state_each_trouble(void *arg, const struct state_trouble *trouble);
+int state_troubles(struct state *state, state_each_trouble *each, void *arg);
 
 /* A delivery as it stands. */
 struct state_row {

@@ -255,3 +255,40 @@ int state_traffic(struct state *state, int64_t since, state_each_traffic *each, 
 {
 	return sql_walk(state, sql_bind(state, TRAFFIC, "i", since), take_traffic, &(struct traffic_walk){each, arg});
 }
+
+int state_trouble_put(struct state *state, const char *what, const char *why)
+{
+	return sql_run(state, sql_bind(state, TROUBLE_PUT, "ssi", what, why, clock_now()));
+}
+
+int state_trouble_drop(struct state *state, const char *what)
+{
+	return sql_run(state, sql_bind(state, TROUBLE_DROP, "s", what));
+}
+
+int state_has_trouble(struct state *state, const char *what)
+{
+	return sql_ask(state, sql_bind(state, TROUBLE_GET, "s", what));
+}
+
+struct troubles_walk {
+	state_each_trouble *each;
+	void *arg;
+};
+
+static int take_trouble(struct sqlite3_stmt *row, void *arg)
+{
+	const struct troubles_walk *w = arg;
+	return w->each(w->arg, &(struct state_trouble){sql_text(row, 0), sql_text(row, 1), sql_int(row, 2)});
+}
+
+int state_troubles(struct state *state, state_each_trouble *each, void *arg)
+{
+	int64_t version;
+	if (sql_number(state, sql_bind(state, SCHEMA_GET, ""), &version) != 1)
+		return -1;
+	/* A command may look at one that no deliverer has brought up yet. */
+	if (version < 5)
+		return 0;
+	return sql_walk(state, sql_bind(state, TROUBLES, ""), take_trouble, &(struct troubles_walk){each, arg});
+}

@@ -117,6 +117,10 @@ static const char *const sql_texts[STATEMENTS] = {
 	[TRAFFIC_SWEEP] = "DELETE FROM traffic WHERE at < ?",
 	[TRAFFIC] = "SELECT at, events, records, refused, done, failed FROM traffic WHERE at >= ? ORDER BY at",
 	[COUNT_GET] = "SELECT value FROM count WHERE name = ?",
+	[TROUBLE_PUT] = "INSERT INTO trouble VALUES (?, ?, ?) ON CONFLICT (what) DO UPDATE SET why = excluded.why",
+	[TROUBLE_DROP] = "DELETE FROM trouble WHERE what = ?",
+	[TROUBLE_GET] = "SELECT 1 FROM trouble WHERE what = ?",
+	[TROUBLES] = "SELECT what, why, at FROM trouble ORDER BY at",
 	[GOALS] = "SELECT id, name, done, failed, parked, done_at, error, error_at FROM target",
 	[CONTACTS] = "SELECT endpoint, connection, events, last_at FROM connection",
 	[SYNCS] = "SELECT endpoint, connection, object_type, webhook, pages, records, begun_at, last_at, complete FROM "

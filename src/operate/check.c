@@ -24,6 +24,7 @@
 #include "journal/layout.h"
 #include "journal/locks.h"
 #include "operate/command.h"
+#include "operate/deed.h"
 
 /* The configuration under examination, and what came of it. */
 struct check {
@@ -160,6 +161,22 @@ static void check_group(struct check *c)
 	}
 }
 
+static int fail_of_trouble(void *arg, const struct state_trouble *trouble)
+{
+	struct check *c = arg;
+	fail(c, "%s: %s: %s", c->conf->spool, trouble->what, trouble->why);
+	return 0;
+}
+
+/* What the deliverer said last. */
+static void check_troubles(struct check *c)
+{
+	struct deed deed;
+	if (deed_open(&deed, c->conf, STATE_LOOK) == 0 && deed.state != NULL)
+		state_troubles(deed.state, fail_of_trouble, c);
+	deed_close(&deed);
+}
+
 /* A spool that is not there is made by its first user, but not the folder that it stands in. */
 static void print_spool(struct check *c)
 {
@@ -177,6 +194,8 @@ static void print_spool(struct check *c)
 		print_free_space(c, folder);
 		check_locks(c, folder);
 	}
+	if (state != NULL && is_there)
+		check_troubles(c);
 	if (conf->has_group) {
 		begin("  ", "group");
 		printf("id %u may read and write\n", (unsigned)conf->group);

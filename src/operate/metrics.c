@@ -113,6 +113,18 @@ static int number(struct buf *out, enum kind kind, uint64_t n)
 	return kind == COUNT ? value(out, n) : moment(out, (int64_t)n);
 }
 
+static int write_troubles(struct buf *out, const struct overview *o)
+{
+	if (family(out, "trouble_since_timestamp_seconds", "gauge",
+		   "Since when the deliverer cannot do what it says.") < 0)
+		return -1;
+	for (const struct overview_trouble *t = o->troubles; t != NULL; t = t->next)
+		if (begin_sample(out, "trouble_since_timestamp_seconds") < 0 || label(out, "", "what", t->what) < 0 ||
+		    label(out, ",", "why", t->why) < 0 || moment(out, t->at) < 0)
+			return -1;
+	return 0;
+}
+
 static int write_connections(struct buf *out, const struct overview *o)
 {
 	enum { EVENTS, LAST, HEALTHY, ROWS };
@@ -204,8 +216,8 @@ static int write_syncs(struct buf *out, const struct overview *o)
 
 int metrics_write(struct buf *out, const struct overview *o)
 {
-	return write_totals(out, o) < 0 || write_refusals(out, o) < 0 || write_connections(out, o) < 0 ||
-			       write_targets(out, o) < 0 || write_syncs(out, o) < 0
+	return write_totals(out, o) < 0 || write_troubles(out, o) < 0 || write_refusals(out, o) < 0 ||
+			       write_connections(out, o) < 0 || write_targets(out, o) < 0 || write_syncs(out, o) < 0
 		       ? -1
 		       : 0;
 }

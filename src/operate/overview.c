@@ -353,6 +353,23 @@ static int add_backlog(void *arg, const struct state_row *row)
 	return 0;
 }
 
+/* The last one first. */
+static int add_trouble(void *arg, const struct state_trouble *trouble)
+{
+	struct overview *o = arg;
+	struct overview_trouble *t = arena_alloc(&o->arena, sizeof *t);
+	if (t == NULL)
+		return -1;
+	*t = (struct overview_trouble){
+		.next = o->troubles,
+		.what = copy(o, span_of(trouble->what)),
+		.why = copy(o, span_of(trouble->why)),
+		.at = trouble->at,
+	};
+	o->troubles = t;
+	return o->arena.failed ? -1 : 0;
+}
+
 static int read_state(struct reading *r)
 {
 	struct overview *o = r->o;
@@ -367,6 +384,7 @@ static int read_state(struct reading *r)
 			       state_contacts(r->state, add_contact, r) < 0 || state_syncs(r->state, add_sync, r) < 0 ||
 			       state_refusals(r->state, add_refusal, r) < 0 ||
 			       state_confs(r->state, add_verdict, r) < 0 ||
+			       state_troubles(r->state, add_trouble, o) < 0 ||
 			       tally_read(r->state, &r->spool, add_refusal, add_verdict, r) < 0 ||
 			       state_backlog(r->state, add_backlog, r) < 0
 		       ? -1
@@ -561,6 +579,8 @@ static int judge(struct reading *r)
 	for (struct overview_conf *c = o->confs; c != NULL; c = c->next)
 		if (c->why != NULL)
 			o->health = HEALTH_FAILING;
+	if (o->troubles != NULL)
+		o->health = HEALTH_FAILING;
 	for (struct overview_target *t = o->targets; t != NULL; t = t->next) {
 		struct health_facts facts = facts_of(r, &t->backlog);
 		t->health = weigh(o, &facts, &t->why);

@@ -86,6 +86,13 @@ struct overview_conf {
 	int64_t at;
 };
 
+/* What the deliverer cannot do, beside deliveries. */
+struct overview_trouble {
+	struct overview_trouble *next;
+	const char *what, *why;
+	int64_t at; /* since when */
+};
+
 struct overview {
 	struct arena arena;
 	int64_t now;
@@ -106,6 +113,7 @@ struct overview {
 	struct overview_endpoint *endpoints;
 	struct overview_connection *connections, *last_connection;
 	struct overview_sync *syncs;
+	struct overview_trouble *troubles;
 };
 
 enum overview_reach {

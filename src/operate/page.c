@@ -498,11 +498,25 @@ static void write_confs(struct html *h, const struct overview *o)
 	}
 }
 
+static void write_troubles(struct html *h, const struct overview *o)
+{
+	for (const struct overview_trouble *t = o->troubles; t != NULL; t = t->next) {
+		html_markup(h, "<p class=\"trouble\">");
+		badge(h, HEALTH_FAILING, t->what);
+		html_markup(h, ": ");
+		html_string(h, t->why);
+		html_markup(h, ", first ");
+		html_ago(h, t->at, o->now);
+		html_markup(h, "</p>\n");
+	}
+}
+
 int page_write(struct html *h, const struct page *page)
 {
 	const struct overview *o = page->overview;
 	write_head(h, o);
 	write_confs(h, o);
+	write_troubles(h, o);
 	write_tiles(h, o);
 	if (write_charts(h, page) < 0 || write_parked(h, page) < 0)
 		return -1;

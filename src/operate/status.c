@@ -4,6 +4,7 @@
 #include <sysexits.h>
 
 #include "base/log.h"
+#include "base/text.h"
 #include "operate/command.h"
 #include "operate/overview.h"
 #include "operate/summary.h"
@@ -57,6 +58,13 @@ static int print_summary(const struct overview *o, const struct conf *conf)
 	label(&t, "state");
 	add_health(&t, o->health, o->why);
 	table_end(&t);
+	for (const struct overview_trouble *trouble = o->troubles; trouble != NULL; trouble = trouble->next) {
+		char since[TEXT_HUMAN_SIZE];
+		text_human_duration(o->now - trouble->at, since);
+		label(&t, "trouble");
+		table_cell(&t, TINT_BAD, "%s: %s, for %s", trouble->what, trouble->why, since);
+		table_end(&t);
+	}
 	label(&t, "spool");
 	table_cell(&t, TINT_PLAIN, "%s", conf->spool);
 	table_end(&t);

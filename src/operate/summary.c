@@ -78,6 +78,19 @@ static void write_connections(struct writer *w, const struct overview *o)
 	writer_close(w, ']');
 }
 
+static void write_troubles(struct writer *w, const struct overview *o)
+{
+	writer_open(w, "troubles", '[');
+	for (const struct overview_trouble *t = o->troubles; t != NULL; t = t->next) {
+		writer_open(w, NULL, '{');
+		writer_string(w, "what", t->what);
+		writer_string(w, "why", t->why);
+		writer_time(w, "since", t->at);
+		writer_close(w, '}');
+	}
+	writer_close(w, ']');
+}
+
 static void write_syncs(struct writer *w, const struct overview *o)
 {
 	writer_open(w, "syncs", '[');
@@ -130,6 +143,7 @@ void summary_write(struct writer *w, const struct overview *o, const struct conf
 	writer_number(w, "damaged", o->counts[STATE_DAMAGED]);
 	writer_number(w, "torn", o->counts[STATE_TORN]);
 	write_confs(w, o);
+	write_troubles(w, o);
 	write_endpoints(w, o);
 	write_targets(w, o);
 	write_connections(w, o);

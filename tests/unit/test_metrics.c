@@ -35,7 +35,9 @@ static void numbers_and_moments(void **state)
 				       .backlog = {.pending = 3, .parked = 1, .oldest_at = 1790000000500000},
 				       .health = HEALTH_LATE};
 	struct overview_target target = {.next = &late, .name = "records", .done = UINT64_MAX};
-	struct overview o = {.now = 1790000001000002, .health = HEALTH_LATE, .unread = 5, .targets = &target};
+	struct overview_trouble trouble = {.what = "it cannot", .why = "No space", .at = 1790000000250000};
+	struct overview o = {
+		.now = 1790000001000002, .health = HEALTH_LATE, .unread = 5, .targets = &target, .troubles = &trouble};
 	o.counts[STATE_DUPLICATES] = 11;
 	assert_int_equal(metrics_write(&out, &o), 0);
 	assert_true(has("\nhookspool_duplicates_total 11\n"));
@@ -46,6 +48,8 @@ static void numbers_and_moments(void **state)
 	assert_true(has("\nhookspool_delivery_attempts_failed_total{target=\"crm\"} 2\n"));
 	assert_true(has("\nhookspool_deliveries_parked{target=\"crm\"} 1\n"));
 	assert_true(has("\nhookspool_oldest_pending_timestamp_seconds{target=\"crm\"} 1790000000.500000\n"));
+	assert_true(has("\nhookspool_trouble_since_timestamp_seconds{what=\"it cannot\",why=\"No space\"} "
+			"1790000000.250000\n"));
 	/* A moment that never was has no sample. */
 	assert_false(has("oldest_pending_timestamp_seconds{target=\"records\"}"));
 	assert_true(has("\nhookspool_target_healthy{target=\"records\"} 1\n"));

@@ -229,6 +229,7 @@ static void make_version_4(void)
 	query("INSERT INTO file VALUES ('/a', 1, 2, 30, 4)");
 	query("CREATE TABLE self (one INTEGER PRIMARY KEY)");
 	query("DROP TABLE owner");
+	query("DROP TABLE trouble");
 	query("PRAGMA user_version = 4");
 }
 
@@ -242,6 +243,7 @@ static void the_version_before_is_brought_up(void **state)
 	assert_non_null(looker);
 	assert_int_equal(state_backlog(looker, NULL, NULL), 0);
 	assert_int_equal(state_confs(looker, NULL, NULL), 0);
+	assert_int_equal(state_troubles(looker, NULL, NULL), 0);
 	state_close(looker);
 	assert_int_equal(query("PRAGMA user_version"), 4);
 	t.state = state_open(&t.spool, STATE_DELIVER, &fresh);
@@ -632,6 +634,30 @@ static void a_long_lane_costs_nothing(void **state)
 	}
 	assert_true(clock_monotonic() - begun < 5 * CLOCK_SECOND);
 	assert_int_equal(query("SELECT count(*) FROM pragma_index_list('delivery') WHERE name = 'delivery_head'"), 1);
+}
+
+static int note_trouble(void *arg, const struct state_trouble *trouble)
+{
+	char *text = arg;
+	size_t n = strlen(text);
+	assert_true(trouble->at > 0);
+	snprintf(text + n, 100 - n, "%s: %s;", trouble->what, trouble->why);
+	return 0;
+}
+
+static void troubles(void **state)
+{
+	(void)state;
+	char text[100] = "";
+	assert_int_equal(state_has_trouble(t.state, "a"), 0);
+	assert_int_equal(state_trouble_put(t.state, "a", "No space"), 0);
+	assert_int_equal(state_trouble_put(t.state, "b", "No memory"), 0);
+	assert_int_equal(state_trouble_put(t.state, "a", "Permission denied"), 0);
+	assert_int_equal(state_troubles(t.state, note_trouble, text), 0);
+	assert_string_equal(text, "a: Permission denied;b: No memory;");
+	assert_int_equal(state_trouble_drop(t.state, "b"), 0);
+	assert_int_equal(state_has_trouble(t.state, "a"), 1);
+	assert_int_equal(state_has_trouble(t.state, "b"), 0);
 }
 
 static void rows_name_places(void **state)
@@ -1060,6 +1086,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_delivery_from_pending_to_done, setup, teardown),
 		cmocka_unit_test_setup_teardown(lanes_in_the_order_in_which_they_are_due, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_long_lane_costs_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(troubles, setup, teardown),
 		cmocka_unit_test_setup_teardown(rows_name_places, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_that_lead_elsewhere, setup, teardown),
 		cmocka_unit_test_setup_teardown(archived_files, setup, teardown),
