@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/fsio.h"
 #include "base/log.h"
 #include "base/signals.h"
@@ -69,6 +70,7 @@ struct post {
 	const struct deliver_watcher *watcher;
 	struct spool spool;
 	int lock, trigger, signals; /* -1 while closed */
+	struct rlimit files_before; /* the limit on open files that this process was started with */
 	bool stopping, hung_up;
 };
 
@@ -248,7 +250,10 @@ static int session_open(struct session *s, struct post *post)
 {
 	bool fresh;
 	*s = (struct session){.post = post,
-			      .d = {.conf = post->conf, .spool = post->spool},
+			      .d = {.conf = post->conf,
+				    .spool = post->spool,
+				    .files_before = post->files_before,
+				    .runs_max = descriptors_for_scripts(descriptors_now())},
 			      .asked = true,
 			      .more = true,
 			      .pause = FAILURE_PAUSE};
@@ -848,6 +853,7 @@ static int run(struct post *post)
 {
 	struct signals saved;
 	int result = EX_OSERR;
+	descriptors_raise(&post->files_before);
 	post->signals = signals_open(&saved);
 	if (post->signals < 0) {
 		log_warn("cannot watch for signals");
@@ -858,6 +864,7 @@ static int run(struct post *post)
 	fsio_close(&post->trigger);
 	fsio_close(&post->signals);
 	signals_close(&saved);
+	setrlimit(RLIMIT_NOFILE, &post->files_before);
 	return result;
 }
 

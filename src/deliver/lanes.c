@@ -20,6 +20,7 @@
 #define SHEET_MAX     (16u << 20)         /* of a script's input, in memory */
 #define FILE_RETRY    (60 * CLOCK_SECOND) /* a try at a file costs little */
 #define STARTS_MAX    16                  /* of scripts, until the journal is looked at again */
+#define HELD_FOR      (5 * CLOCK_SECOND)  /* until a script is started, after there were no means to */
 
 /* A run of a script and the deliveries that it is for. */
 struct slot {
@@ -36,7 +37,8 @@ struct slot {
 struct lanes {
 	struct slot *slots;
 	size_t count;
-	size_t turn;                       /* number of the target that is served first */
+	size_t turn;        /* number of the target that is served first */
+	int64_t held_until; /* us, monotonic: until then, or until a script ends, none is started; 0: none is held */
 	struct state_delivery *deliveries; /* EVENTS_MAX of them */
 	struct outfiles files;
 	struct buf line, first, records, path;
@@ -185,14 +187,23 @@ static int fetch(struct deliverer *d, const struct target *target, int64_t lane,
 	return end_transaction(d, record_attempt(d, target, lane, delivery, 1, RETRY_HOPELESS, why));
 }
 
-/* What keeps an attempt from being made (processes, memory, descriptors, a read error) is not the event's fault: none
- * is counted. */
-static int postpone(struct deliverer *d, const struct target *target, int64_t lane)
+/* What passes when somebody else gives it back: no event is to blame. Memory is not among it: an event may be large. */
+static bool is_shortage(int error)
 {
-	deliverer_complain(d, "cannot begin a delivery");
-	if (state_begin(d->state) < 0)
-		return -1;
-	return end_transaction(d, state_lane_settle(d->state, target->id, lane, state_age(d->state) + RETRY_FIRST));
+	return error == EMFILE || error == ENFILE || error == EAGAIN;
+}
+
+/* An attempt that could not be made for another reason is one all the same: it is told, and it is not made for ever. */
+static int fail_head(struct deliverer *d, const struct target *target, int64_t lane, const char *what, int error)
+{
+	struct state_delivery head;
+	struct buf why = {0};
+	int count = state_lane_head(d->state, target->id, lane, &head, 1), result = -1;
+	if (count == 1 && buf_printf(&why, "%s: %s", what, strerrordesc_np(error)) == 0 && buf_cstr(&why) != NULL &&
+	    state_begin(d->state) == 0)
+		result = end_transaction(d, record_attempt(d, target, lane, &head, 1, RETRY_FAILED, why.data));
+	buf_fini(&why);
+	return count == 0 ? 0 : result;
 }
 
 /* Scripts */
@@ -272,19 +283,32 @@ static int choose_lane(const struct lanes *lanes, struct deliverer *d, const str
 /* A script's input, which is kept in memory while it is small. */
 struct sheet {
 	struct target_run_input *input;
-	const struct spool *spool;
+	const struct deliverer *d;
 	size_t bytes;
 	bool on_disk;
 };
+
+/* What stays free is for the journal. */
+static int keep_reserve(const struct deliverer *d)
+{
+	uint64_t bytes, inodes;
+	if (fsio_free_space(d->spool.fd, &bytes, &inodes) == 0 && bytes < d->conf->reserve) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return 0;
+}
 
 static int drain_to_sheet(void *arg, struct buf *out)
 {
 	struct sheet *sheet = arg;
 	if (!sheet->on_disk && sheet->bytes + out->len > SHEET_MAX) {
-		if (target_run_unload(&sheet->input->fd, sheet->spool->fd) < 0)
+		if (target_run_unload(&sheet->input->fd, sheet->d->spool.fd) < 0)
 			return -1;
 		sheet->on_disk = true;
 	}
+	if (sheet->on_disk && keep_reserve(sheet->d) < 0)
+		return -1;
 	if (fsio_write(sheet->input->fd, out->data, out->len) < 0)
 		return -1;
 	sheet->bytes += out->len;
@@ -293,21 +317,23 @@ static int drain_to_sheet(void *arg, struct buf *out)
 }
 
 /* Writes the records of the lane's first deliveries to the script's input. Those that were written are moved to the
- * front of `deliveries`; their number, or -1 with errno. */
+ * front of `deliveries`; their number, or -1 with errno and *what failed. */
 static int write_input(struct lanes *lanes, struct deliverer *d, struct slot *slot, int count,
-		       struct target_run_input *input, struct event *first)
+		       struct target_run_input *input, struct event *first, const char **what)
 {
 	struct state_delivery *deliveries = lanes->deliveries;
-	struct sheet sheet = {.input = input, .spool = &d->spool};
+	struct sheet sheet = {.input = input, .d = d};
 	int kept = 0;
 	for (int i = 0; i < count && sheet.bytes < BYTES_MAX; i++) {
 		struct event event;
 		struct buf *line = kept == 0 ? &lanes->first : &lanes->line;
+		*what = "its line in the journal cannot be read";
 		int fetched = fetch(d, &slot->target, slot->lane, &deliveries[i], line, &event);
 		if (fetched < 0)
 			return -1;
 		if (fetched == 0)
 			continue;
+		*what = "its records cannot be written for the script";
 		lanes->records.len = 0;
 		if (event_records(&event, &lanes->records, drain_to_sheet, &sheet) < 0 ||
 		    drain_to_sheet(&sheet, &lanes->records) < 0)
@@ -320,22 +346,27 @@ static int write_input(struct lanes *lanes, struct deliverer *d, struct slot *sl
 	return kept;
 }
 
-/* 1: it runs; 0: nothing is left to run; -1 with errno. */
-static int start_script(struct lanes *lanes, struct deliverer *d, struct slot *slot)
+/* 1: it runs; 0: nothing is left to run; -1 with errno and *what failed; NULL: not the attempt, but state.db. */
+static int start_script(struct lanes *lanes, struct deliverer *d, struct slot *slot, const char **what)
 {
 	struct event first;
-	struct target_run_input input = {.fd = target_run_paper(), .first = &first};
+	struct target_run_input input = {.first = &first, .files = &d->files_before};
 	int result = -1;
-	if (input.fd < 0)
-		return -1;
+	*what = NULL;
 	int count = state_lane_head(d->state, slot->target.id, slot->lane, lanes->deliveries,
 				    (int)slot->target.conf->batch);
-	if (count >= 0)
-		count = write_input(lanes, d, slot, count, &input, &first);
+	if (count <= 0)
+		return count;
+	*what = "there is no room for the script's input";
+	input.fd = target_run_paper();
+	if (input.fd < 0)
+		return -1;
+	count = write_input(lanes, d, slot, count, &input, &first, what);
 	if (count <= 0) {
 		result = count;
 		goto end;
 	}
+	*what = "the script cannot be started";
 	slot->deliveries = malloc((size_t)count * sizeof *slot->deliveries);
 	if (slot->deliveries == NULL)
 		goto end;
@@ -344,31 +375,76 @@ static int start_script(struct lanes *lanes, struct deliverer *d, struct slot *s
 	input.attempt = slot->deliveries[0].attempts + 1;
 	if (target_run_start(&slot->run, slot->target.conf, &input) == 0)
 		result = 1;
+	else if (errno == ENOMEM) /* of fork: the system's, not this event's */
+		errno = EAGAIN;
 end:
 	fsio_close(&input.fd);
 	return result;
+}
+
+/* No script is started until one ends, or for a while. No lane's time moves: all of them are due as they were. */
+static void hold_scripts(struct lanes *lanes, struct deliverer *d)
+{
+	lanes->held_until = clock_monotonic() + HELD_FOR;
+	deliverer_complain(d, "no further script can be started until one ends");
+}
+
+static bool scripts_are_held(const struct lanes *lanes)
+{
+	return lanes->held_until != 0 && clock_monotonic() < lanes->held_until;
+}
+
+/* A place for one more run, or NULL with errno EMFILE: some descriptors are kept for files and the page. */
+static struct slot *find_room(const struct lanes *lanes, const struct deliverer *d)
+{
+	size_t used = 0;
+	for (size_t i = 0; i < lanes->count; i++)
+		used += lanes->slots[i].used;
+	if (used < d->runs_max)
+		return free_slot(lanes);
+	errno = EMFILE;
+	return NULL;
+}
+
+/* Starts the lane's script. 0; -1 with errno: state.db. */
+static int start_lane(struct lanes *lanes, struct deliverer *d, struct target *target, const struct state_lane *lane)
+{
+	const char *what;
+	struct slot *slot = find_room(lanes, d);
+	if (slot == NULL) {
+		hold_scripts(lanes, d);
+		return 0;
+	}
+	*slot = (struct slot){
+		.target = *target, .conf = conf_hold(d->conf), .lane = lane->lane, .retry = lane->next_at >= 0};
+	bool was_retry = slot->retry;
+	int started = start_script(lanes, d, slot, &what), error = errno;
+	slot->used = started == 1;
+	if (started != 1)
+		slot_clear(slot);
+	errno = error;
+	if (started < 0 && (what == NULL || error == STATE_UNSOUND))
+		return -1;
+	if (started < 0 && is_shortage(error)) {
+		hold_scripts(lanes, d);
+		return 0;
+	}
+	target->was_retry = was_retry;
+	return started < 0 ? fail_head(d, target, lane->lane, what, error) : 0;
 }
 
 /* Starts at most `most` of them. */
 static int start_scripts(struct lanes *lanes, struct deliverer *d, struct target *target, int64_t limit, int most)
 {
 	int tried = 0;
-	while (tried < most) {
+	while (tried < most && !scripts_are_held(lanes)) {
 		struct state_lane lane;
 		int found = choose_lane(lanes, d, target, limit, &lane);
 		if (found <= 0)
 			return found < 0 ? -1 : tried;
-		struct slot *slot = free_slot(lanes);
-		*slot = (struct slot){
-			.target = *target, .conf = conf_hold(d->conf), .lane = lane.lane, .retry = lane.next_at >= 0};
-		target->was_retry = slot->retry;
-		int started = start_script(lanes, d, slot);
-		slot->used = started == 1;
-		if (started != 1)
-			slot_clear(slot);
-		if (started < 0 && postpone(d, target, lane.lane) < 0)
+		if (start_lane(lanes, d, target, &lane) < 0)
 			return -1;
-		tried++;
+		tried += !scripts_are_held(lanes);
 	}
 	return tried;
 }
@@ -448,10 +524,10 @@ static int gather_lane(struct lanes *lanes, struct deliverer *d, struct batch *b
 		*bytes += delivery.length;
 		lanes->deliveries[from + kept++] = delivery;
 	}
-	if (batch->spoiled)
+	if (batch->spoiled || count < 0 || (gathered < 0 && (is_shortage(errno) || errno == STATE_UNSOUND)))
 		return -1;
-	if (count < 0 || (gathered < 0 && kept == 0))
-		return postpone(d, batch->target, lane);
+	if (gathered < 0 && kept == 0)
+		return fail_head(d, batch->target, lane, "its line in the journal cannot be read", errno);
 	batch->lanes[batch->lane_count++] = lane;
 	batch->from[batch->lane_count] = from + kept;
 	return 0;
@@ -596,6 +672,10 @@ static int target_next(const struct lanes *lanes, struct deliverer *d, const str
 	struct state_lane lane;
 	if (target->conf->run != NULL && target_load(lanes, target).running >= target->conf->workers)
 		return 0;
+	if (target->conf->run != NULL && scripts_are_held(lanes)) {
+		*next_at = limit + 1 + (lanes->held_until - clock_monotonic());
+		return state_is_waiting(d->state, target->id);
+	}
 	int found = target->conf->file != NULL ? find_lane(lanes, d, target, INT64_MIN, &lane)
 					       : choose_lane(lanes, d, target, limit, &lane);
 	if (found == 0)
@@ -671,6 +751,7 @@ int lanes_collect(struct lanes *lanes, struct deliverer *d, int64_t now)
 		target_run_tick(&slot->run, now);
 		if (!target_run_reap(&slot->run))
 			continue;
+		lanes->held_until = 0;
 		/* Stopped by us, and so not done: it stays pending as if it had not been tried. */
 		if (slot->run.stopped && target_run_result(&slot->run) != RETRY_SUCCEEDED)
 			slot_clear(slot);

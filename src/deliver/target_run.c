@@ -144,12 +144,15 @@ static void reset_signals(void)
 }
 
 /* In the child, from fork to exec: nothing here may need memory. */
-static _Noreturn void become(char *const *argv, char **env, int input, int output, pid_t parent)
+static _Noreturn void become(char *const *argv, char **env, const struct target_run_input *input, int output,
+			     pid_t parent)
 {
 	setpgid(0, 0);
+	if (input->files != NULL)
+		setrlimit(RLIMIT_NOFILE, input->files);
 	/* When the deliverer is killed, its successor runs this event again: not beside this run. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent || dup2(input, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
+	if (getppid() != parent || dup2(input->fd, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
 	    dup2(output, STDERR_FILENO) < 0)
 		_exit(NOT_FOUND);
 	fsio_close_from(STDERR_FILENO + 1);
@@ -163,7 +166,7 @@ static _Noreturn void become(char *const *argv, char **env, int input, int outpu
 	_exit(NOT_FOUND);
 }
 
-static int start(struct target_run *run, char *const *argv, char **env, int input)
+static int start(struct target_run *run, char *const *argv, char **env, const struct target_run_input *input)
 {
 	int output[2];
 	if (pipe2(output, O_CLOEXEC) < 0)
@@ -198,7 +201,7 @@ int target_run_start(struct target_run *run, const struct conf_target *conf, con
 	for (size_t i = 0; i < env.count; i++)
 		pointers[i] = env.text.data + env.starts[i];
 	pointers[env.count] = NULL;
-	result = start(run, conf->run, pointers, input->fd);
+	result = start(run, conf->run, pointers, input);
 	run->deadline = clock_monotonic() + conf->timeout;
 end:
 	buf_fini(&env.text);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "config/conf.h"
@@ -41,7 +42,8 @@ struct target_run_input {
 	int fd;                    /* the records; read from its beginning; stays the caller's */
 	const struct event *first; /* the first event of the run */
 	uint64_t records;
-	unsigned attempt; /* 1, 2, … */
+	unsigned attempt;           /* 1, 2, … */
+	const struct rlimit *files; /* the script's limit on open files; NULL: as this process has it */
 };
 
 /* A descriptor for records, which are to be written to it; -1 with errno. */

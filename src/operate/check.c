@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/executable.h"
 #include "base/fsio.h"
 #include "base/log.h"
@@ -400,6 +401,19 @@ static void print_target(struct check *c, const struct conf_target *t)
 	check_matches(t);
 }
 
+static void check_workers(const struct conf *conf)
+{
+	size_t workers = 0, most = descriptors_for_scripts(descriptors_most());
+	for (size_t i = 0; i < conf->target_count; i++)
+		if (conf->targets[i].run != NULL)
+			workers += conf->targets[i].workers;
+	if (workers > most)
+		log_warnx(
+			"the targets have %zu workers, but only %zu scripts can run at a time: the hard limit on open "
+			"files is %llu (ulimit -Hn, LimitNOFILE)",
+			workers, most, (unsigned long long)descriptors_most());
+}
+
 static void print_conf(struct check *c)
 {
 	const struct conf *conf = c->conf;
@@ -421,6 +435,7 @@ static void print_conf(struct check *c)
 		print_target(c, &conf->targets[i]);
 	if (conf->status_path != NULL)
 		print_status(conf);
+	check_workers(conf);
 	if (conf->target_count == 0)
 		log_warnx("%s has no target: what is received will be delivered nowhere", conf->path);
 }

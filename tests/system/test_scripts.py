@@ -1,7 +1,9 @@
 """Script targets: what a script gets, what its end means, and that it holds up nobody else."""
 
+import contextlib
 import json
 import re
+import sqlite3
 
 import pytest
 
@@ -222,3 +224,55 @@ def test_a_batch_holds_several_events(make_site, tmp_path):
     inputs = [given["stdin"] for given in described(out)]
     assert [text.count("\n") for text in inputs] == [3, 3, 1]
     assert "".join(inputs).encode() == site.content
+
+
+def lanes(site, condition="1"):
+    """Lanes with a delivery that waits."""
+    with contextlib.closing(sqlite3.connect(site.spool / "state.db", timeout=60)) as db:
+        return db.execute(f"SELECT count(*) FROM lane WHERE {condition}").fetchone()[0]
+
+
+def test_without_descriptors_scripts_wait_and_no_lane_is_put_off(make_site, tmp_path):
+    command = f"echo >> {tmp_path}/runs; while ! [ -e {tmp_path}/go ]; do sleep 0.1; done"
+    site = make_site(targets=f'target "crm" {{\n    run = {{"/bin/sh", "-c", "{command}"}}\n    workers = 60\n}}\n')
+    for number in range(60):
+        site.post_cgi(sign.body(nonce=str(number), connection_id=f"c{number}"))
+    runs, log = tmp_path / "runs", tmp_path / "log"
+    with open(log, "wb") as to:
+        child = site.start(["prlimit", "--nofile=60:60", site.program, "-c", site.conf, "deliver", "--once"], stderr=to)
+    wait_for(lambda: b"no further script" in log.read_bytes(), "it says so")
+    assert 20 <= len(runs.read_text().splitlines()) < 60
+    assert lanes(site) == 60 and lanes(site, "next_age >= 0") == 0
+    (tmp_path / "go").touch()
+    assert child.wait(60) == 0
+    assert len(runs.read_text().splitlines()) == 60 and lanes(site) == 0
+    assert log.read_bytes().count(b"no further script") == 1
+
+
+def test_the_deliverer_raises_its_limit_on_files_and_scripts_keep_theirs(make_site, tmp_path):
+    command = f"ulimit -n > {tmp_path}/script; grep files /proc/$PPID/limits > {tmp_path}/deliverer"
+    site = make_site(targets=f'target "crm" {{\n    run = {{"/bin/sh", "-c", "{command}"}}\n}}\n')
+    site.post_cgi(sign.body())
+    assert site.run("deliver", "--once", prefix=("prlimit", "--nofile=300:3000")).returncode == 0
+    assert (tmp_path / "script").read_text() == "300\n"
+    assert (tmp_path / "deliverer").read_text().split()[3] == "3000"
+
+
+def test_check_compares_workers_with_the_limit_on_files(make_site):
+    site = make_site(targets=target("note", options="workers = 64"))
+    assert "scripts can run at a time" not in site.run("check").stderr.decode()
+    warned = site.run("check", prefix=("prlimit", "--nofile=100:100")).stderr.decode()
+    assert "the targets have 64 workers, but only 50 scripts can run at a time" in warned
+
+
+def test_an_input_that_the_disk_has_no_room_for_is_an_attempt(make_site):
+    options = ('reserve = "1M"', 'reserve = "1000G"')
+    site = make_site(targets=target("note", "/dev/null", options='retry_for = "1h"'), options=options[0])
+    assert site.post_cgi(sign.body(data=b"[" + b"{}," * 60000 + b"{}]")).status == 200
+    site.write(site.conf, site.conf.read_text().replace(*options))
+    site.deliver()
+    site.deliver(later="+2h")
+    why = "its records cannot be written for the script: No space left on device"
+    assert [(line["result"], line["detail"]) for line in site.audit(what="delivery")] == [("retry", why), ("parked", why)]
+    assert why.encode() in site.run("parked").stdout
+    assert site.run("drop", "--all").stdout == b"1 delivery dropped\n"
