@@ -5,11 +5,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 struct fsio_calls fsio_calls = {.writev = writev, .fdatasync = fdatasync, .fsync = fsync};
@@ -79,6 +82,38 @@ void fsio_close(int *fd)
 		close(*fd);
 	*fd = -1;
 	errno = saved;
+}
+
+static void wake_up(int number)
+{
+	(void)number;
+}
+
+/* A signal ends the waiting. It comes again and again, for the first one may come before the waiting begins. */
+static int lock_for(int fd, int64_t us)
+{
+	const struct sigaction wake = {.sa_handler = wake_up};
+	const struct itimerval timer = {{0, 10000}, {us / 1000000, us % 1000000}}, none = {{0, 0}, {0, 0}};
+	struct sigaction before;
+	sigset_t alarm, mask;
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	sigaction(SIGALRM, &wake, &before);
+	sigprocmask(SIG_UNBLOCK, &alarm, &mask);
+	setitimer(ITIMER_REAL, &timer, NULL);
+	int result = flock(fd, LOCK_EX), saved = errno;
+	setitimer(ITIMER_REAL, &none, NULL);
+	sigprocmask(SIG_SETMASK, &mask, NULL);
+	sigaction(SIGALRM, &before, NULL);
+	errno = saved == EINTR ? EWOULDBLOCK : saved;
+	return result;
+}
+
+int fsio_lock(int fd, int64_t us)
+{
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	return us > 0 && errno == EWOULDBLOCK ? lock_for(fd, us) : -1;
 }
 
 ssize_t fsio_read_at(int fd, void *bytes, size_t n, off_t offset)

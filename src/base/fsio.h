@@ -29,6 +29,10 @@ int fsio_sync(int fd);
 /* Closes *fd, unless it is -1, and makes it that. errno stays as it is: a failure before can be told afterwards. */
 void fsio_close(int *fd);
 
+/* Takes an exclusive advisory lock (flock). EWOULDBLOCK: another process has it, and has had it for so long (us, 0: no
+ * waiting). Whoever waits gets it in turn. For a process with one thread that does not use SIGALRM. */
+int fsio_lock(int fd, int64_t us);
+
 /* Reads up to n bytes at offset, continued until n or end of file. Bytes read, or -1. */
 ssize_t fsio_read_at(int fd, void *bytes, size_t n, off_t offset);
 

@@ -8,9 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -21,7 +19,6 @@
 
 #define MARK_BYTES 256                 /* of a file, by which it is known again */
 #define LOCK_FOR   CLOCK_SECOND        /* in all, for the locks of a set that others have */
-#define LOCK_PAUSE 2000000             /* ns */
 #define OPEN_TRIES 5                   /* while its name is given away */
 #define TELL_EVERY (60 * CLOCK_SECOND) /* of what others have written */
 
@@ -158,24 +155,17 @@ static bool find_same(struct outfiles *files, size_t number)
 /* Takes the advisory lock. Where the file system has none, others have none either. */
 static int lock(struct outfiles *files, struct outfile *file)
 {
-	while (flock(file->fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno == EINTR)
-			continue;
-		if (errno != EWOULDBLOCK)
-			return 0;
-		int64_t now = clock_monotonic();
-		if (files->wait_until == 0)
-			files->wait_until = now + LOCK_FOR;
-		if (now >= files->wait_until) {
-			file->error = EWOULDBLOCK;
-			outpath_explain(&file->why,
-					"%s is locked (flock) by another process; it is tried again when that lets go",
-					file->path.data);
-			return -1;
-		}
-		nanosleep(&(struct timespec){.tv_nsec = LOCK_PAUSE}, NULL);
-	}
-	return 0;
+	if (fsio_lock(file->fd, 0) == 0 || errno != EWOULDBLOCK)
+		return 0;
+	int64_t now = clock_monotonic();
+	if (files->wait_until == 0)
+		files->wait_until = now + LOCK_FOR;
+	if (fsio_lock(file->fd, files->wait_until - now) == 0)
+		return 0;
+	file->error = errno;
+	outpath_explain(&file->why, "%s is locked (flock) by another process; it is tried again when that lets go",
+			file->path.data);
+	return -1;
 }
 
 /* Opens the file and finds its path. 0, or -1: it has an error. */
@@ -436,7 +426,8 @@ struct space {
 	uint64_t bytes;
 };
 
-/* Whether the file system keeps its reserve if so much is appended. */
+/* Whether the file system keeps twice its reserve if so much is appended: what is left is for the receiver, whose
+ * events wait well where they are. */
 static bool has_space(const struct deliverer *d, const struct outfile *file, size_t n, struct space *space)
 {
 	uint64_t inodes;
@@ -445,7 +436,7 @@ static bool has_space(const struct deliverer *d, const struct outfile *file, siz
 		if (fsio_free_space(file->fd, &space->bytes, &inodes) < 0)
 			space->bytes = UINT64_MAX;
 	}
-	if (space->bytes < n || space->bytes - n < d->conf->reserve)
+	if (space->bytes < n || (space->bytes - n) / 2 < d->conf->reserve)
 		return false;
 	space->bytes -= n;
 	return true;
@@ -483,7 +474,7 @@ static void append(struct outfiles *files, struct deliverer *d, size_t number, s
 		return;
 	if (!has_space(d, file, n, space)) {
 		errno = ENOSPC;
-		outfile_fail(file, ": its file system is below the reserve that the configuration asks for");
+		outfile_fail(file, ": its file system would have less free than twice the reserve");
 	} else if (fsio_write(file->fd, records->records.data, n) < 0) {
 		outfile_fail(file, " cannot be appended to");
 		take_back(file, d, &records->records);

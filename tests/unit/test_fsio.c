@@ -3,6 +3,7 @@
 #include "base/fsio.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <sys/wait.h>
 
 #include "unit.h"
@@ -301,6 +302,38 @@ static void folders_that_are_there(void **state)
 	unit_remove(folder);
 }
 
+static void locks(void **state)
+{
+	(void)state;
+	struct sigaction before, after;
+	char *folder = unit_folder();
+	const char *path = unit_path(folder, "locked");
+	int one = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), two = open(path, O_RDWR | O_CLOEXEC);
+	assert_int_equal(sigaction(SIGALRM, NULL, &before), 0);
+	assert_int_equal(fsio_lock(one, 0), 0);
+	for (int64_t us = 0; us <= 20000; us += 20000) {
+		errno = 0;
+		assert_int_equal(fsio_lock(two, us), -1);
+		assert_int_equal(errno, EWOULDBLOCK);
+	}
+	/* It is waited for, and ends with the other one's. */
+	pid_t child = fork();
+	if (child == 0) {
+		close(two);
+		usleep(20000);
+		_exit(0);
+	}
+	close(one);
+	assert_int_equal(fsio_lock(two, 60 * INT64_C(1000000)), 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_int_equal(sigaction(SIGALRM, NULL, &after), 0);
+	assert_true(before.sa_handler == after.sa_handler);
+	close(two);
+	assert_int_equal(fsio_lock(-1, 1), -1);
+	assert_int_equal(errno, EBADF);
+	unit_remove(folder);
+}
+
 static void free_space(void **state)
 {
 	(void)state;
@@ -414,6 +447,7 @@ int main(void)
 		cmocka_unit_test(finds_tails),
 		cmocka_unit_test(each_name),
 		cmocka_unit_test(free_space),
+		cmocka_unit_test(locks),
 		cmocka_unit_test(closes_from),
 		cmocka_unit_test(random_bytes),
 	};

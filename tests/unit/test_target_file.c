@@ -451,7 +451,7 @@ static void the_reserve_is_kept(void **state)
 {
 	(void)state;
 	deliver_out("a", "one\n");
-	t.conf.reserve = UINT64_MAX / 2;
+	t.conf.reserve = UINT64_MAX / 4;
 	assert_int_equal(write_out("a", "two\n"), ENOSPC);
 	assert_non_null(strstr(outfiles_why(&files, 0), "reserve"));
 	commit();
