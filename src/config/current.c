@@ -27,7 +27,7 @@ static void note(void *arg, const char *message)
 
 static void tell(struct buf *problems)
 {
-	char *rest = (char *)buf_cstr(problems);
+	char *rest = problems->len == 0 ? NULL : buf_cstr(problems);
 	for (char *line; rest != NULL && (line = strsep(&rest, "\n")) != NULL && *line != '\0';)
 		log_warnx("%s", line);
 }
@@ -139,21 +139,21 @@ static bool is_due(struct current *current, int64_t now)
 	return settled;
 }
 
-/* What a running process cannot follow. */
-static void check_fixed(const struct conf *before, const struct conf *conf, struct buf *problems)
+/* Whether a running process can go on with it. */
+static bool can_follow(const struct conf *before, const struct conf *conf, struct buf *problems)
 {
 	char text[256];
 	const char *what = strcmp(conf->spool, before->spool) != 0                                ? "spool"
 			   : conf->has_group != before->has_group || conf->group != before->group ? "group"
 												  : NULL;
 	if (what == NULL)
-		return;
+		return true;
 	snprintf(text, sizeof text,
 		 ": %s is another one, which a process that runs cannot change to; restart it, or put the old one back",
 		 what);
-	if (buf_str(problems, conf->path) < 0)
-		return;
-	note(problems, text);
+	if (buf_str(problems, conf->path) == 0)
+		note(problems, text);
+	return false;
 }
 
 static enum current_look refuse(struct current *current, struct buf *problems, bool is_news)
@@ -208,14 +208,12 @@ static enum current_look read_again(struct current *current, bool asked)
 	bool is_news = memcmp(noted_before, noted, sizeof noted) != 0;
 	current->seen_at = 0;
 	current->again_at = is_news ? again_at(&current->sources) : 0;
-	if (conf != NULL)
-		check_fixed(before, conf, &problems);
 	enum current_look look;
-	if (conf == NULL || problems.len > 0) {
+	if (conf != NULL && can_follow(before, conf, &problems)) {
+		look = take(current, conf);
+	} else {
 		conf_free(conf);
 		look = refuse(current, &problems, is_news || asked);
-	} else {
-		look = take(current, conf);
 	}
 	buf_fini(&problems);
 	return look;

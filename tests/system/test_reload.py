@@ -204,6 +204,26 @@ def test_an_endpoint_and_a_target_are_added_to_what_runs(make_site):
     assert site.deliverer() == deliverer
 
 
+def test_what_a_web_server_and_a_receiver_have_started_take_it_too(make_site):
+    """Several receivers of lighttpd, and the deliverer that one of them starts and that ends when it is idle."""
+    site = make_site(deliver="auto")
+    post_http = site.mount("lighttpd", processes=2)
+    assert post_http(sign.body(b'[{"id":"1"}]', "n1")).status == 200
+    wait_for(lambda: len(site.records()) == 1 and site.deliverer(), "a deliverer runs")
+    deliverer, other = site.deliverer(), site.folder / "other.jsonl"
+    wait_for(lambda: len(site.audit(by="receiver", detail="at the start")) == 2, "both receivers run")
+    site.write(site.folder / "new", secrets(NEW))
+    site.write(site.conf, site.conf.read_text().replace(f'"{site.secret}"', f'"{site.folder}/new"')
+               + f'target "other" {{ file = "{other}" }}\n')
+    wait_for(lambda: len(site.audit(by="receiver", result="taken", detail=None)) == 2
+             and site.audit(by="deliverer", result="taken", detail=None), "all have taken it")
+    for n in range(10):
+        assert post_http(sign.body(b'[{"id":"2"}]', f"old{n}")).status == 401
+    assert post_http(sign.body(b'[{"id":"2"}]', "n2", secret=NEW)).status == 200
+    wait_for(lambda: other.exists() and other.read_bytes().count(b"\n") == 1, "the new target gets the event")
+    assert site.deliverer() == deliverer
+
+
 def test_a_running_script_keeps_its_configuration(make_site):
     script = 'target "%s" { run = {"/bin/sh", "-c", "%s"} }\n'
     site = make_site(targets="")

@@ -5,7 +5,9 @@
 
 #include <errno.h>
 
+#include "base/log.h"
 #include "config/conf.h"
+#include "config/current.h"
 #include "config/template.h"
 #include "gateway/request.h"
 #include "receive/receive.h"
@@ -99,6 +101,28 @@ static bool read_bad_conf(void)
 	return !refused;
 }
 
+static void hear_nothing(const char *line)
+{
+	assert_true(line[0] != '\0');
+}
+
+/* What cannot be read for want of memory changes nothing. */
+static bool read_conf_again(void)
+{
+	struct current current;
+	bool well = false;
+	log_to(hear_nothing);
+	if (current_open(&current, unit_path(folder, "good.conf"), true) == 0) {
+		const struct conf *conf = current_hold(&current);
+		well = current_look(&current, true) == CURRENT_SAME;
+		assert_true(current_is(&current, conf));
+		conf_free(conf);
+		current_close(&current);
+	}
+	log_to(NULL);
+	return well;
+}
+
 static const char good_conf[] = "spool = spool\n"
 				"endpoint \"/webhook\" {\n scheme = unified\n secret_file = secret\n"
 				" connections = {\"c1\", \"c2\"}\n}\n"
@@ -117,6 +141,7 @@ static void conf(void **state)
 	unit_write(unit_path(folder, "secret"), "one secret\nand another\n", 23);
 	refuse_each(read_good_conf, "a good configuration");
 	refuse_each(read_bad_conf, "a bad configuration");
+	refuse_each(read_conf_again, "a configuration that is read again");
 	unit_remove(folder);
 }
 
