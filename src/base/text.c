@@ -113,7 +113,7 @@ int text_base64(struct buf *b, const uint8_t *bytes, size_t n)
 }
 
 #define COMPONENT_MAX  200
-#define COMPONENT_MARK 17 /* '%' and 16 hex digits */
+#define COMPONENT_MARK 34 /* "%x", which begins no encoded byte, and 32 hex digits */
 
 static bool is_plain(char c)
 {
@@ -139,14 +139,16 @@ int text_component(struct buf *b, const char *bytes, size_t n)
 	}
 	if (n == 0)
 		return buf_char(b, '_');
+	if (n == 1 && bytes[0] == '_')
+		return buf_str(b, "%5F");
 	if (length <= COMPONENT_MAX)
 		return buf_append(b, out, length);
 	uint8_t digest[HASH_SIZE];
 	char mark[2 * HASH_SIZE + 1];
 	hash_sha256(&(struct span){bytes, n}, 1, digest);
-	text_hex(digest, 8, mark);
+	text_hex(digest, 16, mark);
 	size_t before = b->len;
-	if (buf_append(b, out, fits) < 0 || buf_char(b, '%') < 0 || buf_append(b, mark, COMPONENT_MARK - 1) < 0) {
+	if (buf_append(b, out, fits) < 0 || buf_str(b, "%x") < 0 || buf_append(b, mark, COMPONENT_MARK - 2) < 0) {
 		b->len = before;
 		return -1;
 	}

@@ -23,8 +23,9 @@ ssize_t text_unbase64(const char *s, size_t n, uint8_t *out, size_t max);
 int text_base64(struct buf *b, const uint8_t *bytes, size_t n);
 
 /* Appends bytes as one component for a path or an environment variable: all outside [A-Za-z0-9._-] as %XX, and so a
- * first '.' or '-'; an empty value is "_". Longer than 200 bytes of output: cut, and "%" with 16 hex digits of a
- * hash of the whole appended, so that different values stay different. 0, or -1 with errno ENOMEM. */
+ * first '.' or '-'; an empty value is "_", and the value "_" is "%5F". Longer than 200 bytes of output: cut, and "%x"
+ * with 32 hex digits of a hash of the whole appended. So different values stay different. 0, or -1 with errno ENOMEM.
+ */
 int text_component(struct buf *b, const char *bytes, size_t n);
 
 /* "10M", "64k", "1G", "512": bytes; units k, M, G are 1024-based, either case, an optional B behind. 0 or -1 (EINVAL,

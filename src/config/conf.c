@@ -20,6 +20,7 @@
 #include "config/problems.h"
 #include "config/source.h"
 #include "config/sources.h"
+#include "config/template.h"
 
 #define FILE_SIZE_MAX (1u << 20)
 
@@ -279,6 +280,51 @@ static void take_status(struct reading *r, cfg_t *section, bool whole, struct co
 	}
 }
 
+/* A file of a target may not be what the program itself lives of: what a sender wrote would be appended to it. */
+static void check_reach(struct reading *r, const struct conf *conf, const struct conf_target *t)
+{
+	if (conf->spool != NULL &&
+	    (template_meets(t->file, conf->spool, false) || template_meets(t->file, conf->spool, true)))
+		problems_add(
+			r->problems, t->line,
+			"target \"%s\": file \"%s\" can lie in the spool %s; give the records a folder of their own",
+			t->name, t->file, conf->spool);
+	const char *guarded = template_meets(t->file, conf->path, false) ? conf->path : NULL;
+	for (size_t i = 0; guarded == NULL && i < conf->endpoint_count; i++)
+		if (conf->endpoints[i].secret_file != NULL &&
+		    template_meets(t->file, conf->endpoints[i].secret_file, false))
+			guarded = conf->endpoints[i].secret_file;
+	if (guarded == NULL && conf->token_file != NULL && template_meets(t->file, conf->token_file, false))
+		guarded = conf->token_file;
+	for (size_t i = 0; guarded == NULL && i < conf->target_count; i++)
+		if (conf->targets[i].run != NULL && conf->targets[i].run[0] != NULL &&
+		    template_meets(t->file, conf->targets[i].run[0], false))
+			guarded = conf->targets[i].run[0];
+	if (guarded != NULL)
+		problems_add(r->problems, t->line,
+			     "target \"%s\": file \"%s\" can be %s; give the records a folder of their own", t->name,
+			     t->file, guarded);
+}
+
+/* Two targets that append to one file would each write an event to it. */
+static void check_files(struct reading *r, const struct conf *conf)
+{
+	for (const struct conf_target *t = conf->targets; t < conf->targets + conf->target_count; t++) {
+		if (t->file == NULL)
+			continue;
+		check_reach(r, conf, t);
+		for (const struct conf_target *other = conf->targets; other < t; other++)
+			if (other->file != NULL && template_meets(t->file, other->file, false)) {
+				problems_add(r->problems, t->line,
+					     "target \"%s\": file \"%s\" can be the same as that of target \"%s\" in "
+					     "line %u, and "
+					     "would have events twice; give each target files of its own",
+					     t->name, t->file, other->name, other->line);
+				break;
+			}
+	}
+}
+
 /* Takes everything in, and looks at what concerns more than one option. */
 static void take_file(struct reading *r, cfg_t *cfg, bool cut, struct conf *conf)
 {
@@ -296,6 +342,7 @@ static void take_file(struct reading *r, cfg_t *cfg, bool cut, struct conf *conf
 		take_target(r, cfg_getnsec(cfg, "target", i), !cut || i + 1 < targets, conf);
 	if (pages > 0)
 		take_status(r, cfg_getnsec(cfg, "status", 0), !cut || pages > 1, conf);
+	check_files(r, conf);
 	if (pages > 1)
 		problems_add(r->problems, first_line(cfg_getnsec(cfg, "status", 1)),
 			     "there is a status section already, in line %u; remove one", conf->status_line);

@@ -37,7 +37,7 @@ static int find(struct span text, struct span found[SECRETS_MAX], char why[GUARD
 	}
 	for (unsigned number = 1; text.len > 0; number++) {
 		struct span line = next_line(&text);
-		if (is_blank(line))
+		if (is_blank(line) || line.ptr[0] == '#')
 			continue;
 		if (line.len > SECRETS_MAX_LEN || count == SECRETS_MAX) {
 			snprintf(why, GUARDED_WHY_SIZE,

@@ -1,5 +1,5 @@
 /* The secrets of an endpoint, or the tokens of the page: a file with one on each line. Lines may end with CR LF; blank
- * ones do not count. */
+ * ones do not count, and those that begin with '#' are comments. */
 #ifndef HOOKSPOOL_SECRETS_H
 #define HOOKSPOOL_SECRETS_H
 

@@ -26,6 +26,7 @@
 #include "journal/locks.h"
 #include "operate/command.h"
 #include "operate/deed.h"
+#include "operate/key.h"
 
 /* The configuration under examination, and what came of it. */
 struct check {
@@ -204,6 +205,24 @@ static void print_spool(struct check *c)
 	}
 }
 
+static void check_keys(const struct conf_endpoint *e)
+{
+	for (size_t i = 0; i < e->secret_count; i++) {
+		struct span bare = e->secrets[i];
+		const char *layer = key_strip(&bare);
+		if (layer != NULL)
+			log_warnx(
+				"%s: secret %zu has %s, which is taken as a part of it; remove it if the sender's has "
+				"none",
+				e->secret_file, i + 1, layer);
+		if (e->secrets[i].len < KEY_SHORT)
+			log_warnx("%s: secret %zu has %zu bytes and could be guessed; use the one that the sender "
+				  "made, or "
+				  "one of at least %d",
+				  e->secret_file, i + 1, e->secrets[i].len, KEY_SHORT);
+	}
+}
+
 static void print_endpoint(const struct conf_endpoint *e)
 {
 	static const char *const algorithms[] = {
@@ -218,12 +237,7 @@ static void print_endpoint(const struct conf_endpoint *e)
 	printf("%s, signed with %s\n", e->scheme, algorithms[e->algorithms]);
 	begin("  ", "secrets");
 	printf("%zu in %s\n", e->secret_count, e->secret_file);
-	for (size_t i = 0; i < e->secret_count; i++) {
-		const struct span *s = &e->secrets[i];
-		if (strchr(" \t", s->ptr[0]) != NULL || strchr(" \t", s->ptr[s->len - 1]) != NULL)
-			log_warnx("%s: secret %zu begins or ends with white space, which is taken as a part of it",
-				  e->secret_file, i + 1);
-	}
+	check_keys(e);
 	begin("  ", "connections");
 	for (size_t i = 0; i < e->connection_count; i++)
 		printf("%s%s", i == 0 ? "only " : ", ", e->connections[i]);

@@ -6,6 +6,7 @@
 
 #include "operate/command.h"
 #include "operate/input.h"
+#include "operate/key.h"
 #include "operate/trial.h"
 #include "receive/scheme.h"
 
@@ -38,6 +39,24 @@ static void explain_signature(const struct trial_result *r, size_t secret_count)
 		       r->secret + 1, secret_count, is_accepted(r) ? "" : "; this is not accepted");
 }
 
+/* Tries the secrets without what may stand around them by mistake. */
+static void explain_keys(const struct conf_endpoint *endpoint, struct span body)
+{
+	for (size_t i = 0; i < endpoint->secret_count; i++) {
+		struct span key = endpoint->secrets[i];
+		const char *layer;
+		for (size_t n = 0; n < KEY_LAYERS && (layer = key_strip(&key)) != NULL; n++) {
+			struct trial_result results[TRIAL_SIGNATURES] = {0};
+			size_t tried;
+			trial_run(body, &key, 1, results, &tried);
+			for (size_t k = 0; k < TRIAL_SIGNATURES; k++)
+				if (results[k].matches)
+					printf("    %-7s is signed with secret %zu without %s: take that away in %s\n",
+					       results[k].member, i + 1, layer, endpoint->secret_file);
+		}
+	}
+}
+
 static void explain(const struct conf_endpoint *endpoint, struct span body)
 {
 	struct trial_result results[TRIAL_SIGNATURES];
@@ -55,6 +74,7 @@ static void explain(const struct conf_endpoint *endpoint, struct span body)
 		return;
 	for (size_t i = 0; i < TRIAL_SIGNATURES; i++)
 		explain_signature(&results[i], endpoint->secret_count);
+	explain_keys(endpoint, body);
 	printf("    %zu readings were tried, with %zu %s\n", tried, endpoint->secret_count,
 	       endpoint->secret_count == 1 ? "secret" : "secrets");
 }

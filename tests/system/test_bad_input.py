@@ -751,10 +751,12 @@ def test_28_the_same_request_at_once_over_several_processes(site):
 
 
 def test_28_the_same_request_after_a_crash_between_sync_and_answer(make_mount):
-    """The first write(2) of a receiver comes after the sync: there it is killed."""
+    """The first write(2) for a request comes after the sync: there it is killed. A server has written before that its
+    configuration is taken."""
     mount = make_mount()
     site, body = mount.site, sign.body(nonce="crash")
-    strace = ["strace", "-f", "-o", site.folder / "trace", "-e", "inject=write:signal=KILL:when=1"]
+    when = 2 if mount.kind == "fastcgi" else 1
+    strace = ["strace", "-f", "-o", site.folder / "trace", "-e", f"inject=write:signal=KILL:when={when}"]
     if mount.kind == "fastcgi":
         site.stop(mount.server)
         server = site.serve(strace, leaks=False)

@@ -145,6 +145,45 @@ def test_check_says_a_shared_secret_once(site):
     assert done.stderr.count(b"in common") == secrets and b"and 49 more" in done.stderr
 
 
+@pytest.mark.parametrize("written, layer", [
+    ('"%s"', "quotes around it"), ("'%s'", "quotes around it"), (" %s", "white space around it"),
+    ("SECRET=%s", "a name and '=' before it"), ("SECRET='%s'", "quotes around it"),
+])
+def test_a_secret_with_something_around_it_is_explained(site, written, layer):
+    site.write(site.secret, written % sign.SECRET.decode() + "\n")
+    refused = site.run("-c", site.conf, "verify", "--explain", "-", input=sign.body())
+    assert refused.returncode == 1 and f"is signed with secret 1 without {layer}".encode() in refused.stdout
+    said = site.run("-c", site.conf, "check").stderr
+    assert b"secret 1 has" in said and b"is taken as a part of it" in said
+    assert sign.SECRET not in refused.stdout + said
+
+
+def test_comments_in_a_secret_file_are_no_secrets(site):
+    comment = "# of the workspace, asked for by Jane"
+    site.write(site.secret, f"{comment}\n{sign.SECRET.decode()}\n#short\n")
+    assert site.post_cgi(sign.body()).status == 200
+    assert site.post_cgi(sign.body(nonce="forged", secret=comment.encode())).status == 401
+    assert site.run("-c", site.conf, "check").stderr == b""
+    site.write(site.secret, "fifteen bytes..\n")
+    said = site.run("-c", site.conf, "check")
+    assert said.returncode == 0 and b"secret 1 has 15 bytes and could be guessed" in said.stderr
+
+
+@pytest.mark.parametrize("command", [["check"], ["deliver", "--once"], ["serve", "-s", "x.sock"]], ids=lambda words: words[0])
+@pytest.mark.parametrize("targets, words", [
+    ('target "a" { file = "spool/%{object_type}" }', "can lie in the spool"),
+    ('target "a" { file = "%{object_type}/%{date}" }', "can lie in the spool"),
+    ('target "a" { file = "secrets" }', "/secrets; give the records"),
+    ('target "a" { file = "%{object_type}.conf" }', "/hookspool.conf; give the records"),
+    ('target "a" { file = "all" }\ntarget "b" { file = "./all" }', 'can be the same as that of target "a"'),
+], ids=["spool", "above the spool", "secret", "configuration", "twice"])
+def test_a_target_cannot_write_what_is_not_its_own(make_site, targets, words, command):
+    site = make_site(targets=targets)
+    done = site.run("-c", site.conf, *command, cwd=site.folder)
+    assert done.returncode == 78
+    assert re.search(rf"{re.escape(str(site.conf))}:\d+: .*{re.escape(words)}", done.stderr.decode())
+
+
 def spoil_script(text, mode):
     def spoil(site):
         site.write(site.folder / "script", text, mode)

@@ -75,7 +75,7 @@ def test_an_event_without_records_reaches_the_script(make_site, tmp_path):
     assert given["stdin"].endswith(',"data":null}\n') and given["stdin"].count("\n") == 1
 
 
-@pytest.mark.parametrize("value", ["$(id)", "`id`;", "a\nHOOKSPOOL_EVENT_ID=x", "() { :;}; id", "../../x", "", "-n", "x" * 5000, "zoë"], ids=lambda value: value[:20])
+@pytest.mark.parametrize("value", ["$(id)", "`id`;", "a\nHOOKSPOOL_EVENT_ID=x", "() { :;}; id", "../../x", "", "-n", "x" * 1000, "zoë"], ids=lambda value: value[:20])
 def test_a_hostile_field_is_encoded_in_the_environment(make_site, tmp_path, value):
     site = make_site(targets=target("describe", tmp_path / "described"))
     answer = site.post_cgi(sign.body(type=value, event=value, object_type=value, connection_id=value))

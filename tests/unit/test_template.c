@@ -51,8 +51,51 @@ static void test_fields(void **state)
 	assert_false(template_is_field("typ"));
 }
 
+static void test_meetings(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *path, *other;
+		bool is_folder, meets;
+	} meetings[] = {
+		{"/r/a", "/r/a", false, true},
+		{"/r/a", "/r/b", false, false},
+		{"/r/a", "/r/ab", false, false},
+		{"/r/%{type}", "/r/%{type}", false, true},
+		{"/r/%{type}", "/r/%{event}", false, true},
+		{"/r/%{type}.jsonl", "/r/all.jsonl", false, true},
+		{"/r/all.jsonl", "/r/%{type}.jsonl", false, true},
+		{"/r/%{type}.jsonl", "/r/.jsonl", false, false},
+		{"/r/%{type}.jsonl", "/r/.all.jsonl", false, false},
+		{"/r/%{type}.jsonl", "/r/-all.jsonl", false, false},
+		{"/r/%{type}.jsonl", "/r/%{type}.json", false, false},
+		{"/r/%{type}.jsonl", "/r/sub/all.jsonl", false, false},
+		{"/r/%{type}/%{date}.jsonl", "/r/%{type}/%{hour}.jsonl", false, false},
+		{"/r/%{type}/%{date}.jsonl", "/r/%{type}/%{event}.jsonl", false, true},
+		{"/r/%{date}", "/r/2026-11-23", false, true},
+		{"/r/%{date}", "/r/2026-11-2x", false, false},
+		{"/r/%{hour}", "/r/9", false, false},
+		{"/r/%{type}-%{event}", "/r/a-b-c", false, true},
+		{"/r/%{type}-%{event}", "/r/ab", false, false},
+		{"/r/a%{type}b%{event}c", "/r/a%{event}x%{hour}c", false, true},
+		{"/r/%{type}", "/r/spool", true, false},
+		{"/r/%{type}/x", "/r/spool", true, true},
+		{"/r/%{type}/%{date}/x", "/r/spool", true, true},
+		{"/r/spool/x", "/r/spool", true, true},
+		{"/r/spool", "/r/spool", true, false},
+		{"/r/spool2/x", "/r/spool", true, false},
+		{"/r/x", "/r/spool", true, false},
+		{"/r/%{date}/x", "/r/spool", true, false},
+	};
+	for (size_t i = 0; i < UNIT_COUNT(meetings); i++)
+		unit_check(template_meets(meetings[i].path, meetings[i].other, meetings[i].is_folder) ==
+				   meetings[i].meets,
+			   "%s, %s", meetings[i].path, meetings[i].other);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_expand), cmocka_unit_test(test_fields)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_expand), cmocka_unit_test(test_fields),
+					   cmocka_unit_test(test_meetings)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
