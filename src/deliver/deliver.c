@@ -3,6 +3,7 @@
 #include "deliver/deliver.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -30,8 +31,11 @@
 #include "journal/layout.h"
 
 /* Microseconds. */
-#define LOCK_PAUSE     (CLOCK_SECOND / 20) /* between tries at the lock */
-#define LOCK_FOR       (20 * CLOCK_SECOND) /* longer than a deliverer takes to stop */
+#define LOCK_PAUSE     (CLOCK_SECOND / 20) /* between tries at the lock, at first */
+#define LOCK_PAUSE_MAX CLOCK_SECOND
+#define NAMES_EVERY    (CLOCK_SECOND / 4)  /* whether names are still the files that are open */
+#define YIELD_PAUSE    CLOCK_SECOND        /* before it ends after all, when somebody waited */
+#define RETURN_EVERY   (2 * CLOCK_SECOND)  /* whether a spool that is gone is back */
 #define LOOK_EVERY     (5 * CLOCK_SECOND)  /* at the journal, though no trigger came */
 #define IDLE_FOR       (10 * CLOCK_SECOND) /* before DELIVER_IDLE ends */
 #define STOP_AFTER     (10 * CLOCK_SECOND) /* how long scripts may go on after a signal */
@@ -60,7 +64,8 @@
 
 #define GATHER_LAST 16 /* steps at the end, for what waits */
 #define TIDY_ROWS   20000
-#define STATES_MAX  3 /* how often a state.db may prove damaged before it is a fault of ours */
+#define MOVED       (-1) /* in place of an exit code: the spool that was open is not there any more */
+#define STATES_MAX  3    /* how often a state.db may prove damaged before it is a fault of ours */
 
 /* What outlives a damaged state.db. */
 struct post {
@@ -69,7 +74,8 @@ struct post {
 	enum deliver_until until;
 	const struct deliver_watcher *watcher;
 	struct spool spool;
-	int lock, trigger, signals; /* -1 while closed */
+	int place, seat, lock; /* -1 while it has none: of the one that waits, of the one that delivers; deliver.lock */
+	int trigger, signals;  /* -1 while closed */
 	struct rlimit files_before; /* the limit on open files that this process was started with */
 	bool stopping, hung_up;
 };
@@ -84,6 +90,7 @@ struct session {
 	struct pollfd *fds;
 	int64_t once_age; /* DELIVER_ONCE: what becomes due later is left */
 	int64_t look_at, put_away_at, tidy_at, tally_at, report_at, show_at, idle_since, paused_until, stop_at;
+	int64_t names_at, over_at;
 	int64_t pause;   /* the next one, after a failure */
 	int64_t work_at; /* when there is something to do though nothing happens; 0: not known */
 	bool woken;      /* something has happened since the last turn */
@@ -104,6 +111,7 @@ enum outcome {
 	STATE_BAD,   /* state.db is damaged */
 	STATE_NEWER, /* state.db is a later version's; it was logged */
 	STATE_GONE,  /* another deliverer has taken it over */
+	SPOOL_GONE,  /* path is another folder now, or none; it was logged */
 	BROKEN,      /* nothing can be done; it was logged */
 };
 
@@ -354,6 +362,8 @@ static int64_t next_turn(struct session *s, int64_t now)
 	if (s->more)
 		return now;
 	at = earlier(at, s->look_at);
+	if (now < s->over_at)
+		at = earlier(at, s->over_at);
 	if (s->putting)
 		at = earlier(at, s->put_away_at);
 	if (has_news(s))
@@ -573,7 +583,7 @@ static enum outcome tally(struct session *s)
 static bool is_over(struct session *s)
 {
 	int64_t next_age;
-	if (s->more || lanes_are_busy(s->lanes))
+	if (s->more || lanes_are_busy(s->lanes) || clock_monotonic() < s->over_at)
 		return false;
 	switch (s->post->until) {
 	case DELIVER_STOP:
@@ -614,10 +624,26 @@ static enum outcome put_rest_away(struct session *s)
 	return ended(put_on(s));
 }
 
+/* One that waits and finds the trigger read yields, and whoever finds it waiting starts nobody: so as long as it is
+ * there, the trigger is not given up. */
+static bool somebody_waits(struct session *s)
+{
+	int place = spool_place(&s->post->spool, -1);
+	bool is_taken = place < 0 && errno == EAGAIN;
+	fsio_close(&place);
+	if (!is_taken)
+		return false;
+	s->over_at = clock_monotonic() + YIELD_PAUSE;
+	listen_to_trigger(s->post);
+	return true;
+}
+
 /* A commit before the last look is seen by it; one after it finds no reader, and starts another deliverer. */
 static enum outcome finish(struct session *s)
 {
 	fsio_close(&s->post->trigger);
+	if (somebody_waits(s))
+		return GO_ON;
 	enum outcome outcome = take_in(s);
 	if (outcome == GO_ON)
 		outcome = run_errands(s);
@@ -632,6 +658,38 @@ static enum outcome finish(struct session *s)
 	while (outcome == GO_ON && s->tally_at == 0);
 	outcome = ended(outcome);
 	return outcome == ENDED ? put_rest_away(s) : outcome;
+}
+
+/* Another one has the lock that has this name now, on this machine or on another: it takes over as well. */
+static enum outcome renew_lock(struct post *post)
+{
+	int lock = spool_lock(&post->spool);
+	if (lock < 0)
+		return errno == EAGAIN ? STATE_GONE : GO_ON;
+	fsio_close(&post->lock);
+	post->lock = lock;
+	log_warnx("%s/deliver.lock: was removed or replaced; made anew", post->spool.path);
+	return GO_ON;
+}
+
+/* Others know the spool, the trigger and the lock by their names: whether these still are what is open. */
+static enum outcome check_names(struct session *s, int64_t now)
+{
+	struct post *post = s->post;
+	if (now < s->names_at)
+		return GO_ON;
+	s->names_at = now + NAMES_EVERY;
+	if (!spool_is_there(&post->spool)) {
+		log_warnx("%s: was moved away, removed or mounted over, so delivery from it ends", post->spool.path);
+		return SPOOL_GONE;
+	}
+	if (post->trigger >= 0 && !spool_is_named(&post->spool, "trigger", post->trigger)) {
+		fsio_close(&post->trigger);
+		s->look_at = s->work_at = 0;
+	}
+	if (post->trigger < 0)
+		post->trigger = spool_trigger_listen(&post->spool);
+	return spool_is_named(&post->spool, "deliver.lock", post->lock) ? GO_ON : renew_lock(post);
 }
 
 static enum outcome stop(struct session *s, int64_t now)
@@ -713,6 +771,8 @@ static enum outcome turn(struct session *s)
 	if (s->post->stopping)
 		return stop(s, now);
 	enum outcome outcome = look_at_conf(s);
+	if (outcome == GO_ON)
+		outcome = check_names(s, now);
 	/* The look at the configuration, each second, is all that there was to do. */
 	if (s->work_at != 0 && !s->more)
 		return outcome;
@@ -768,6 +828,8 @@ static int run_sessions(struct post *post)
 			return 0;
 		if (outcome == STATE_NEWER)
 			return EX_SOFTWARE;
+		if (outcome == SPOOL_GONE)
+			return MOVED;
 		if (outcome == STATE_GONE) {
 			log_warnx("%s: another deliverer has taken over, so this one ends: deliver.lock was "
 				  "removed, or locks do nothing there",
@@ -804,21 +866,59 @@ static bool has_living_owner(const struct spool *spool)
 	return owner > 0 && (kill(owner, 0) == 0 || errno != ESRCH);
 }
 
-/* The lock, -1 with errno, or EAGAIN if another deliverer has it and will look at the journal. */
-static int take_lock(struct spool *spool)
+/* Takes the seat and the lock, if nobody has them. 0, or -1 with errno. */
+static int try_lock(struct post *post)
 {
-	int64_t give_up_at = clock_monotonic() + LOCK_FOR;
-	for (;;) {
-		int fd = spool_lock(spool);
-		if (fd >= 0 || errno != EAGAIN)
-			return fd;
-		if ((spool_trigger(spool) == SPOOL_AWAKE && has_living_owner(spool)) ||
-		    clock_monotonic() >= give_up_at) {
+	if (post->seat < 0)
+		post->seat = spool_seat(&post->spool);
+	if (post->seat < 0)
+		return -1;
+	post->lock = spool_lock(&post->spool);
+	return post->lock < 0 ? -1 : 0;
+}
+
+/* The place of the one that waits: its own standard input, where whoever started it has taken the place for it. */
+static int take_place(const struct spool *spool)
+{
+	bool is_handed = spool_is_named(spool, "journal", STDIN_FILENO);
+	int place = spool_place(spool, is_handed ? STDIN_FILENO : -1);
+	int null = is_handed ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
+	/* The place is free when the last descriptor of it is closed. */
+	if (null >= 0)
+		dup2(null, STDIN_FILENO);
+	fsio_close(&null);
+	return place;
+}
+
+/* Waits for seat and lock in the place of the one that waits. 0; -1 with errno, or EAGAIN if another deliverer has them
+ * and will look at the journal, or has the place and will look when it is its turn. */
+static int take_lock(struct post *post)
+{
+	int64_t pause = LOCK_PAUSE;
+	post->place = take_place(&post->spool);
+	if (post->place < 0)
+		return -1;
+	while (try_lock(post) < 0) {
+		if (errno != EAGAIN)
+			return -1;
+		if (spool_trigger(&post->spool) == SPOOL_AWAKE && has_living_owner(&post->spool)) {
 			errno = EAGAIN;
 			return -1;
 		}
-		nanosleep(&(struct timespec){.tv_nsec = LOCK_PAUSE * 1000}, NULL);
+		nanosleep(&(struct timespec){.tv_sec = pause / CLOCK_SECOND, .tv_nsec = pause % CLOCK_SECOND * 1000},
+			  NULL);
+		pause = earlier(pause * 2, LOCK_PAUSE_MAX);
 	}
+	return 0;
+}
+
+static void leave_spool(struct post *post)
+{
+	fsio_close(&post->trigger);
+	fsio_close(&post->place);
+	fsio_close(&post->lock);
+	fsio_close(&post->seat);
+	spool_close(&post->spool);
 }
 
 /* What is set up for the process, and put back at the end. */
@@ -849,6 +949,42 @@ static void signals_close(const struct signals *saved)
 	sigprocmask(SIG_SETMASK, &saved->mask, NULL);
 }
 
+/* Whoever has found the place taken has committed before it is given up here, and that is before the first look. */
+static int deliver_there(struct post *post)
+{
+	listen_to_trigger(post);
+	fsio_close(&post->place);
+	return run_sessions(post);
+}
+
+/* Opens the spool that stands at the path now, if there is one; it makes none: a mount may be missing. */
+static bool find_spool(struct post *post)
+{
+	if (spool_open(&post->spool, post->conf, SPOOL_RETURN) < 0)
+		return false;
+	spool_close(&post->spool);
+	if (spool_open(&post->spool, post->conf, SPOOL_DELIVER) < 0)
+		return false;
+	post->place = spool_place(&post->spool, -1);
+	if (post->place >= 0 && try_lock(post) == 0)
+		return true;
+	leave_spool(post);
+	return false;
+}
+
+/* Waits for a spool to come back. False: it is to end. */
+static bool move_over(struct post *post)
+{
+	leave_spool(post);
+	log_warnx("%s: waits for a spool to be there (a folder with journal/ in it)", post->conf->spool);
+	while (!post->stopping && !find_spool(post)) {
+		struct pollfd fd = {.fd = post->signals, .events = POLLIN};
+		poll(&fd, 1, (int)(RETURN_EVERY / 1000));
+		take_signals(post);
+	}
+	return !post->stopping;
+}
+
 static int run(struct post *post)
 {
 	struct signals saved;
@@ -858,14 +994,14 @@ static int run(struct post *post)
 	if (post->signals < 0) {
 		log_warn("cannot watch for signals");
 	} else {
-		listen_to_trigger(post);
-		result = run_sessions(post);
+		result = deliver_there(post);
+		while (result == MOVED && post->until == DELIVER_STOP)
+			result = move_over(post) ? deliver_there(post) : 0;
 	}
-	fsio_close(&post->trigger);
 	fsio_close(&post->signals);
 	signals_close(&saved);
 	setrlimit(RLIMIT_NOFILE, &post->files_before);
-	return result;
+	return result == MOVED ? EX_TEMPFAIL : result;
 }
 
 static int cannot_open(const struct conf *conf)
@@ -881,23 +1017,27 @@ static int cannot_open(const struct conf *conf)
 
 int deliver(struct current *current, enum deliver_until until, const struct deliver_watcher *watcher)
 {
-	struct post post = {
-		.current = current, .until = until, .watcher = watcher, .lock = -1, .trigger = -1, .signals = -1};
+	struct post post = {.current = current,
+			    .until = until,
+			    .watcher = watcher,
+			    .place = -1,
+			    .seat = -1,
+			    .lock = -1,
+			    .trigger = -1,
+			    .signals = -1};
 	int result = EX_IOERR;
 	post.conf = current_hold(current);
 	if (spool_open(&post.spool, post.conf, SPOOL_DELIVER) < 0) {
 		result = cannot_open(post.conf);
 		goto end;
 	}
-	post.lock = take_lock(&post.spool);
-	if (post.lock >= 0)
+	if (take_lock(&post) == 0)
 		result = run(&post);
 	else if (errno == EAGAIN)
 		result = until == DELIVER_STOP ? EX_TEMPFAIL : 0;
 	else
 		log_warn("%s/deliver.lock", current_spool(current));
-	fsio_close(&post.lock);
-	spool_close(&post.spool);
+	leave_spool(&post);
 end:
 	conf_free(post.conf);
 	return result;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -248,7 +249,10 @@ static int open_trigger(const struct spool *spool, int flags)
 
 int spool_trigger_listen(const struct spool *spool)
 {
-	return open_trigger(spool, O_RDWR);
+	int fd = open_trigger(spool, O_RDWR);
+	if (fd < 0 && errno == ENOENT && make_trigger(spool) == 0)
+		fd = open_trigger(spool, O_RDWR);
+	return fd;
 }
 
 enum spool_wake spool_trigger(struct spool *spool)
@@ -264,6 +268,35 @@ enum spool_wake spool_trigger(struct spool *spool)
 		fsio_close(&spool->trigger_fd);
 	}
 	return SPOOL_ASLEEP;
+}
+
+bool spool_is_named(const struct spool *spool, const char *name, int fd)
+{
+	struct stat named, opened;
+	return fstatat(spool->fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && fstat(fd, &opened) == 0 &&
+	       named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
+}
+
+/* Takes the folder's lock, or closes it. */
+static int lock_folder(int fd)
+{
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+		return fd;
+	fsio_close(&fd);
+	errno = EAGAIN;
+	return -1;
+}
+
+int spool_seat(const struct spool *spool)
+{
+	return lock_folder(openat(spool->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+int spool_place(const struct spool *spool, int handed)
+{
+	bool is_place = handed >= 0 && spool_is_named(spool, "journal", handed);
+	return lock_folder(is_place ? fcntl(handed, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
+				    : openat(spool->fd, "journal", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 }
 
 /* Locks of open file descriptions (fcntl(2), F_OFD_SETLK): they can be asked for without being taken, which flock's

@@ -61,8 +61,8 @@ const char *spool_fault(int error);
  * EMLINK: it has another name. */
 int spool_open_shared(const struct spool *spool, int folder, const char *name, int flags);
 
-/* The deliverer's end of the trigger, non-blocking, or -1. It is open for writing too: a FIFO without writers would
- * always be readable (end of file). */
+/* The deliverer's end of the trigger, which is made where it is missing; non-blocking, or -1. It is open for writing
+ * too: a FIFO without writers would always be readable (end of file). */
 int spool_trigger_listen(const struct spool *spool);
 
 /* One byte for the deliverer. SIGPIPE must be ignored. */
@@ -73,7 +73,20 @@ enum spool_wake {
 };
 enum spool_wake spool_trigger(struct spool *spool);
 
-/* The deliverer's lock: the descriptor that holds it, or -1 with errno (EAGAIN: somebody else is the deliverer). */
+/* Of the deliverers on one machine one has the seat, and one may wait for it in its place. Both are flocks of a folder
+ * (the spool's own; journal/), for nobody can remove one under whoever has it without taking the spool away. The
+ * descriptor that holds it, or -1 with errno (EAGAIN: somebody else has it). Where folders cannot be locked, whoever
+ * asks has it. */
+int spool_seat(const struct spool *spool);
+/* `handed`: a descriptor that may hold the place already, for whoever starts a deliverer takes it first and hands it
+ * on; it is not closed, and what is returned is another one. -1: there is none. */
+int spool_place(const struct spool *spool, int handed);
+
+/* Whether the name, below the spool, still is the file that is open. */
+bool spool_is_named(const struct spool *spool, const char *name, int fd);
+
+/* The deliverer's lock, which holds for other machines too, and says who it is: the descriptor that holds it, or -1
+ * with errno (EAGAIN: somebody else is the deliverer). */
 int spool_lock(const struct spool *spool);
 /* The process that holds it, 0 if none, -1 with errno. Takes nothing. */
 pid_t spool_locked_by(const struct spool *spool);

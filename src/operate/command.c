@@ -114,7 +114,7 @@ void command_wake(const struct conf *conf, struct spool *spool)
 	if (spool_trigger(spool) == SPOOL_AWAKE)
 		return;
 	if (conf->deliver_auto && is_owner(spool))
-		wake_deliverer(conf->path);
+		wake_deliverer(conf->path, spool);
 	else
 		log_warnx("no deliverer runs: this takes effect when `hookspool deliver` is run by its user");
 }

@@ -16,10 +16,12 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fsio.h"
 #include "base/log.h"
 #include "base/program.h"
 #include "base/signals.h"
 #include "gateway/fcgi.h"
+#include "journal/spool.h"
 #include "operate/command.h"
 #include "operate/inherit.h"
 #include "receive/server.h"
@@ -40,7 +42,8 @@ struct supervisor {
 	int64_t started_at, start_at, pause;
 };
 
-static void run_deliverer(const struct conf *conf, const char *program, pid_t parent)
+/* `place`: of the one that waits; it is handed on as standard input. */
+static void run_deliverer(const struct conf *conf, const char *program, pid_t parent, int place)
 {
 	sigset_t none;
 	sigemptyset(&none);
@@ -49,25 +52,42 @@ static void run_deliverer(const struct conf *conf, const char *program, pid_t pa
 	signals_hold_hang_up();
 	/* It ends in order when this process is killed. The parent may be gone before that is asked for. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (getppid() == parent)
+	if (getppid() == parent && (place < 0 || dup2(place, STDIN_FILENO) == STDIN_FILENO))
 		execl(program, "hookspool", "-c", conf->path, "deliver", "--stay", (char *)NULL);
 	_exit(EX_OSERR);
+}
+
+/* Whether a deliverer may be started: not where another one waits already. *place takes what is handed on. */
+static bool take_place(const struct conf *conf, int *place)
+{
+	struct spool spool;
+	*place = -1;
+	if (spool_open(&spool, conf, SPOOL_RETURN) < 0)
+		return true;
+	*place = spool_place(&spool, -1);
+	bool is_taken = *place < 0 && errno == EAGAIN;
+	spool_close(&spool);
+	return !is_taken;
 }
 
 static void supervisor_start(struct supervisor *s, const struct conf *conf, int64_t now)
 {
 	char path[PATH_MAX];
+	int place;
 	const char *program = program_again(path);
+	s->start_at = now + s->pause;
+	if (!take_place(conf, &place))
+		return;
 	pid_t self = getpid(), child = program == NULL ? -1 : fork();
 	if (child == 0)
-		run_deliverer(conf, program, self);
+		run_deliverer(conf, program, self, place);
+	fsio_close(&place);
 	if (child < 0)
 		log_warn("cannot start the deliverer");
 	else
 		s->child = child;
 	s->is_dismissed = false;
 	s->started_at = now;
-	s->start_at = now + s->pause;
 }
 
 static void supervisor_tick(void *arg)

@@ -222,6 +222,6 @@ bool store_wake(struct store *store)
 	if (store->started_at != 0 && now - store->started_at < STORE_WAKE_AGAIN)
 		return false;
 	store->started_at = now;
-	wake_deliverer(store->conf->path);
+	wake_deliverer(store->conf->path, &store->spool);
 	return true;
 }

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 
@@ -1170,6 +1172,14 @@ static void what_a_dead_one_has_left_is_waited_for(void **state)
 	spool_close(&spool);
 }
 
+/* As where a file system has no locks. */
+static bool locks_do_nothing;
+
+int flock(int fd, int operation)
+{
+	return locks_do_nothing ? 0 : (int)syscall(SYS_flock, fd, operation);
+}
+
 /* A deliverer that stands still before its commit, while another one takes over whom no lock holds back. */
 static struct {
 	int begin[2], end[2];
@@ -1194,6 +1204,7 @@ static pid_t start_the_one_that_takes_over(void)
 	if (child == 0) {
 		if (read(takeover.begin[0], &byte, 1) != 1 || unlink(unit_path(t.folder, "spool/deliver.lock")) < 0)
 			_exit(1);
+		locks_do_nothing = true;
 		_exit(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL));
 	}
 	close(takeover.end[1]);
@@ -1218,8 +1229,7 @@ static void one_that_was_taken_over_writes_nothing_more(void **state)
 	assert_true(logged("another deliverer has taken over"));
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
-	/* The file was locked while the other one wanted it. */
-	later(SECONDS(3600));
+	expect_numbers("out/all.jsonl", "0 1 2");
 	once();
 	expect_numbers("out/all.jsonl", "0 1 2");
 	assert_int_equal(query("SELECT count(*) FROM delivery"), 0);

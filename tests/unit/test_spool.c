@@ -353,7 +353,14 @@ static void trigger_that_is_none(void **state)
 	const char *name = unit_path(path, "trigger");
 	assert_int_equal(unlink(name), 0);
 	assert_int_equal(spool_trigger(&spool), SPOOL_WAKE_FAILED);
-	assert_int_equal(spool_trigger_listen(&spool), -1);
+	/* Whoever listens makes it anew. */
+	int ear = spool_trigger_listen(&spool);
+	assert_true(ear >= 0 && spool_is_named(&spool, "trigger", ear));
+	assert_int_equal(spool_trigger(&spool), SPOOL_AWAKE);
+	assert_int_equal(unlink(name), 0);
+	assert_false(spool_is_named(&spool, "trigger", ear));
+	close(ear);
+	fsio_close(&spool.trigger_fd);
 	assert_int_equal(symlink("journal", name), 0);
 	assert_int_equal(spool_trigger(&spool), SPOOL_WAKE_FAILED);
 	assert_int_equal(spool_trigger_listen(&spool), -1);
@@ -365,6 +372,41 @@ static void trigger_that_is_none(void **state)
 	struct stat st;
 	assert_int_equal(stat(name, &st), 0);
 	assert_int_equal(st.st_size, 0);
+	spool_close(&spool);
+}
+
+/* The seat and the place before it, which whoever starts a deliverer takes and hands on. */
+static void one_sits_and_one_waits(void **state)
+{
+	(void)state;
+	struct spool spool;
+	assert_int_equal(spool_open(&spool, &conf, SPOOL_DELIVER), 0);
+	int seat = spool_seat(&spool), place = spool_place(&spool, -1);
+	assert_true(seat >= 0 && place >= 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(spool_seat(&spool), -1);
+		assert_int_equal(errno, EAGAIN);
+		assert_int_equal(spool_place(&spool, -1), -1);
+		assert_int_equal(errno, EAGAIN);
+		/* No more by a descriptor of something else, or of the folder without the lock. */
+		assert_int_equal(spool_place(&spool, spool.fd), -1);
+		assert_int_equal(spool_place(&spool, spool.journal_fd), -1);
+		/* Whatever becomes of the files. */
+		unlink(unit_path(path, "deliver.lock"));
+		unlink(unit_path(path, "trigger"));
+	}
+	int handed = spool_place(&spool, place);
+	assert_true(handed >= 0 && handed != place);
+	close(place);
+	assert_int_equal(spool_place(&spool, -1), -1);
+	close(handed);
+	place = spool_place(&spool, -1);
+	assert_true(place >= 0);
+	close(place);
+	close(seat);
+	seat = spool_seat(&spool);
+	assert_true(seat >= 0);
+	close(seat);
 	spool_close(&spool);
 }
 
@@ -454,6 +496,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(knows_when_it_is_gone, setup, teardown),
 		cmocka_unit_test_setup_teardown(trigger, setup, teardown),
 		cmocka_unit_test_setup_teardown(trigger_that_is_none, setup, teardown),
+		cmocka_unit_test_setup_teardown(one_sits_and_one_waits, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_deliverer, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_dead_deliverer_holds_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(lock_not_through_links, setup, teardown),
