@@ -1,6 +1,7 @@
 """States in which a receiver or a deliverer has nothing to do but wait, and what it uses meanwhile."""
 
 import contextlib
+import fcntl
 import os
 import pathlib
 import resource
@@ -121,6 +122,16 @@ def script_due_later(make_site, ends):
 @state("an attempt at a file is due later")
 def file_due_later(make_site, ends):
     return {"deliverer": deliverer(failed_once(make_site, 'target "f" {\n    file = "/dev/null/x.jsonl"\n}\n'))}, None
+
+
+@state("a file that another process has locked")
+def file_locked(make_site, ends):
+    """Tried again and again meanwhile."""
+    site = make_site()
+    holder = ends.enter_context(open(site.records_file, "wb"))
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    post(site, 3)
+    return {"deliverer": deliverer(site, "--stay")}, None
 
 
 @state("an attempt is due later, --stay")
