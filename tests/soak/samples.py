@@ -63,13 +63,11 @@ class Series:
 
 
 class Sampler:
-    """Samples every second. A process that is started anew is another one: its figures go on in the same series, but
-    that it was is a problem."""
+    """Samples every second. The same processes are there from the beginning to the end."""
 
     def __init__(self, mixture, seconds):
         self.mixture, site = mixture, mixture.site
         self.pids = {"receiver": mixture.receiver.pid, "deliverer": site.deliverer()}
-        self.first_pids = dict(self.pids)
         self.cpu_before = {}
         self.series = [series for who in self.pids for series in self.of_process(who)]
         self.series += [Series(f"{name}", "MB", lambda path=site.spool / name: stored(path) / MB, slack)
@@ -95,7 +93,6 @@ class Sampler:
         return 100 * (used - before) / (now - then)
 
     def take(self, passed):
-        self.pids["deliverer"] = self.mixture.site.deliverer() or self.pids["deliverer"]
         for series in self.series:
             try:
                 series.values.append(series.read())
@@ -103,7 +100,7 @@ class Sampler:
                 continue
 
     def judge(self):
-        problems = [f"the {who} has ended" for who, pid in self.first_pids.items() if not is_alive(pid)]
+        problems = [f"the {who} has ended" for who, pid in self.pids.items() if not is_alive(pid)]
         return problems + [problem for problem in (series.problem() for series in self.series) if problem]
 
     def rest(self):
