@@ -90,6 +90,13 @@ static void clock_format(int64_t at, const char *pattern, char *out)
 	}
 }
 
+static long days_in(long year, long month)
+{
+	static const char days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	bool leaps = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+	return days[month - 1] + (month == 2 && leaps);
+}
+
 static int clock_parse(const char *s, const char *pattern, int64_t *at)
 {
 	long value['s' + 1] = {0};
@@ -104,8 +111,8 @@ static int clock_parse(const char *s, const char *pattern, int64_t *at)
 			return -1;
 		}
 	}
-	if (value['M'] < 1 || value['M'] > 12 || value['D'] < 1 || value['D'] > 31 || value['h'] > 23 ||
-	    value['m'] > 59 || value['s'] > 60)
+	if (value['M'] < 1 || value['M'] > 12 || value['D'] < 1 || value['D'] > days_in(value['Y'], value['M']) ||
+	    value['h'] > 23 || value['m'] > 59 || value['s'] > 60)
 		return -1;
 	struct tm tm = {.tm_year = (int)value['Y'] - 1900,
 			.tm_mon = (int)value['M'] - 1,

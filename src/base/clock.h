@@ -20,8 +20,8 @@ void clock_text(int64_t at, char text[CLOCK_TEXT_SIZE]);
 #define CLOCK_STAMP_SIZE 24
 void clock_stamp(int64_t at, char stamp[CLOCK_STAMP_SIZE]);
 
-/* The reverse of the two above: reads exactly the given shape at the beginning of s. 0, or -1 if it is not that shape.
- */
+/* The reverse of the two above: reads exactly the given shape at the beginning of s. 0, or -1 if it is not that shape,
+ * or no date that there is. */
 int clock_parse_text(const char *s, int64_t *at);
 int clock_parse_stamp(const char *s, int64_t *at);
 

@@ -112,13 +112,14 @@ __attribute__((format(printf, 2, 0))) static void note_problem(cfg_t *section, c
 	problems_add(&b->problems, (unsigned)section->line, "%s; %s", text, advices[i].advice);
 }
 
-/* A table of options in libConfuse's terms. */
+/* A table of options in libConfuse's terms. It reads a preset as it reads a file, which takes longer than all else: it
+ * gets those of lists alone. */
 static size_t declare(const struct option *options, cfg_opt_t *opts)
 {
 	size_t n = 0;
 	opts[n++] = (cfg_opt_t)CFG_PTR_CB("", (char *)"-", CFGF_NONE, note_beginning, free_beginning);
 	for (; options->name != NULL; options++)
-		opts[n++] = (cfg_opt_t)CFG_PTR_CB(options->name, (char *)options->preset,
+		opts[n++] = (cfg_opt_t)CFG_PTR_CB(options->name, options->is_list ? (char *)options->preset : NULL,
 						  options->is_list ? CFGF_LIST : CFGF_NONE, note_setting, free);
 	opts[n] = (cfg_opt_t)CFG_END();
 	return n;
@@ -167,6 +168,20 @@ static struct given gather(struct reading *r, cfg_opt_t *opt, unsigned line)
 	return given;
 }
 
+/* A preset, as if the section began with it. */
+static struct given preset(struct reading *r, const char *text, unsigned line)
+{
+	size_t size = strlen(text) + 1;
+	struct setting *s = arena_alloc(r->arena, sizeof *s + size);
+	struct given given = {.settings = arena_alloc(r->arena, sizeof *given.settings), .line = line};
+	if (s == NULL || given.settings == NULL)
+		return given;
+	s->line = line;
+	memcpy(s->text, text, size);
+	given.settings[given.count++] = s;
+	return given;
+}
+
 /* Takes the options of a section into its object. `whole`: what is not there is missing. */
 static void take_section(struct reading *r, cfg_t *section, const struct option *options, bool whole, void *object)
 {
@@ -179,6 +194,8 @@ static void take_section(struct reading *r, cfg_t *section, const struct option 
 	problems_move(r->problems, &b->problems);
 	for (; options->name != NULL; options++, index++) {
 		struct given given = gather(r, cfg_getnopt(section, index), line);
+		if (given.count == 0 && options->preset != NULL && !options->is_list)
+			given = preset(r, options->preset, line);
 		if (given.count > 0 || (options->is_list && options->preset != NULL))
 			options->take(r, options, &given, object);
 		else if (options->example != NULL && whole)
@@ -290,10 +307,15 @@ static void check_reach(struct reading *r, const struct conf *conf, const struct
 			"target \"%s\": file \"%s\" can lie in the spool %s; give the records a folder of their own",
 			t->name, t->file, conf->spool);
 	const char *guarded = template_meets(t->file, conf->path, false) ? conf->path : NULL;
-	for (size_t i = 0; guarded == NULL && i < conf->endpoint_count; i++)
-		if (conf->endpoints[i].secret_file != NULL &&
-		    template_meets(t->file, conf->endpoints[i].secret_file, false))
-			guarded = conf->endpoints[i].secret_file;
+	const char *before = "";
+	for (size_t i = 0; guarded == NULL && i < conf->endpoint_count; i++) {
+		const char *secret = conf->endpoints[i].secret_file;
+		if (secret == NULL || strcmp(secret, before) == 0)
+			continue;
+		before = secret;
+		if (template_meets(t->file, secret, false))
+			guarded = secret;
+	}
 	if (guarded == NULL && conf->token_file != NULL && template_meets(t->file, conf->token_file, false))
 		guarded = conf->token_file;
 	for (size_t i = 0; guarded == NULL && i < conf->target_count; i++)
@@ -394,8 +416,11 @@ struct conf *conf_read_sources(const char *path, bool with_secrets, struct sourc
 	if (owner == NULL || (path[0] != '/' && getcwd(cwd, sizeof cwd) == NULL))
 		goto fail;
 	struct conf *conf = &owner->conf;
-	struct reading reading = {
-		.arena = &owner->arena, .problems = &problems, .sources = sources, .with_secrets = with_secrets};
+	struct reading reading = {.arena = &owner->arena,
+				  .conf = conf,
+				  .problems = &problems,
+				  .sources = sources,
+				  .with_secrets = with_secrets};
 	atomic_init(&owner->references, 1);
 	conf->owner = owner;
 	conf->path = pathname_resolve(&owner->arena, cwd, path);

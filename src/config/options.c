@@ -152,13 +152,25 @@ static void take_scheme(struct reading *r, const struct option *option, const st
 	problems_add(r->problems, s->line, "%s \"%s\" is not known; write \"unified\"", option->name, s->text);
 }
 
+/* Takes the secrets from an endpoint that was read before and has the same file. */
+static bool share_secrets(const struct reading *r, struct conf_endpoint *endpoint)
+{
+	for (const struct conf_endpoint *other = r->conf->endpoints; other < endpoint; other++)
+		if (other->secrets != NULL && strcmp(other->secret_file, endpoint->secret_file) == 0) {
+			endpoint->secrets = other->secrets;
+			endpoint->secret_count = other->secret_count;
+			return true;
+		}
+	return false;
+}
+
 static void take_secret_file(struct reading *r, const struct option *option, const struct given *given, void *object)
 {
 	struct conf_endpoint *endpoint = object;
 	const struct setting *s = given->settings[0];
 	char why[GUARDED_WHY_SIZE];
 	endpoint->secret_file = pathname_resolve(r->arena, r->folder, s->text);
-	if (endpoint->secret_file != NULL && r->with_secrets &&
+	if (endpoint->secret_file != NULL && r->with_secrets && !share_secrets(r, endpoint) &&
 	    secrets_read(r->sources, endpoint->secret_file, r->arena, &endpoint->secrets, &endpoint->secret_count,
 			 why) < 0)
 		problems_add(r->problems, s->line, "%s %s %s", option->name, endpoint->secret_file, why);

@@ -25,7 +25,8 @@ struct given {
 
 /* What reading needs and finds. */
 struct reading {
-	struct arena *arena; /* holds all that is taken */
+	struct arena *arena;     /* holds all that is taken */
+	const struct conf *conf; /* what was taken before */
 	struct problems *problems;
 	struct sources *sources; /* each file that is read */
 	const char *folder;      /* of the file, absolute */

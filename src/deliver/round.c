@@ -289,6 +289,7 @@ static int claim_event(struct round *round, struct deliverer *d, const struct ev
 		if (held < 0 || (!held && claim_file(round, d, target, event, claim) < 0))
 			return -1;
 	}
+	round->counts[STATE_UNMATCHED] += !has_lane;
 	return 0;
 }
 

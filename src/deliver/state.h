@@ -176,7 +176,8 @@ enum state_count {
 	STATE_DUPLICATES,
 	STATE_DAMAGED,
 	STATE_TORN,
-	STATE_UNTOLD, /* times that the audit trail was rotated before it was read */
+	STATE_UNMATCHED, /* events that no target wanted */
+	STATE_UNTOLD,    /* times that the audit trail was rotated before it was read */
 	STATE_COUNTS,
 };
 int state_count_add(struct state *state, enum state_count count, uint64_t n);

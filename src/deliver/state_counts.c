@@ -9,8 +9,9 @@
 #define TRAILS_KEPT  8 /* files of the audit trail that are remembered; there are two at a time */
 
 static const char *const count_names[STATE_COUNTS] = {
-	[STATE_EVENTS] = "events",   [STATE_RECORDS] = "records", [STATE_DUPLICATES] = "duplicates",
-	[STATE_DAMAGED] = "damaged", [STATE_TORN] = "torn",       [STATE_UNTOLD] = "untold",
+	[STATE_EVENTS] = "events",       [STATE_RECORDS] = "records", [STATE_DUPLICATES] = "duplicates",
+	[STATE_DAMAGED] = "damaged",     [STATE_TORN] = "torn",       [STATE_UNTOLD] = "untold",
+	[STATE_UNMATCHED] = "unmatched",
 };
 
 int state_target(struct state *state, const char *name, int64_t *id)

@@ -50,8 +50,11 @@ int command_current(struct current *current, const char *conf_path, bool with_se
 
 const struct conf_endpoint *command_endpoint(const struct conf *conf, const char *path)
 {
+	size_t n = path == NULL ? 0 : strlen(path);
+	n -= n > 1 && path[n - 1] == '/';
 	for (size_t i = 0; i < conf->endpoint_count; i++)
-		if (path == NULL || strcmp(conf->endpoints[i].path, path) == 0)
+		if (path == NULL ||
+		    (strlen(conf->endpoints[i].path) == n && memcmp(conf->endpoints[i].path, path, n) == 0))
 			return &conf->endpoints[i];
 	log_warnx("%s has no endpoint \"%s\"", conf->path, path == NULL ? "" : path);
 	return NULL;

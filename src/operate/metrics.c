@@ -70,6 +70,8 @@ static int write_totals(struct buf *out, const struct overview *o)
 		 o->counts[STATE_DAMAGED]},
 		{"journal_lines_torn_total", "counter", "Lines that a crash cut off before they were acknowledged.",
 		 o->counts[STATE_TORN]},
+		{"events_unmatched_total", "counter", "Events that no target matched when they were taken in.",
+		 o->counts[STATE_UNMATCHED]},
 		{"requests_uncounted_total", "counter", "Times that rejected requests may not have been counted.",
 		 o->counts[STATE_UNTOLD]},
 		{"events_unread", "gauge", "Events that the deliverer has not taken in yet, as far as it has looked.",

@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -173,6 +174,17 @@ static int take_name(int fd, const struct sockaddr_un *address, socklen_t size)
 	return 0;
 }
 
+/* Whether it is what other programs take for an address of the network: made here, it would be a file of that name. */
+static bool is_address(const char *path)
+{
+	static const char *const schemes[] = {"tcp:", "tcp4:", "tcp6:", "inet:", "inet6:", "http:", "fcgi:", "unix:"};
+	for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+		if (strncasecmp(path, schemes[i], strlen(schemes[i])) == 0)
+			return true;
+	const char *colon = strrchr(path, ':'), *port = colon == NULL ? path : colon + 1;
+	return strchr(path, '/') == NULL && *port != '\0' && port[strspn(port, "0123456789")] == '\0';
+}
+
 /* A listening unix socket, 0660: the web server's group may connect, others may not. -1 after a message. */
 static int listen_on(const char *path)
 {
@@ -224,6 +236,12 @@ int command_serve(const char *conf_path, int argc, char **argv)
 		return EX_USAGE;
 	if (options.socket_path == NULL && options.listen_fd < 0) {
 		log_warnx("serve needs a socket: give one with -s SOCKET, or start it from a systemd socket unit");
+		return EX_USAGE;
+	}
+	if (options.socket_path != NULL && is_address(options.socket_path)) {
+		log_warnx("\"%s\" is no path of a unix socket, and serve listens on no other: give a path, as in -s "
+			  "/run/hookspool/fcgi.sock, and the same to the web server",
+			  options.socket_path);
 		return EX_USAGE;
 	}
 	struct current current;

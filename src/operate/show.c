@@ -377,7 +377,7 @@ static int print_text(struct show *s)
 	if (print_event(s) < 0)
 		return -1;
 	if (s->fates == NULL)
-		return 0;
+		return !s->found || printf("\nno target matches it: it is delivered nowhere\n") > 0 ? 0 : -1;
 	if (putchar('\n') == EOF || fflush(stdout) != 0)
 		return -1;
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)

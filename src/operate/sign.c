@@ -11,6 +11,7 @@
 #include "operate/command.h"
 #include "operate/input.h"
 #include "receive/mac.h"
+#include "receive/scheme.h"
 
 /* What the payload says beside its data. */
 struct payload {
@@ -65,6 +66,22 @@ static int compose(struct buf *out, const struct payload *p, struct span secret,
 	return append_member(out, "type", p->type) < 0 || buf_str(out, "}\n") < 0 ? -1 : 0;
 }
 
+/* Whether a receiver would take it for an event at all. Says why not. */
+static bool is_event(const struct conf_endpoint *endpoint, const struct buf *payload)
+{
+	struct buf copy = {0}; /* the scheme may change the body in place */
+	struct event event;
+	const char *reason = "out of memory";
+	enum scheme_verdict verdict = SCHEME_NO_MEMORY;
+	if (buf_append(&copy, payload->data, payload->len) == 0)
+		verdict = scheme_find(endpoint->scheme)->accept(endpoint, copy.data, copy.len, &event, &reason);
+	buf_fini(&copy);
+	if (verdict != SCHEME_MALFORMED && verdict != SCHEME_NO_MEMORY)
+		return true;
+	log_warnx("this would be refused with 400: %s", reason);
+	return false;
+}
+
 static int sign(const struct conf *conf, const struct payload *p)
 {
 	struct buf data = {0}, out = {0};
@@ -87,6 +104,8 @@ static int sign(const struct conf *conf, const struct payload *p)
 		compact.len = json_compact(data.data + (compact.ptr - data.data), compact.len);
 		if (compose(&out, p, endpoint->secrets[0], compact) < 0)
 			log_warn("cannot compose the payload");
+		else if (!is_event(endpoint, &out))
+			result = EX_DATAERR;
 		else if (fsio_write(STDOUT_FILENO, out.data, out.len) < 0)
 			log_warn("cannot write the payload");
 		else

@@ -95,6 +95,9 @@ static int print_counts(const struct overview *o)
 	add_line(&t, "unread", TINT_PLAIN, "events that the deliverer has not taken in yet", o->unread);
 	add_line(&t, "pending", TINT_WARNING, "deliveries", o->backlog.pending);
 	add_line(&t, "parked", TINT_BAD, "deliveries that were given up", o->backlog.parked);
+	if (o->counts[STATE_UNMATCHED] > 0)
+		add_line(&t, "unmatched", TINT_PLAIN, "events that no target matched, kept in the archive alone",
+			 o->counts[STATE_UNMATCHED]);
 	if (o->counts[STATE_DAMAGED] > 0)
 		add_line(&t, "damaged", TINT_BAD, "lines of the journal, kept in damaged/", o->counts[STATE_DAMAGED]);
 	if (o->counts[STATE_TORN] > 0)

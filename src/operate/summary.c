@@ -142,6 +142,7 @@ void summary_write(struct writer *w, const struct overview *o, const struct conf
 	write_backlog(w, &o->backlog);
 	writer_number(w, "damaged", o->counts[STATE_DAMAGED]);
 	writer_number(w, "torn", o->counts[STATE_TORN]);
+	writer_number(w, "unmatched", o->counts[STATE_UNMATCHED]);
 	write_confs(w, o);
 	write_troubles(w, o);
 	write_endpoints(w, o);

@@ -1,6 +1,7 @@
 """One site under attack: its events, what their senders were told, and the reckoning after a fault."""
 
 import collections
+import contextlib
 import itertools
 import json
 import os
@@ -14,7 +15,7 @@ import fastcgi
 import faketime
 import sign
 from ledger import Ledger
-from sites import PROGRAM, Answer, Site, is_alive, variables, wait_for
+from sites import PROGRAM, Answer, Site, is_alive, tree, variables, wait_for
 
 PATIENCE = 30  # seconds, until something counts as stuck
 
@@ -294,10 +295,11 @@ class Trial:
 
     def find_forged(self):
         """What was refused must stand nowhere."""
-        for path in self.site.folder.rglob("*"), self.site.spool.rglob("*"):
-            for file in path:
-                if file.is_file() and b"forged-" in file.read_bytes():
-                    self.bench.problem(f"something refused is in {file.name}")
+        for folder in self.site.folder, self.site.spool:
+            for file in tree(folder):
+                with contextlib.suppress(FileNotFoundError):
+                    if file.is_file() and b"forged-" in file.read_bytes():
+                        self.bench.problem(f"something refused is in {file.name}")
 
     def end(self):
         """Ends its processes and adds up."""

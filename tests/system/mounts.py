@@ -14,7 +14,7 @@ import subprocess
 import time
 
 from load import Load
-from sites import PROGRAM, ROOT, Answer, Site, free_port, is_alive, wait_for
+from sites import PROGRAM, ROOT, Answer, Site, free_port, give_away, is_alive, wait_for
 
 EXAMPLES = ROOT / "examples"
 IS_ROOT = os.geteuid() == 0
@@ -44,8 +44,7 @@ class Host(Site):
     def own(self):
         """Gives all that is there to the owner."""
         if IS_ROOT:
-            for path in (self.folder, *self.folder.rglob("*")):
-                os.chown(path, self.identity["user"], self.identity["group"])
+            give_away(self.folder, self.identity["user"], self.identity["group"])
 
     def running(self, deliverers=False):
         """The pids of this copy of the program: receivers, or deliverers."""

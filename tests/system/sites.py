@@ -1,6 +1,7 @@
 """A spool with its configuration in a folder of its own, and the ways to run the program on it."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import functools
 import http.client
@@ -91,6 +92,21 @@ def is_alive(pid):
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
+
+
+def tree(folder):
+    """What is there, the folder first, while processes make and remove things. What it names may be gone already."""
+    for top, _, files in os.walk(folder):
+        yield pathlib.Path(top)
+        for name in files:
+            yield pathlib.Path(top, name)
+
+
+def give_away(folder, user, group):
+    """All that is there, while processes run."""
+    for path in tree(folder):
+        with contextlib.suppress(FileNotFoundError):
+            os.chown(path, user, group)
 
 
 def memory(pid, field):

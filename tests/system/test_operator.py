@@ -273,6 +273,40 @@ def test_sign_says_what_it_is_told(site):
     assert payload["sig256"] == sign.mac("sha256", "base64", b'{"id":1}', "n9")
 
 
+@pytest.mark.parametrize("option, value, words", [
+    ("--nonce", "", "nonce empty or too long"), ("--nonce", "x" * 257, "nonce empty or too long"),
+    ("--nonce", "a\nb", "nonce with a control character"), ("--object", "x" * 1023, "a member too long"),
+], ids=["empty", "long", "newline", "object"])
+def test_sign_prints_nothing_that_is_no_event(site, option, value, words):
+    done = site.run("-c", site.conf, "sign", option, value, "-", input=b"[]")
+    assert (done.returncode, done.stdout) == (65, b"") and words in done.stderr.decode()
+
+
+def test_an_event_that_no_target_matches_leaves_a_trace(make_site):
+    site = make_site(targets='target "crm" {\n    file = "crm.jsonl"\n    match = {"object_type=crm_*"}\n}\n')
+    told = site.post_cgi(sign.body(object_type="hris_employee", nonce="none")).json
+    assert site.post_cgi(sign.body(nonce="one")).status == 200
+    site.deliver()
+    assert b"no target matches it" in site.run("-c", site.conf, "show", told["id"]).stdout
+    status = json.loads(site.run("-c", site.conf, "status", "--json").stdout)
+    assert status["unmatched"] == 1 and status["state"] == "ok"
+    assert re.search(rb"unmatched +1 ", site.run("-c", site.conf, "status").stdout)
+
+
+@pytest.mark.parametrize("since", ["2026-02-31", "2026-02-29 10:00Z", "2026-04-31T00:00:00Z", "2026-13-01"])
+def test_replay_refuses_a_day_that_there_is_not(site, since):
+    done = site.run("-c", site.conf, "replay", "--since", since)
+    assert done.returncode == 64 and b"is no time" in done.stderr
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9000", "localhost:9000", ":9000", "[::1]:9000", "9000", "tcp://127.0.0.1:9000",
+                                     "unix:fcgi.sock"])
+def test_serve_listens_on_no_address_of_the_network(site, address):
+    done = site.run("-c", site.conf, "serve", "-s", address, cwd=site.folder)
+    assert done.returncode == 64 and b"unix socket" in done.stderr
+    assert sorted(path.name for path in site.folder.iterdir()) == ["hookspool.conf", "secrets"]
+
+
 @pytest.mark.parametrize("data", [b"", b"[", b"1", b'"x"', b"[1,]", b"[] []"])
 def test_sign_refuses_what_is_no_data(site, data):
     done = site.run("-c", site.conf, "sign", "-", input=data)
