@@ -10,6 +10,7 @@ import threading
 import time
 
 import fastcgi
+import shim
 from bench import rows
 from load import Load
 from sites import PROGRAM, Answer, variables
@@ -94,6 +95,25 @@ class Crowd:
         self.trial.site.children.remove(self.receivers[number])
         self.bench.injections += 1
         self.start(number)
+
+
+@row("blind-locks", "a flock that other processes do not see, as over NFS with local locks")
+def blind_locks(bench):
+    """The deliverer puts away segments that are being written."""
+    trial = Trial(bench, deliver="auto")
+    env = shim.environment(bench, flock="blind")
+    child = trial.receiver(env=env)
+    trial.site.wait_for_serve(child)
+    with Load(trial.site.socket, trial.ledger, senders=4, seed=bench.seed) as load:
+        time.sleep(4 if bench.short else 60)
+        load.stop()
+    bench.injections += trial.ledger.statuses[503]
+    trial.site.stop(child)  # one that is killed cannot write again what it sees taken away
+    if not trial.ledger.statuses[503]:
+        bench.problem("no segment was put away while it was written")
+    trial.kill_all()
+    trial.settle(patience=120)
+    trial.end()
 
 
 @row("crowd", "eight receivers, CGI runs and deliverers on one spool, killed at random")
