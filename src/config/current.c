@@ -164,12 +164,15 @@ static enum current_look refuse(struct current *current, struct buf *problems, b
 	char *why = n == 0 ? NULL : strndup(lines, n);
 	if (why == NULL && asprintf(&why, "%s: not enough memory to read it; try again", path) < 0)
 		why = NULL;
-	current->again_at = clock_monotonic() + AGAIN_AFTER;
-	bool is_told = !is_news && why != NULL && current->why != NULL && strcmp(why, current->why) == 0;
+	int64_t now = clock_monotonic();
+	current->again_at = now + AGAIN_AFTER;
+	bool is_told = !is_news && why != NULL && current->why != NULL && strcmp(why, current->why) == 0 &&
+		       now - current->told_at < CURRENT_TELL_AGAIN;
 	free(current->why);
 	current->why = why;
 	if (is_told)
 		return CURRENT_SAME;
+	current->told_at = now;
 	tell(problems);
 	log_warnx("%s: not taken; what was in force before stays so", path);
 	return CURRENT_REFUSED;

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/clock.h"
 #include "config/conf.h"
 #include "config/sources.h"
 
@@ -27,6 +28,7 @@ struct current {
 	int64_t seen_at;             /* us, monotonic: when that change was first seen; 0: there is none */
 	int64_t look_at;             /* us, monotonic; INT64_MAX: never */
 	int64_t again_at;            /* us, monotonic: when it is read again though no change is seen; 0: it is not */
+	int64_t told_at;             /* us, monotonic: when a refusal was told last */
 	char *why; /* the first problem of one that was refused; NULL: what is in force is the newest */
 };
 
@@ -45,6 +47,9 @@ void current_close(struct current *current);
 const struct conf *current_hold(struct current *current);
 /* Whether it still is. Costs nothing. */
 bool current_is(const struct current *current, const struct conf *conf);
+
+/* How often one that stays refused is told again: who hears nothing for longer can take it that the process is gone. */
+#define CURRENT_TELL_AGAIN (3600 * CLOCK_SECOND)
 
 enum current_look {
 	CURRENT_SAME,

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "config/current.h"
 #include "deliver/names.h"
 #include "deliver/tally.h"
 #include "journal/history.h"
@@ -289,6 +290,9 @@ static int add_refusal(void *arg, const struct state_refusal *refusal)
 	return 0;
 }
 
+/* A process that goes on with an earlier configuration says so again and again: one that does not is gone. */
+#define CONF_HOLDS (2 * CURRENT_TELL_AGAIN)
+
 /* The last one that is told of a kind of process holds. */
 static int add_verdict(void *arg, const struct state_conf *conf)
 {
@@ -299,7 +303,7 @@ static int add_verdict(void *arg, const struct state_conf *conf)
 	if (*at == NULL && (*at = arena_alloc(&r->o->arena, sizeof **at)) == NULL)
 		return -1;
 	(*at)->by = copy(r->o, conf->by);
-	(*at)->why = conf->why.ptr == NULL ? NULL : copy(r->o, conf->why);
+	(*at)->why = conf->why.ptr == NULL || r->o->now - conf->at > CONF_HOLDS ? NULL : copy(r->o, conf->why);
 	(*at)->at = conf->at;
 	return r->o->arena.failed ? -1 : 0;
 }

@@ -485,10 +485,12 @@ static void reap_children(const struct server_options *options)
 			options->child_ended(options->arg, pid, status);
 }
 
-static void tell_conf(struct server *server, const char *result, const char *detail)
+/* `rings`: the page has to tell it, too. */
+static void tell_conf(struct server *server, const char *result, const char *detail, bool rings)
 {
 	pthread_mutex_lock(&server->lock);
 	audit_tell_conf(&server->news, &(struct audit_conf){"receiver", result, detail});
+	server->rings |= rings;
 	pthread_mutex_unlock(&server->lock);
 	pthread_cond_signal(&server->queued);
 }
@@ -496,14 +498,15 @@ static void tell_conf(struct server *server, const char *result, const char *det
 static void look_at_conf(struct server *server, bool asked)
 {
 	struct current *current = server->receive.current;
+	bool was_refused = current_why(current) != NULL;
 	switch (current_look(current, asked)) {
 	case CURRENT_SAME:
 		break;
 	case CURRENT_TAKEN:
-		tell_conf(server, "taken", NULL);
+		tell_conf(server, "taken", NULL, was_refused);
 		break;
 	case CURRENT_REFUSED:
-		tell_conf(server, "refused", current_why(current));
+		tell_conf(server, "refused", current_why(current), true);
 		break;
 	}
 }
@@ -702,7 +705,7 @@ int server_run(struct current *current, const struct server_options *options)
 	crew_begin(&server, &server.keepers, 1, connection_wake);
 	bool begun = server.acceptors.count > 0 && server.keepers.count > 0;
 	if (begun) {
-		tell_conf(&server, "taken", "at the start");
+		tell_conf(&server, "taken", "at the start", false);
 		watch(&server, &signals);
 	} else {
 		log_warnx("cannot start a thread");

@@ -152,6 +152,18 @@ def test_status_fails_while_a_receiver_or_deliverer_refuses_the_configuration(ma
     wait_for(lambda: status(site)[0] == 0, "all is well again")
 
 
+@pytest.mark.parametrize("hours, code", [(1, 2), (3, 0)])
+def test_a_refusal_that_is_not_told_again_is_of_a_process_that_is_gone(site, hours, code):
+    assert site.post_cgi(sign.body()).status == 200
+    site.deliver()
+    at = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(time.time() - hours * 3600))
+    with open(site.spool / "audit/audit.jsonl", "a") as trail:
+        trail.write('{"at":"%s","what":"configuration","by":"receiver","result":"refused","detail":"x"}\n' % at)
+    assert status(site)[0] == code
+    site.deliver()
+    assert status(site)[0] == code
+
+
 def test_a_deliverer_that_begins_well_takes_back_what_one_before_refused(site):
     good = site.conf.read_text()
     child = site.start([PROGRAM, "-c", site.conf, "deliver", "--stay"])
