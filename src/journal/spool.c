@@ -42,13 +42,24 @@ static int make_root(const struct spool *spool)
 	return result;
 }
 
+static bool has_owner(const struct spool *spool)
+{
+	return spool->has_group || spool->owner != (uid_t)-1;
+}
+
+static gid_t group_of(const struct spool *spool)
+{
+	return spool->has_group ? spool->group : (gid_t)-1;
+}
+
 static int make_folder(const struct spool *spool, const char *name, bool is_shared)
 {
 	int fd = fsio_make_folder(spool->fd, name, layout_folder_mode(spool, is_shared));
 	struct stat st;
 	/* A folder of another owner has its group already; only its maker may give it away. */
-	if (fd >= 0 && spool->has_group && fstat(fd, &st) == 0 && st.st_gid != spool->group &&
-	    fchown(fd, (uid_t)-1, spool->group) < 0)
+	if (fd >= 0 && has_owner(spool) && fstat(fd, &st) == 0 &&
+	    ((spool->has_group && st.st_gid != spool->group) || (st.st_uid == 0 && spool->owner != (uid_t)-1)) &&
+	    fchown(fd, spool->owner, group_of(spool)) < 0)
 		fsio_close(&fd);
 	return fd;
 }
@@ -72,7 +83,7 @@ static int make_trigger(const struct spool *spool)
 {
 	if (mkfifoat(spool->fd, "trigger", 0600) < 0)
 		return errno == EEXIST ? 0 : -1;
-	if (spool->has_group && fchownat(spool->fd, "trigger", (uid_t)-1, spool->group, AT_SYMLINK_NOFOLLOW) < 0)
+	if (has_owner(spool) && fchownat(spool->fd, "trigger", spool->owner, group_of(spool), AT_SYMLINK_NOFOLLOW) < 0)
 		return -1;
 	return fchmodat(spool->fd, "trigger", layout_file_mode(spool, true), 0);
 }
@@ -142,6 +153,7 @@ int spool_open(struct spool *spool, const struct conf *conf, enum spool_use use)
 	spool->path = conf->spool;
 	spool->has_group = conf->has_group;
 	spool->group = conf->group;
+	spool->owner = (uid_t)-1;
 	spool_renew(spool, conf);
 	if (layout_may_make(conf, use) && make_root(spool) < 0)
 		return -1;
@@ -152,6 +164,7 @@ int spool_open(struct spool *spool, const struct conf *conf, enum spool_use use)
 		errno = EPERM;
 		goto fail;
 	}
+	spool->owner = geteuid() == 0 && st.st_uid != 0 ? st.st_uid : (uid_t)-1;
 	if (open_folders(spool, use) == 0)
 		return 0;
 fail:
@@ -187,7 +200,7 @@ bool spool_is_there(const struct spool *spool)
 
 static int give(const struct spool *spool, int fd, bool is_shared)
 {
-	if (spool->has_group && fchown(fd, (uid_t)-1, spool->group) < 0)
+	if (has_owner(spool) && fchown(fd, spool->owner, group_of(spool)) < 0)
 		return -1;
 	return fchmod(fd, layout_file_mode(spool, is_shared));
 }

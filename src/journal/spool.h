@@ -17,6 +17,7 @@ struct spool {
 	int trigger_fd; /* the writer's end, -1 until somebody was woken */
 	bool has_group; /* receiver and deliverer may be two users, who are in it */
 	gid_t group;
+	uid_t owner;       /* of what root makes: the spool's; (uid_t)-1 for all other users */
 	uint64_t line_max; /* longer than any line of the journal is */
 };
 
@@ -24,7 +25,7 @@ struct spool {
 #define SPOOL_NONE                                                                                                     \
 	(struct spool)                                                                                                 \
 	{                                                                                                              \
-		.fd = -1, .journal_fd = -1, .archive_fd = -1, .damaged_fd = -1, .trigger_fd = -1                       \
+		.fd = -1, .journal_fd = -1, .archive_fd = -1, .damaged_fd = -1, .trigger_fd = -1, .owner = (uid_t)-1                       \
 	}
 
 enum spool_use {

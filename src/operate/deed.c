@@ -4,16 +4,20 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sysexits.h>
 
 #include "base/log.h"
 #include "base/text.h"
 #include "journal/audit.h"
 #include "operate/command.h"
+#include "operate/owner.h"
 
 int deed_open(struct deed *deed, const struct conf *conf, enum state_use use)
 {
 	bool fresh;
 	*deed = (struct deed){.conf = conf, .spool = SPOOL_NONE};
+	if (use == STATE_CHANGE && owner_become(conf) < 0)
+		return EX_NOPERM;
 	if (spool_open(&deed->spool, conf, SPOOL_LOOK) == 0) {
 		deed->state = state_open(&deed->spool, use, &fresh);
 		if (deed->state != NULL)

@@ -10,6 +10,7 @@
 #include "base/signals.h"
 #include "operate/bar.h"
 #include "operate/command.h"
+#include "operate/owner.h"
 #include "operate/report.h"
 
 #define WARN_EVERY (60 * CLOCK_SECOND)
@@ -41,6 +42,14 @@ static void show_progress(void *arg, enum deliver_work work, uint64_t done, uint
 		bar_end(bar);
 }
 
+static int become_owner(struct current *current)
+{
+	const struct conf *conf = current_hold(current);
+	int result = owner_become(conf);
+	conf_free(conf);
+	return result;
+}
+
 int command_deliver(const char *conf_path, int argc, char **argv)
 {
 	bool once = false, stay = false;
@@ -57,7 +66,12 @@ int command_deliver(const char *conf_path, int argc, char **argv)
 		.progress = isatty(STDERR_FILENO) ? show_progress : NULL,
 		.arg = &watch,
 	};
-	int result = deliver(&current, once ? DELIVER_ONCE : stay ? DELIVER_STOP : DELIVER_IDLE, &watcher);
+	int result = become_owner(&current) < 0 ? EX_NOPERM
+						: deliver(&current,
+							  once   ? DELIVER_ONCE
+							  : stay ? DELIVER_STOP
+								 : DELIVER_IDLE,
+							  &watcher);
 	for (size_t i = 0; i < 2; i++)
 		bar_end(&watch.bars[i]);
 	current_close(&current);

@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 import sign
+from sites import ROOT, variables
 from users import DELIVERER, RECEIVER, Pair, event
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs to be two users")
@@ -224,3 +225,80 @@ def test_what_is_put_away_is_the_deliverers(pair):
     pair.deliver()
     (archived,) = (pair.spool / "archive").iterdir()
     assert archived.stat().st_uid == DELIVERER and mode(archived) == oct(0o640) and archived.stat().st_size > 3_000_000
+
+
+def as_root(pair, *arguments):
+    return subprocess.run([pair.program, "-c", pair.conf, *arguments], capture_output=True, timeout=60, env=pair.environment())
+
+
+def strange(pair):
+    """What stands in the spool's folder or beside it and is not its user's."""
+    return [path for path in (pair.folder / "var").rglob("*") if path.lstat().st_uid != DELIVERER]
+
+
+@pytest.mark.parametrize("group", [False, True], ids=["one user", "two users"])
+def test_root_delivers_as_the_spools_owner(make_pair, group):
+    pair = make_pair(targets="""target "records" {
+    file = "records.jsonl"
+}
+target "who" {
+    run = {"/bin/sh", "-c", "id -u > $HOOKSPOOL_TEST_OUT; exit 100"}
+}
+""".replace("$HOOKSPOOL_TEST_OUT", "var/who"))
+    text = pair.conf.read_text().replace("records.jsonl", f"{pair.folder}/var/records.jsonl").replace("var/who", f"{pair.folder}/var/who")
+    pair.conf.write_text(text if group else text.replace('group = "nogroup"\n', ""))
+    assert as_root(pair, "deliver", "--once").returncode == 0
+    assert pair.spool.stat().st_uid == DELIVERER, "as whoever the folder belongs to that it is made in"
+    # A receiver of root's, too.
+    answer = subprocess.run([pair.program], input=event(1), capture_output=True, timeout=60,
+                            env={**pair.environment(), **variables(event(1))})
+    assert b"Status: 200" in answer.stdout, answer.stderr
+    assert strange(pair) == []
+    assert as_root(pair, "deliver", "--once").returncode == 0
+    assert len(pair.records()) == 1 and (pair.folder / "var" / "who").read_text() == f"{DELIVERER}\n"
+    for command in ("retry", "drop"):
+        assert as_root(pair, command, "--all").returncode == 0
+        assert as_root(pair, "deliver", "--once").returncode == 0
+    assert as_root(pair, "replay", "--since", "1h").returncode == 0
+    assert strange(pair) == []
+    pair.deliver()
+    assert len(pair.records()) == 2
+
+
+def postrm(tmp_path, spool):
+    script = (ROOT / "debian" / "hookspool.postrm").read_text()
+    script = script.replace(" /etc/hookspool", f" {tmp_path}/etc").replace(" /var/lib/hookspool", f" {spool}")
+    return subprocess.run(["sh", "-c", script, "postrm", "purge"], capture_output=True, timeout=60)
+
+
+def fill(folder):
+    (folder / "journal").mkdir(parents=True)
+    (folder / "journal" / ".x").write_text("x")
+
+
+@pytest.mark.parametrize("kind", ["a folder", "a link", "a mount point", "not there"])
+def test_purging_removes_the_spool(tmp_path, kind):
+    spool, behind = tmp_path / "spool", tmp_path / "disk"
+    fill(tmp_path / "etc")
+    if kind == "a link":
+        fill(behind)
+        spool.symlink_to(behind)
+    elif kind == "a mount point":
+        spool.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "none", spool]).returncode != 0:
+            pytest.skip("cannot mount here")
+        fill(spool)
+    elif kind == "a folder":
+        fill(spool)
+    try:
+        done = postrm(tmp_path, spool)
+        assert done.returncode == 0, done.stderr
+        assert not (tmp_path / "etc").exists() and not behind.exists()
+        if kind == "a mount point":
+            assert list(spool.iterdir()) == [] and b"is left" in done.stderr
+        else:
+            assert not os.path.lexists(spool) and done.stderr == b""
+        assert postrm(tmp_path, spool).returncode == 0, "again"
+    finally:
+        if kind == "a mount point":
+            subprocess.run(["umount", spool], check=True)
