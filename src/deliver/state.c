@@ -165,11 +165,35 @@ static int bring_up(struct state *state)
 	return state_commit(state);
 }
 
+/* Whether what is committed stands in the database alone, and no deliverer is there to change that. */
+static bool is_at_rest(const char *path)
+{
+	char log[PATH_MAX + sizeof "-wal"];
+	struct stat st;
+	snprintf(log, sizeof log, "%s-wal", path);
+	return stat(log, &st) < 0 ? errno == ENOENT : st.st_size == 0;
+}
+
+/* Opens it; 0, or -1 with errno. Readers of a database with a log make a file for their locks beside it, which a full
+ * or read-only file system does not let them, nor does a folder that is another user's. */
+static int read_version(struct state *state, const char *path, enum state_use use, int64_t *version)
+{
+	if (sql_open(state, path, use == STATE_LOOK ? SQL_READ : SQL_WRITE) == 0 &&
+	    sql_number(state, sql_bind(state, SCHEMA_GET, ""), version) == 1)
+		return 0;
+	if (use != STATE_LOOK || errno == STATE_UNSOUND || errno == ENOMEM || errno == EAGAIN || !is_at_rest(path))
+		return -1;
+	sql_close(state);
+	return sql_open(state, path, SQL_READ_ALONE) == 0 &&
+			       sql_number(state, sql_bind(state, SCHEMA_GET, ""), version) == 1
+		       ? 0
+		       : -1;
+}
+
 static int open_database(struct state *state, const char *path, enum state_use use, bool *fresh)
 {
 	int64_t version = 0;
-	if (sql_open(state, path, use == STATE_LOOK) < 0 ||
-	    sql_number(state, sql_bind(state, SCHEMA_GET, ""), &version) != 1)
+	if (read_version(state, path, use, &version) < 0)
 		return -1;
 	*fresh = version == 0;
 	if (*fresh && use != STATE_DELIVER) {
@@ -202,7 +226,8 @@ struct state *state_open(const struct spool *spool, enum state_use use, bool *fr
 		errno = ENAMETOOLONG;
 		return NULL;
 	}
-	if (use == STATE_DELIVER ? make_file(spool) < 0 : access(path, F_OK) < 0)
+	/* SQLite would open for reading what it cannot write to. */
+	if (use == STATE_DELIVER ? make_file(spool) < 0 : access(path, use == STATE_CHANGE ? R_OK | W_OK : F_OK) < 0)
 		return NULL;
 	struct state *state = calloc(1, sizeof *state);
 	if (state == NULL)

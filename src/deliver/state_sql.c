@@ -146,6 +146,17 @@ static const char *const sql_texts[STATEMENTS] = {
 	[CHECKPOINT] = "PRAGMA wal_checkpoint(TRUNCATE)",
 };
 
+/* What the file system has said, as far as it is nothing that has a meaning of its own here. */
+static int system_error(const struct state *state)
+{
+	static const int told[] = {ENOSPC, EDQUOT, EROFS, EACCES, EMFILE, ENFILE, EFBIG};
+	int error = sqlite3_system_errno(state->db);
+	for (size_t i = 0; i < sizeof told / sizeof told[0]; i++)
+		if (error == told[i])
+			return error;
+	return EIO;
+}
+
 /* Makes errno of what SQLite says. */
 static int sql_fail(const struct state *state)
 {
@@ -170,15 +181,39 @@ static int sql_fail(const struct state *state)
 		errno = EACCES;
 		break;
 	default:
-		errno = EIO;
+		errno = system_error(state);
 	}
 	return -1;
 }
 
-int sql_open(struct state *state, const char *path, bool read_only)
+static const int flags_of[] = {
+	[SQL_WRITE] = SQLITE_OPEN_READWRITE,
+	[SQL_READ] = SQLITE_OPEN_READONLY,
+	[SQL_READ_ALONE] = SQLITE_OPEN_READONLY | SQLITE_OPEN_URI,
+};
+
+/* A path as a URI: all that means something in one is encoded. */
+static int make_uri(const char *path, struct buf *uri)
 {
-	int flags = read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
-	if (sqlite3_open_v2(path, &state->db, flags | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+	if (buf_str(uri, "file:") < 0)
+		return -1;
+	for (const char *s = path; *s != '\0'; s++)
+		if ((strchr("?#%", *s) != NULL ? buf_printf(uri, "%%%02X", (unsigned char)*s) : buf_char(uri, *s)) < 0)
+			return -1;
+	return buf_str(uri, "?immutable=1");
+}
+
+int sql_open(struct state *state, const char *path, enum sql_use use)
+{
+	struct buf uri = {0};
+	if (use == SQL_READ_ALONE && (make_uri(path, &uri) < 0 || buf_cstr(&uri) == NULL)) {
+		buf_fini(&uri);
+		return -1;
+	}
+	int code = sqlite3_open_v2(use == SQL_READ_ALONE ? uri.data : path, &state->db,
+				   flags_of[use] | SQLITE_OPEN_NOMUTEX, NULL);
+	buf_fini(&uri);
+	if (code != SQLITE_OK)
 		return state->db == NULL ? (errno = ENOMEM, -1) : sql_fail(state);
 	sqlite3_busy_timeout(state->db, BUSY_MS);
 	sqlite3_extended_result_codes(state->db, 1);
@@ -187,9 +222,12 @@ int sql_open(struct state *state, const char *path, bool read_only)
 
 void sql_close(struct state *state)
 {
-	for (size_t i = 0; i < STATEMENTS; i++)
+	for (size_t i = 0; i < STATEMENTS; i++) {
 		sqlite3_finalize(state->statements[i]);
+		state->statements[i] = NULL;
+	}
 	sqlite3_close(state->db);
+	state->db = NULL;
 }
 
 struct sqlite3_stmt *sql_bind(struct state *state, enum sql which, const char *types, ...)

@@ -117,7 +117,13 @@ struct state {
 	struct identities *identities;
 };
 
-int sql_open(struct state *state, const char *path, bool read_only);
+enum sql_use {
+	SQL_WRITE,
+	SQL_READ,
+	SQL_READ_ALONE, /* nobody writes to it meanwhile, and it has no log: nothing is made beside it, not even for
+			   locks */
+};
+int sql_open(struct state *state, const char *path, enum sql_use use);
 void sql_close(struct state *state);
 
 /* The statement with its values, ready to be stepped: i int64_t, t struct span as text, s char * (or NULL), b an

@@ -25,7 +25,7 @@ struct spool {
 #define SPOOL_NONE                                                                                                     \
 	(struct spool)                                                                                                 \
 	{                                                                                                              \
-		.fd = -1, .journal_fd = -1, .archive_fd = -1, .damaged_fd = -1, .trigger_fd = -1, .owner = (uid_t)-1                       \
+		.fd = -1, .journal_fd = -1, .archive_fd = -1, .damaged_fd = -1, .trigger_fd = -1, .owner = (uid_t)-1   \
 	}
 
 enum spool_use {

@@ -99,6 +99,14 @@ int command_failed(const struct conf *conf)
 	case EPROTONOSUPPORT:
 		log_warnx("%s/state.db: made by a later version of this program", conf->spool);
 		return EX_SOFTWARE;
+	case ENOSPC:
+	case EDQUOT:
+	case EROFS:
+		log_warn("%s/state.db: cannot be used", conf->spool);
+		return EX_IOERR;
+	case EACCES:
+		log_warn("%s, or state.db in it, cannot be used by this user (%u)", conf->spool, (unsigned)geteuid());
+		return EX_IOERR;
 	default:
 		log_warn("%s: cannot be read", conf->spool);
 		return EX_IOERR;

@@ -9,8 +9,8 @@ import subprocess
 import pytest
 
 import sign
-from sites import ROOT, variables
-from users import DELIVERER, RECEIVER, Pair, event
+from sites import ROOT, variables, wait_for
+from users import DELIVERER, RECEIVER, Pair, event, identity
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs to be two users")
 
@@ -302,3 +302,20 @@ def test_purging_removes_the_spool(tmp_path, kind):
     finally:
         if kind == "a mount point":
             subprocess.run(["umount", spool], check=True)
+
+
+@pytest.mark.parametrize("runs", [False, True], ids=["no deliverer", "a deliverer"])
+def test_a_member_of_the_group_can_look(pair, runs):
+    """It can read, and write nothing."""
+    pair.deliver()
+    event_id = pair.post_cgi(event(1)).json["id"]
+    pair.deliver()
+    if runs:
+        pair.start([pair.program, "-c", pair.conf, "deliver", "--stay"], cwd="/")
+        wait_for(lambda: (pair.spool / "state.db-shm").exists(), "it has begun")
+    before = sorted(os.listdir(pair.spool))
+    for command in (("status",), ("show", event_id), ("log",), ("parked",)):
+        done = subprocess.run([pair.program, "-c", pair.conf, *command], capture_output=True, timeout=60, cwd="/",
+                              env=pair.environment(), **identity(61003))
+        assert done.returncode == 0 and done.stderr == b"", (command, done)
+    assert sorted(os.listdir(pair.spool)) == before
