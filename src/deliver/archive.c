@@ -23,8 +23,7 @@
 #define COPY_SIZE   (2 * SEGMENT_SIZE_MAX) /* no receiver makes a larger one */
 #define FOLD_SIZE   (UINT64_C(64) << 20)
 #define FOLD_AGE    (86400 * CLOCK_SECOND) /* or `keep`, where that is less: a fold goes when its last line may */
-#define FOLD_END    "-fold.jsonl"
-#define PASS_BYTES  (8u << 20) /* folded at a time */
+#define PASS_BYTES  (8u << 20)             /* folded at a time */
 #define PASS_COUNT  2000
 #define PRUNE_COUNT 16
 #define ERRORS_MAX  8 /* segments that cannot be put away in one pass: they are not all tried */
@@ -179,10 +178,10 @@ static bool remove_folded(void *arg, const char *name, uint64_t size)
 static int latest_fold(void *arg, int folder, const char *name)
 {
 	char *latest = arg;
-	size_t n = strlen(name), end = strlen(FOLD_END);
+	size_t n = strlen(name), end = strlen(SEGMENT_FOLD_END);
 	(void)folder;
 	if (segment_parse_name(name, NULL) && n == CLOCK_STAMP_SIZE - 1 + end &&
-	    strcmp(name + n - end, FOLD_END) == 0 && strcmp(name, latest) > 0)
+	    strcmp(name + n - end, SEGMENT_FOLD_END) == 0 && strcmp(name, latest) > 0)
 		strcpy(latest, name);
 	return 0;
 }
@@ -226,7 +225,7 @@ static int open_fold(const struct deliverer *d, char name[SEGMENT_NAME_SIZE])
 	if (fd >= 0 || errno != 0)
 		return fd;
 	clock_stamp(clock_now(), stamp);
-	snprintf(name, SEGMENT_NAME_SIZE, "%s" FOLD_END, stamp);
+	snprintf(name, SEGMENT_NAME_SIZE, "%s" SEGMENT_FOLD_END, stamp);
 	fd = openat(d->spool.archive_fd, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd >= 0 && (spool_own(&d->spool, fd) < 0 || fsio_sync(d->spool.archive_fd) < 0)) {
 		fsio_close(&fd);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "deliver/hints.h"
 #include "deliver/state_sql.h"
 
@@ -19,6 +20,7 @@
 #define IDENTITIES_PART   253 /* fill a page of 4 KiB */
 #define IDENTITIES_MERGED (1u << 18)
 #define IDENTITIES_HINTS  (64u << 20)
+#define IDENTITIES_WALK   2000
 #endif
 #define SLICES     IDENTITIES_SLICES
 #define RECENT_MAX IDENTITIES_RECENT /* of them at most a part for each slice, on average */
@@ -31,6 +33,9 @@
 #define MERGE_SHARE 8     /* identities that are merged for each that is added, if so many are to be */
 #define ROW_SHARE   16    /* a row of recent ones spans no more than such a part of the time to remember */
 #define RUN_SHARE   4     /* nor does what is merged */
+
+#define WALK_STEPS IDENTITIES_WALK /* rows and segments that are looked at before others get their turn */
+#define AGE_MARGIN (INT64_C(86400) * CLOCK_SECOND) /* by which clocks may differ */
 
 /* No run has more; a database that says so is damaged. */
 #define RUN_MAX   INT32_MAX
@@ -67,6 +72,15 @@ struct identities {
 	size_t due;    /* identities to be merged before the next commit */
 	unsigned turn; /* the slice that is merged next */
 	bool ripe;     /* there may be something to merge */
+
+	/* A walk over the rows of events that have waited for long, before anything is forgotten. */
+	struct {
+		bool begun;
+		int64_t limit;   /* what is older is forgotten at its end */
+		int64_t segment; /* number of the one that is walked over */
+		int64_t row;     /* the last one of it; 0: none */
+		bool is_inside;  /* there may be more rows of it */
+	} walk;
 
 	int64_t remember;     /* INT64_MAX: not known yet */
 	bool loaded, changed; /* changed: otherwise than what is committed */
@@ -275,6 +289,7 @@ static int load(struct state *state)
 	if (load_recent(state) < 0 || sql_walk(state, sql_bind(state, RUNS, ""), load_run, all) < 0)
 		return -1;
 	all->ripe = true;
+	all->walk.begun = false;
 	all->loaded = true;
 	return 0;
 }
@@ -542,21 +557,30 @@ static int make_slot(struct state *state, struct slice *slice)
 	return merge(state, slice, runs + best, FAN_IN, level);
 }
 
-/* Puts the recent ones away. */
-static int spread(struct state *state)
+/* Makes a run of each slice of the identities, which are put in order. */
+static int make_runs(struct state *state, uint8_t (*sorted)[ID_SIZE], size_t count, int64_t oldest, int64_t newest)
 {
 	struct identities *all = state->identities;
-	const uint8_t(*ids)[ID_SIZE] = (const uint8_t(*)[ID_SIZE])all->recent;
-	qsort(all->recent, all->count, ID_SIZE, compare);
-	for (size_t from = 0, to; from < all->count; from = to) {
+	const uint8_t(*ids)[ID_SIZE] = (const uint8_t(*)[ID_SIZE])sorted;
+	qsort(sorted, count, ID_SIZE, compare);
+	for (size_t from = 0, to; from < count; from = to) {
 		struct slice *slice = slice_of(all, ids[from]);
-		for (to = from + 1; to < all->count && slice_of(all, ids[to]) == slice;)
+		for (to = from + 1; to < count && slice_of(all, ids[to]) == slice;)
 			to++;
-		struct run run = {.count = to - from, .oldest = all->oldest, .newest = all->newest};
+		struct run run = {.count = to - from, .oldest = oldest, .newest = newest};
 		if (make_slot(state, slice) < 0 || put_run(state, slice, run, ids + from, 0) < 0)
 			return -1;
 	}
 	all->ripe = true;
+	return 0;
+}
+
+/* Puts the recent ones away. */
+static int spread(struct state *state)
+{
+	struct identities *all = state->identities;
+	if (make_runs(state, all->recent, all->count, all->oldest, all->newest) < 0)
+		return -1;
 	clear_recent(all);
 	return sql_run(state, sql_bind(state, RECENT_CLEAR, ""));
 }
@@ -593,11 +617,11 @@ static int search_part(struct state *state, const struct run *run, const uint8_t
 	return result;
 }
 
-static int search_runs(struct state *state, const struct slice *slice, const uint8_t *id)
+static int search_runs(struct state *state, const struct slice *slice, const uint8_t *id, int64_t since)
 {
 	int result = 0;
 	for (size_t i = 0; i < HINTS_SLOTS && result == 0; i++)
-		if (slice->runs[i].id != 0)
+		if (slice->runs[i].id != 0 && slice->runs[i].newest >= since)
 			result = search_part(state, &slice->runs[i], id);
 	return result;
 }
@@ -614,17 +638,19 @@ static bool is_asked_often(struct slice *slice)
 	return slice->asked > parts;
 }
 
-static int search_slice(struct state *state, struct slice *slice, const uint8_t *id)
+/* In the runs that have something since then. */
+static int search_slice(struct state *state, struct slice *slice, const uint8_t *id, int64_t since)
 {
 	int result = 0;
 	if (slice->hints.entries == NULL && is_asked_often(slice) && make_hints(state, slice) < 0)
 		return -1;
 	if (slice->hints.entries == NULL)
-		return search_runs(state, slice, id);
+		return search_runs(state, slice, id, since);
 	struct hint hint = hint_of(id);
 	size_t at = hints_start(&slice->hints, hint);
 	for (unsigned slot; result == 0 && (slot = hints_next(&slice->hints, hint, &at)) != 0;)
-		result = search_part(state, &slice->runs[slot - 1], id);
+		if (slice->runs[slot - 1].newest >= since)
+			result = search_part(state, &slice->runs[slot - 1], id);
 	return result;
 }
 
@@ -637,12 +663,115 @@ int state_seen(struct state *state, const uint8_t id[STATE_ID_SIZE])
 	/* What is likely to be asked next is far away in memory. */
 	if (slice->hints.entries != NULL)
 		__builtin_prefetch(slice->hints.entries + hints_start(&slice->hints, hint_of(id)));
-	return *entry_of(all, id) != 0 ? 1 : search_slice(state, slice, id);
+	return *entry_of(all, id) != 0 ? 1 : search_slice(state, slice, id, INT64_MIN);
 }
 
 int state_seen_add(struct state *state, const uint8_t id[STATE_ID_SIZE])
 {
 	return load(state) < 0 ? -1 : add(state, id, state_age(state));
+}
+
+/* Sparing: what rows name is not forgotten */
+
+/* Whether the segment may have a line that is older than `remember`. A name begins with the time of the first line by
+ * the wall clock, which may have been set; that of a fold says nothing. */
+static bool is_old(const char *segment, int64_t remember)
+{
+	int64_t stamp, now = clock_now();
+	if (segment_is_fold(segment) || !segment_parse_name(segment, &stamp))
+		return true;
+	return stamp < now - remember + AGE_MARGIN || stamp > now + AGE_MARGIN;
+}
+
+static int append_ids(struct sqlite3_stmt *row, void *arg)
+{
+	struct buf *ids = arg;
+	struct span more = sql_blob(row, 0);
+	size_t n;
+	return count_ids(more, &n) < 0 ? -1 : buf_append(ids, more.ptr, more.len);
+}
+
+/* Makes runs of the recent ones that are to be forgotten, which are told from others by their run then. */
+static int set_apart(struct state *state, int64_t limit)
+{
+	struct identities *all = state->identities;
+	struct buf ids = {0};
+	if (all->count == 0 || keep_recent(state) < 0)
+		return all->count == 0 ? 0 : -1;
+	if (all->first_newest >= limit)
+		return 0;
+	all->changed = true;
+	int result = sql_walk(state, sql_bind(state, RECENT_OLD, "i", limit), append_ids, &ids);
+	if (result == 0 && ids.len > 0)
+		result = make_runs(state, (uint8_t(*)[ID_SIZE])ids.data, ids.len / ID_SIZE, all->oldest, limit - 1);
+	if (result == 0)
+		result = sql_run(state, sql_bind(state, RECENT_SWEEP, "i", limit)) < 0 ? -1 : load_recent(state);
+	int saved = errno;
+	buf_fini(&ids);
+	errno = saved;
+	return result;
+}
+
+/* Adds an identity anew unless it stands where it is not forgotten. */
+static int spare(struct state *state, const uint8_t *id)
+{
+	struct identities *all = state->identities;
+	if (*entry_of(all, id) != 0)
+		return 0;
+	int found = search_slice(state, slice_of(all, id), id, all->walk.limit);
+	return found != 0 ? (found < 0 ? -1 : 0) : add(state, id, state_age(state));
+}
+
+/* Goes on with the rows of a segment. One more than it has looked at, or -1. */
+static int spare_some(struct state *state)
+{
+	struct identities *all = state->identities;
+	struct state_waiter waiters[256];
+	int max = (int)(sizeof waiters / sizeof waiters[0]);
+	int n = state_waiters(state, all->walk.segment, all->walk.row, waiters, max);
+	for (int i = 0; i < n; i++) {
+		if (spare(state, waiters[i].event) < 0)
+			return -1;
+		all->walk.row = waiters[i].row;
+	}
+	all->walk.is_inside = n == max;
+	return n + 1;
+}
+
+/* 1, 0 (that was the last one) or -1. */
+static int next_segment(struct state *state)
+{
+	struct identities *all = state->identities;
+	struct state_pin pin;
+	int result = state_pin_next(state, all->walk.segment, &pin);
+	if (result != 1)
+		return result;
+	all->walk.segment = pin.id;
+	all->walk.row = 0;
+	all->walk.is_inside = is_old(pin.name, all->remember);
+	return all->walk.is_inside && set_apart(state, all->walk.limit) < 0 ? -1 : 1;
+}
+
+/* Sees to it that what waits is not forgotten. 1: what is older than walk.limit can be; 0: not yet; -1 with errno. */
+static int spare_waiting(struct state *state, int64_t oldest)
+{
+	struct identities *all = state->identities;
+	if (!all->walk.begun) {
+		all->walk.begun = true;
+		all->walk.limit = oldest;
+		all->walk.segment = 0;
+		all->walk.is_inside = false;
+	}
+	for (int steps = 0, n; steps < WALK_STEPS; steps += n) {
+		n = all->walk.is_inside ? spare_some(state) : next_segment(state);
+		if (n < 0)
+			return -1;
+		if (n == 0 && !all->walk.is_inside) {
+			all->walk.begun = false;
+			return 1;
+		}
+	}
+	return 0;
 }
 
 /* Forgetting */
@@ -658,15 +787,22 @@ static int sweep_recent(struct state *state, int64_t oldest)
 	return load_recent(state);
 }
 
-int state_seen_sweep(struct state *state, size_t max, int64_t remember)
+/* Whether anything could be forgotten. */
+static bool has_older(const struct identities *all, int64_t oldest)
 {
-	if (load(state) < 0)
-		return -1;
+	if (all->kept > 0 && all->first_newest < oldest)
+		return true;
+	for (size_t i = 0; i < SLICES * HINTS_SLOTS; i++) {
+		const struct run *run = &all->slices[i / HINTS_SLOTS].runs[i % HINTS_SLOTS];
+		if (run->id != 0 && run->newest < oldest)
+			return true;
+	}
+	return false;
+}
+
+static int sweep_runs(struct state *state, size_t max, int64_t oldest)
+{
 	struct identities *all = state->identities;
-	int64_t oldest = state_age(state) - remember;
-	all->remember = remember;
-	if (sweep_recent(state, oldest) < 0)
-		return -1;
 	size_t forgotten = 0;
 	for (size_t i = 0; i < SLICES * HINTS_SLOTS && forgotten < max; i++) {
 		struct slice *slice = &all->slices[i / HINTS_SLOTS];
@@ -680,6 +816,21 @@ int state_seen_sweep(struct state *state, size_t max, int64_t remember)
 			return -1;
 	}
 	return 0;
+}
+
+int state_seen_sweep(struct state *state, size_t max, int64_t remember)
+{
+	if (load(state) < 0)
+		return -1;
+	struct identities *all = state->identities;
+	all->remember = remember;
+	int64_t oldest = state_age(state) - remember;
+	if (!has_older(all, all->walk.begun ? all->walk.limit : oldest))
+		return 0;
+	int result = spare_waiting(state, oldest);
+	if (result != 1)
+		return result;
+	return sweep_recent(state, all->walk.limit) < 0 ? -1 : sweep_runs(state, max, all->walk.limit);
 }
 
 void identities_free(struct identities *identities)

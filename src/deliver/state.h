@@ -28,6 +28,8 @@
  * the files of targets. */
 #define STATE_TAKEN EOWNERDEAD
 
+#define STATE_ID_SIZE 16 /* of an event's identity */
+
 struct state;
 
 enum state_use {
@@ -79,17 +81,23 @@ struct state_place {
 	uint64_t offset, length;
 };
 int state_places(struct state *state, int64_t segment, int64_t after, struct state_place *places, int max);
+/* The same of events. */
+struct state_waiter {
+	int64_t row;
+	uint8_t event[STATE_ID_SIZE];
+};
+int state_waiters(struct state *state, int64_t segment, int64_t after, struct state_waiter *waiters, int max);
 /* Lets the row name another place, where a copy of its line stands. */
 int state_place_move(struct state *state, const struct state_place *place, int64_t segment);
 /* A number that is another one once anybody has written. */
 int state_version(struct state *state, uint64_t *version);
 
 /* Identities (identities.h), for the deliverer. They are added and swept in a transaction; state_commit writes them. */
-#define STATE_ID_SIZE 16
 int state_seen(struct state *state, const uint8_t id[STATE_ID_SIZE]);
 /* One that is not seen. */
 int state_seen_add(struct state *state, const uint8_t id[STATE_ID_SIZE]);
-/* Forgets identities older than `remember`, some more than `max` of them at most; some may be kept for a while longer.
+/* Forgets identities older than `remember`, some more than `max` of them at most; some may be kept for a while longer,
+ * and those of events that rows name are: as long as they do.
  * What is added from then on is kept so that these can be forgotten together. */
 int state_seen_sweep(struct state *state, size_t max, int64_t remember);
 

@@ -103,6 +103,17 @@ int state_places(struct state *state, int64_t segment, int64_t after, struct sta
 	return result < 0 ? -1 : n;
 }
 
+int state_waiters(struct state *state, int64_t segment, int64_t after, struct state_waiter *waiters, int max)
+{
+	int n = 0, result;
+	struct sqlite3_stmt *statement = sql_bind(state, WAITERS, "iii", segment, after, (int64_t)max);
+	while ((result = sql_step(state, statement)) == 1) {
+		waiters[n] = (struct state_waiter){.row = sql_int(statement, 0)};
+		read_identity(statement, 1, waiters[n++].event);
+	}
+	return result < 0 ? -1 : n;
+}
+
 int state_place_move(struct state *state, const struct state_place *place, int64_t segment)
 {
 	return sql_run(state, sql_bind(state, PLACE_MOVE, "iiii", place->row, segment, (int64_t)place->offset,

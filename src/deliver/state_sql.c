@@ -39,10 +39,13 @@ static const char *const sql_texts[STATEMENTS] = {
 		     " ORDER BY id LIMIT 1",
 	[PLACES] = "SELECT id, offset, length FROM delivery INDEXED BY delivery_segment"
 		   " WHERE segment = ? AND id > ? ORDER BY id LIMIT ?",
+	[WAITERS] = "SELECT id, event FROM delivery INDEXED BY delivery_segment"
+		    " WHERE segment = ? AND id > ? ORDER BY id LIMIT ?",
 	[PLACE_MOVE] = "UPDATE delivery SET segment = ?2, offset = ?3, length = ?4 WHERE id = ?1",
 	[DATA_VERSION] = "PRAGMA data_version",
 	[RECENT_ALL] = "SELECT id, oldest, newest, ids FROM recent ORDER BY id",
 	[RECENT_PUT] = "INSERT OR REPLACE INTO recent VALUES (?, ?, ?, ?)",
+	[RECENT_OLD] = "SELECT ids, oldest, newest FROM recent WHERE newest < ? ORDER BY id",
 	[RECENT_SWEEP] = "DELETE FROM recent WHERE newest < ?",
 	[RECENT_CLEAR] = "DELETE FROM recent",
 	[RUNS] = "SELECT id, slice, level, count, oldest, newest FROM run ORDER BY id",

@@ -45,10 +45,20 @@ void segment_name_kept(char name[SEGMENT_NAME_SIZE], int64_t stamp)
 	make_name(name, stamp, KEPT);
 }
 
+static bool ends_in(const char *name, const char *end)
+{
+	size_t n = strlen(name), m = strlen(end);
+	return n > m && strcmp(name + n - m, end) == 0;
+}
+
 bool segment_is_kept(const char *name)
 {
-	size_t n = strlen(name), end = sizeof KEPT - 1;
-	return n > end && strcmp(name + n - end, KEPT) == 0;
+	return ends_in(name, KEPT);
+}
+
+bool segment_is_fold(const char *name)
+{
+	return ends_in(name, SEGMENT_FOLD_END);
 }
 
 bool segment_is_named(struct segment *segment, const struct spool *spool)

@@ -33,6 +33,9 @@ bool segment_parse_name(const char *name, int64_t *stamp);
 /* The name of a new kept segment, whose lines stood elsewhere before (doc/journal.md, What waits). */
 void segment_name_kept(char name[SEGMENT_NAME_SIZE], int64_t stamp);
 bool segment_is_kept(const char *name);
+/* How a file of the archive ends whose lines were in many segments; its stamp is not that of its first line. */
+#define SEGMENT_FOLD_END "-fold.jsonl"
+bool segment_is_fold(const char *name);
 
 /* Opens a new segment, durably (S3). `stamp` is the received_at of its first event. 0, or -1 with errno. */
 int segment_open(struct segment *segment, const struct spool *spool, int64_t stamp);

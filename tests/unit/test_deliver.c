@@ -1095,6 +1095,34 @@ static void the_archive_is_pruned_of_what_does_not_wait(void **state)
 	expect_kept(0, 0);
 }
 
+/* However long that is, a copy is a duplicate; and it is none when nothing waits any more. */
+static void what_waits_is_remembered(void **state)
+{
+	(void)state;
+	t.now -= SECONDS(86400) * 365;
+	add_script("crm", "exit 100");
+	put_event("\"a\"", "\"c1\"");
+	once();
+	for (int i = 0; i < 2; i++) {
+		later(SECONDS(40 * 86400));
+		once();
+	}
+	t.events = 0;
+	put_event("\"a\"", "\"c1\"");
+	once();
+	assert_int_equal(query("SELECT value FROM count WHERE name = 'duplicates'"), 1);
+	assert_int_equal(query("SELECT count(*) FROM delivery"), 1);
+	query("DELETE FROM delivery");
+	for (int i = 0; i < 2; i++) {
+		later(SECONDS(40 * 86400));
+		once();
+	}
+	t.events = 0;
+	put_event("\"a\"", "\"c1\"");
+	once();
+	assert_int_equal(query("SELECT count(*) FROM delivery"), 1);
+}
+
 /* One at a time */
 
 static void a_second_one_yields(void **state)
@@ -1648,6 +1676,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(attempts_are_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_archive_is_pruned, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_waits_is_kept_by_itself, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_waits_is_remembered, setup, teardown),
 		cmocka_unit_test_setup_teardown(small_segments_are_joined, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_archive_is_pruned_of_what_does_not_wait, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_large_segment_is_moved_as_it_is, setup, teardown),

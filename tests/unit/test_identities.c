@@ -6,6 +6,7 @@
 #define IDENTITIES_PART   5
 #define IDENTITIES_MERGED 200
 #define IDENTITIES_HINTS  40000
+#define IDENTITIES_WALK   20
 #include "deliver/identities.c"
 
 #include <sqlite3.h>
@@ -210,6 +211,52 @@ static void as_a_set_has_it(void **state)
 			 0);
 }
 
+/* Days in which events come and identities are forgotten. */
+static void live(int days)
+{
+	for (int i = 0; i < days; i += 2) {
+		reopen(DAYS(2));
+		begin();
+		add_new();
+		for (int k = 0; k < 20; k++)
+			assert_int_equal(state_seen_sweep(t.state, SIZE_MAX, DAYS(8)), 0);
+		if (i % 6 == 0)
+			state_rollback(t.state);
+		else
+			commit();
+	}
+}
+
+/* One of three waits for longer than is remembered; there are as many as stay recent, or far more. */
+static void what_waits_is_not_forgotten(void **state)
+{
+	static const size_t counts[] = {5, 300};
+	for (size_t c = 0; c < UNIT_COUNT(counts); c++) {
+		struct state_delivery delivery = {.length = 1};
+		if (c > 0) {
+			teardown(state);
+			setup(state);
+		}
+		begin();
+		assert_int_equal(
+			state_segment(t.state, "20200101T000000.000000Z-1-00000000.jsonl", 1, &delivery.segment_id), 0);
+		for (size_t i = 0; i < counts[c]; i++) {
+			add_new();
+			memcpy(delivery.event, t.known[i].id, ID_SIZE);
+			if (i % 3 == 0)
+				assert_int_equal(state_delivery_add(t.state, 1, 1, &delivery), 0);
+		}
+		commit();
+		live(40);
+		for (size_t i = 0; i < counts[c]; i++)
+			unit_check(state_seen(t.state, t.known[i].id) == (i % 3 == 0), "%zu of %zu", i, counts[c]);
+		query("DELETE FROM delivery");
+		live(40);
+		for (size_t i = 0; i < counts[c]; i++)
+			unit_check(state_seen(t.state, t.known[i].id) == 0, "%zu of %zu", i, counts[c]);
+	}
+}
+
 /* More than there are slots for, if none were merged that are too large for it; and more than there may be hints for.
  */
 static void more_than_are_merged(void **state)
@@ -293,6 +340,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(as_a_set_has_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_waits_is_not_forgotten, setup, teardown),
 		cmocka_unit_test_setup_teardown(more_than_are_merged, setup, teardown),
 		cmocka_unit_test_setup_teardown(rows_are_filled, setup, teardown),
 		cmocka_unit_test_setup_teardown(damage_is_noticed, setup, teardown),
