@@ -162,7 +162,9 @@ def state_lost(bench):
 
 def leave_torn_record(bench, trial):
     """As if a deliverer had been killed in the middle of a write; its event stands in the journal still."""
-    record = trial.site.content.splitlines()[0]
+    answer, _ = trial.post_cgi(trial.good())
+    start = b'{"event_id":"%s' % answer.json["id"].encode()
+    record = start + trial.site.content.splitlines()[0][len(start):]
     with open(trial.site.records_file, "ab") as file:
         file.write(record[:bench.chance.randrange(len(record))])
 
