@@ -79,13 +79,16 @@ static int open_folder(const struct spool *spool, const char *name)
 	return openat(spool->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
+/* One that is removed again before it has its mode does without: whoever listens makes another one. */
 static int make_trigger(const struct spool *spool)
 {
 	if (mkfifoat(spool->fd, "trigger", 0600) < 0)
 		return errno == EEXIST ? 0 : -1;
-	if (has_owner(spool) && fchownat(spool->fd, "trigger", spool->owner, group_of(spool), AT_SYMLINK_NOFOLLOW) < 0)
-		return -1;
-	return fchmodat(spool->fd, "trigger", layout_file_mode(spool, true), 0);
+	if ((!has_owner(spool) ||
+	     fchownat(spool->fd, "trigger", spool->owner, group_of(spool), AT_SYMLINK_NOFOLLOW) == 0) &&
+	    fchmodat(spool->fd, "trigger", layout_file_mode(spool, true), 0) == 0)
+		return 0;
+	return errno == ENOENT ? 0 : -1;
 }
 
 /* Where the deliverer is another user, the receiver finds what it needs, or waits for it. */
