@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -42,6 +43,7 @@
 #define FAILURE_PAUSE  (2 * CLOCK_SECOND)  /* after a failure; doubled while it goes on failing */
 #define FAILURE_MAX    (30 * CLOCK_SECOND)
 #define NOT_PUT_AWAY   "segments cannot be put away in archive/"
+#define HELD_UP        "a segment cannot be read"
 #define DOUBT_MAX      (60 * CLOCK_SECOND)  /* between two damages of state.db that are the same one */
 #define DOUBT_PAUSE    100000000            /* ns, before it is opened again */
 #define TIDY_EVERY     (600 * CLOCK_SECOND) /* or more often, where less is kept */
@@ -78,6 +80,7 @@ struct post {
 	int trigger, signals;  /* -1 while closed */
 	struct rlimit files_before; /* the limit on open files that this process was started with */
 	bool stopping, hung_up;
+	bool is_held_up; /* a segment could not be read, and what was received after it waits */
 };
 
 /* From opening state.db to closing it. Times are us of the monotonic clock. */
@@ -100,6 +103,7 @@ struct session {
 	bool is_compared; /* with what a deliverer before this one said of its configuration */
 	bool asked;       /* for another report, or there was none yet */
 	bool more;        /* something was taken in or tried: there may be more to do at once */
+	int held_up_told; /* the error that was told; 0: none */
 	bool putting;     /* there is more to put away */
 	bool is_put_off;  /* it is told that nothing can be put away */
 	bool ending;      /* running scripts were told to end */
@@ -279,9 +283,11 @@ static int session_open(struct session *s, struct post *post)
 	if (make_poll_set(s) < 0)
 		return -1;
 	int is_put_off = state_has_trouble(s->d.state, NOT_PUT_AWAY);
-	if (is_put_off < 0)
+	int was_held_up = is_put_off < 0 ? -1 : state_has_trouble(s->d.state, HELD_UP);
+	if (was_held_up < 0)
 		return -1;
 	s->is_put_off = is_put_off;
+	s->held_up_told = was_held_up ? EOWNERDEAD : 0;
 	s->once_age = state_age(s->d.state);
 	s->idle_since = clock_monotonic();
 	return state_cursors(s->d.state, resume, s->d.reader);
@@ -419,17 +425,51 @@ static void show_trying(struct session *s, int64_t now)
 	s->post->watcher->progress(s->post->watcher->arg, DELIVER_TRYING, s->most_pending - pending, s->most_pending);
 }
 
+/* Tells whoever asks what is wrong, or (NULL) that it is not any more. */
+static int tell_trouble(struct state *state, const char *what, const char *why)
+{
+	if (state_begin(state) == 0 &&
+	    (why != NULL ? state_trouble_put(state, what, why) : state_trouble_drop(state, what)) == 0 &&
+	    state_commit(state) == 0)
+		return 0;
+	state_rollback(state);
+	return -1;
+}
+
+static const char *remedy_of(int error)
+{
+	return error == EACCES || error == EPERM ? "give it to the user of the deliverer (chown), or move it away"
+						 : "if that lasts, move it away";
+}
+
+/* A segment that cannot be read is named, once, and as long as it holds the others up. */
+static enum outcome tell_unread(struct session *s)
+{
+	const char *segment = s->d.unread.segment;
+	int error = segment[0] != '\0' ? s->d.unread.error : 0;
+	char why[256];
+	s->post->is_held_up = error != 0;
+	if (error == s->held_up_told)
+		return GO_ON;
+	s->held_up_told = error;
+	snprintf(why, sizeof why, "journal/%s: %s; what was received after it waits; %s", segment,
+		 strerrordesc_np(error), remedy_of(error));
+	if (error != 0)
+		log_warnx("%s: %s: %s", s->d.spool.path, HELD_UP, why);
+	return tell_trouble(s->d.state, HELD_UP, error != 0 ? why : NULL) < 0 ? judge_state() : GO_ON;
+}
+
 static enum outcome take_in(struct session *s)
 {
 	switch (round_take(s->round, &s->d)) {
 	case ROUND_NOTHING:
 		s->look_at = clock_monotonic() + LOOK_EVERY;
-		return GO_ON;
+		return tell_unread(s);
 	case ROUND_TAKEN:
 		s->more = true;
 		s->idle_since = clock_monotonic();
 		show_reading(s);
-		return GO_ON;
+		return tell_unread(s);
 	case ROUND_FAILED:
 		break;
 	}
@@ -471,15 +511,8 @@ static enum outcome park_gone(struct session *s)
 /* Tells whoever asks that nothing can be put away, or (NULL) that it can be again. */
 static int tell_put_off(struct session *s, const char *why)
 {
-	struct state *state = s->d.state;
 	s->is_put_off = why != NULL;
-	if (state_begin(state) == 0 &&
-	    (why != NULL ? state_trouble_put(state, NOT_PUT_AWAY, why) : state_trouble_drop(state, NOT_PUT_AWAY)) ==
-		    0 &&
-	    state_commit(state) == 0)
-		return 0;
-	state_rollback(state);
-	return -1;
+	return tell_trouble(s->d.state, NOT_PUT_AWAY, why);
 }
 
 /* It slows no delivery, and is tried again less and less often. */
@@ -825,7 +858,7 @@ static int run_sessions(struct post *post)
 	for (int aside = 0; aside < STATES_MAX;) {
 		enum outcome outcome = session_run(post);
 		if (outcome == ENDED)
-			return 0;
+			return post->is_held_up && !post->stopping ? EX_IOERR : 0;
 		if (outcome == STATE_NEWER)
 			return EX_SOFTWARE;
 		if (outcome == SPOOL_GONE)

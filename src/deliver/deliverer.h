@@ -28,8 +28,13 @@ struct deliverer {
 	int64_t tried_age;          /* lanes that were due at this age were tried last */
 	struct rlimit files_before; /* the limit on open files that scripts get */
 	size_t runs_max;            /* of scripts, at a time */
-	int64_t stray_at;           /* us, monotonic: when a stray was last told of; 0: never */
-	int64_t warned_at;          /* us, monotonic: when a failure was last logged; 0: never */
+	/* What the last round could not read, and ended at. */
+	struct {
+		char segment[SEGMENT_NAME_SIZE]; /* "": nothing */
+		int error;
+	} unread;
+	int64_t stray_at;  /* us, monotonic: when a stray was last told of; 0: never */
+	int64_t warned_at; /* us, monotonic: when a failure was last logged; 0: never */
 	/* A random number, made anew when records may have been left in a file that are not committed, and at the
 	 * start: behind the length of a file that was recorded in the present era, all was written by others. 0: a new
 	 * one is to be made. */

@@ -365,6 +365,15 @@ static bool is_full(const struct round *round)
 	       round->files.names.count >= FILES_MAX;
 }
 
+/* One that was taken away meanwhile is none. */
+static void note_unread(struct deliverer *d, const char *segment)
+{
+	if (errno == ENOENT)
+		return;
+	strcpy(d->unread.segment, segment);
+	d->unread.error = errno;
+}
+
 /* Reads what the round takes. 0, or -1 with errno. */
 static int read_events(struct round *round, struct deliverer *d)
 {
@@ -377,12 +386,13 @@ static int read_events(struct round *round, struct deliverer *d)
 		d->targets[i].waiting = waiting == 1;
 	}
 	tell_stray(d);
+	d->unread.segment[0] = '\0';
 	while (!is_full(round)) {
 		found = reader_next(d->reader, &line);
 		if (found == READER_NONE)
 			return 0;
 		if (found == READER_FAILED)
-			deliverer_complain(d, "cannot read a segment of the journal");
+			note_unread(d, line.segment);
 		else if (state_hold(d->state) < 0 || take_line(round, d, found, &line) < 0 ||
 			 (round->buffered >= BUFFER_MAX && flush(round, d) < 0)) {
 			/* The reader counts it as taken, and it may not stand in a place yet that put_back knows. */

@@ -32,7 +32,8 @@ typedef int history_each(void *arg, const struct history_line *line);
 int history_search(const struct spool *spool, const struct history_query *query, history_each *each, void *arg);
 
 /* Calls back for each line of journal/ from an offset on, which `from` says for each segment; UINT64_MAX: leave it out.
- * Only the line's first fields are read, for there may be millions. 0, what `each` returned, or -1 with errno. */
+ * So is one that cannot be read. Only the line's first fields are read, for there may be millions. 0, what `each`
+ * returned, or -1 with errno. */
 struct history_glance {
 	int64_t received_at;
 	size_t length; /* of the line, without its newline */

@@ -2,11 +2,15 @@
 
 import collections
 import contextlib
+import json
 import os
+import pathlib
+import pwd
 import random
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 
 import pytest
@@ -16,7 +20,7 @@ import fastcgi
 import sign
 from ledger import Ledger
 from load import Load
-from sites import PROGRAM, SANITIZED, Answer, all_at_once, is_alive, processes, variables, wait_for
+from sites import PROGRAM, SANITIZED, Answer, Site, all_at_once, is_alive, processes, variables, wait_for
 
 ROUNDS = int(os.environ.get("HOOKSPOOL_ROUNDS", "10" if SANITIZED else "50"))
 
@@ -411,3 +415,37 @@ target "script" {
     site.deliver(later="+6d")
     site.deliver(later="+6d")
     assert sizes(site) == small
+
+
+def post_as(site, marker):
+    """A CGI run of the site's user."""
+    body = sign.body(f'[{{"id":"{marker}"}}]'.encode(), marker)
+    run = subprocess.run([site.program], input=body, stdout=subprocess.PIPE, timeout=60,
+                         env={**site.environment(False), **variables(body)}, **site.identity)
+    assert Answer.parse(run.stdout).status == 200
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a file to another user")
+def test_a_journal_file_of_another_user():
+    """As after a restore by root: it is named, with what to do, and what was received after it waits."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        site = Site(pathlib.Path(folder) / "site")
+        nobody = pwd.getpwnam("nobody")
+        site.identity = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        for path in site.folder, *site.folder.iterdir():
+            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+        post_as(site, "1")
+        (segment,) = site.spool.glob("journal/*.jsonl")
+        os.chown(segment, 0, 0)
+        post_as(site, "2")
+        for arguments, code in ((["deliver", "--once"], 74), (["status"], 2), (["check"], 1)):
+            done = site.run("-c", site.conf, *arguments)
+            assert done.returncode == code, (arguments, done)
+            assert segment.name.encode() in done.stdout + done.stderr and b"chown" in done.stdout + done.stderr
+        assert site.records() == []
+        os.chown(segment, nobody.pw_uid, nobody.pw_gid)
+        site.deliver()
+        assert [json.loads(line)["data"]["id"] for line in site.records()] == ["1", "2"]
+        assert site.run("-c", site.conf, "status").returncode == 0
+        site.close()

@@ -4,8 +4,10 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <sys/file.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -1200,6 +1202,49 @@ static void what_a_dead_one_has_left_is_waited_for(void **state)
 	spool_close(&spool);
 }
 
+/* A segment that cannot be opened, whoever runs this. */
+static const char *refused;
+
+int openat(int dirfd, const char *name, int flags, ...)
+{
+	va_list args;
+	va_start(args, flags);
+	mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(args, mode_t) : 0;
+	va_end(args);
+	if (refused != NULL && strcmp(name, refused) == 0) {
+		errno = EACCES;
+		return -1;
+	}
+	return (int)syscall(SYS_openat, dirfd, name, flags, mode);
+}
+
+static void what_cannot_be_read_holds_up_what_came_later(void **state)
+{
+	(void)state;
+	char first[SEGMENT_NAME_SIZE] = "";
+	add_file("all", "all.jsonl");
+	put_events(1, "\"c1\"");
+	DIR *folder = opendir(unit_path(t.folder, "spool/journal"));
+	const struct dirent *entry;
+	assert_non_null(folder);
+	while ((entry = readdir(folder)) != NULL)
+		if (segment_parse_name(entry->d_name, NULL))
+			strcpy(first, entry->d_name);
+	closedir(folder);
+	put_events(1, "\"c1\"");
+	refused = first;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL), EX_IOERR);
+		expect_numbers("out/all.jsonl", "");
+		assert_true(logged(first) && logged("chown"));
+		assert_int_equal(query("SELECT count(*) FROM trouble"), 1);
+	}
+	refused = NULL;
+	once();
+	expect_numbers("out/all.jsonl", "0 1");
+	assert_int_equal(query("SELECT count(*) FROM trouble"), 0);
+}
+
 /* As where a file system has no locks. */
 static bool locks_do_nothing;
 
@@ -1684,6 +1729,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one_that_ends_is_waited_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_a_dead_one_has_left_is_waited_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_that_was_taken_over_writes_nothing_more, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_cannot_be_read_holds_up_what_came_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(it_stays_and_is_woken, setup, teardown),
 		cmocka_unit_test_setup_teardown(sigterm_lets_a_script_finish, setup, teardown),
 		cmocka_unit_test_setup_teardown(sigterm_ends_a_script_that_does_not, setup, teardown),
