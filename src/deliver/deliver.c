@@ -34,6 +34,7 @@
 /* Microseconds. */
 #define LOCK_PAUSE     (CLOCK_SECOND / 20) /* between tries at the lock, at first */
 #define LOCK_PAUSE_MAX CLOCK_SECOND
+#define ONCE_FOR       (20 * CLOCK_SECOND) /* DELIVER_ONCE: the one that delivers may be on another machine, and stay */
 #define NAMES_EVERY    (CLOCK_SECOND / 4)  /* whether names are still the files that are open */
 #define YIELD_PAUSE    CLOCK_SECOND        /* before it ends after all, when somebody waited */
 #define RETURN_EVERY   (2 * CLOCK_SECOND)  /* whether a spool that is gone is back */
@@ -927,14 +928,15 @@ static int take_place(const struct spool *spool)
  * and will look at the journal, or has the place and will look when it is its turn. */
 static int take_lock(struct post *post)
 {
-	int64_t pause = LOCK_PAUSE;
+	int64_t pause = LOCK_PAUSE, give_up_at = clock_monotonic() + ONCE_FOR;
 	post->place = take_place(&post->spool);
 	if (post->place < 0)
 		return -1;
 	while (try_lock(post) < 0) {
 		if (errno != EAGAIN)
 			return -1;
-		if (spool_trigger(&post->spool) == SPOOL_AWAKE && has_living_owner(&post->spool)) {
+		if ((spool_trigger(&post->spool) == SPOOL_AWAKE && has_living_owner(&post->spool)) ||
+		    (post->until == DELIVER_ONCE && clock_monotonic() >= give_up_at)) {
 			errno = EAGAIN;
 			return -1;
 		}
