@@ -41,6 +41,7 @@
 #define LOOK_EVERY     (5 * CLOCK_SECOND)  /* at the journal, though no trigger came */
 #define IDLE_FOR       (10 * CLOCK_SECOND) /* before DELIVER_IDLE ends */
 #define STOP_AFTER     (10 * CLOCK_SECOND) /* how long scripts may go on after a signal */
+#define STOP_LATEST    (8 * CLOCK_SECOND)  /* from then on: what SIGKILL has not ended by then is left */
 #define FAILURE_PAUSE  (2 * CLOCK_SECOND)  /* after a failure; doubled while it goes on failing */
 #define FAILURE_MAX    (30 * CLOCK_SECOND)
 #define NOT_PUT_AWAY   "segments cannot be put away in archive/"
@@ -733,10 +734,12 @@ static enum outcome stop(struct session *s, int64_t now)
 		return ENDED;
 	if (s->stop_at == 0)
 		s->stop_at = now + STOP_AFTER;
-	if (now >= s->stop_at && !s->ending) {
+	if (now >= s->stop_at && s->ending)
+		return ENDED;
+	if (now >= s->stop_at) {
 		lanes_stop(s->lanes, now);
 		s->ending = true;
-		s->stop_at = INT64_MAX;
+		s->stop_at = now + STOP_LATEST;
 	}
 	return GO_ON;
 }

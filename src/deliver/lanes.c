@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fsio.h"
 #include "base/text.h"
+#include "deliver/orphans.h"
 #include "deliver/retry.h"
 #include "deliver/target_file.h"
 #include "deliver/target_run.h"
@@ -19,8 +21,10 @@
 #define FILES_MAX     200
 #define SHEET_MAX     (16u << 20)         /* of a script's input, in memory */
 #define FILE_RETRY    (60 * CLOCK_SECOND) /* a try at a file costs little */
-#define STARTS_MAX    16                  /* of scripts, until the journal is looked at again */
-#define HELD_FOR      (5 * CLOCK_SECOND)  /* until a script is started, after there were no means to */
+#define ORPHANS_TRIES 100
+#define ORPHANS_PAUSE 5000000            /* ns */
+#define STARTS_MAX    16                 /* of scripts, until the journal is looked at again */
+#define HELD_FOR      (5 * CLOCK_SECOND) /* until a script is started, after there were no means to */
 
 /* A run of a script and the deliveries that it is for. */
 struct slot {
@@ -40,6 +44,8 @@ struct lanes {
 	size_t turn;        /* number of the target that is served first */
 	int64_t held_until; /* us, monotonic: until then, or until a script ends, none is started; 0: none is held */
 	struct state_delivery *deliveries; /* EVENTS_MAX of them */
+	struct orphans orphans;
+	bool orphans_left; /* processes that scripts have left behind */
 	struct outfiles files;
 	struct buf line, first, records, path;
 };
@@ -50,6 +56,7 @@ struct lanes *lanes_new(const struct conf *conf)
 	if (lanes == NULL)
 		return NULL;
 	lanes->deliveries = calloc(EVENTS_MAX, sizeof *lanes->deliveries);
+	orphans_begin(&lanes->orphans);
 	if (lanes->deliveries != NULL && lanes_fit(lanes, conf) == 0)
 		return lanes;
 	lanes_free(lanes);
@@ -85,6 +92,13 @@ static void slot_clear(struct slot *slot)
 	*slot = (struct slot){0};
 }
 
+static bool no_script(const void *arg, pid_t pid)
+{
+	(void)arg;
+	(void)pid;
+	return false;
+}
+
 void lanes_free(struct lanes *lanes)
 {
 	if (lanes == NULL)
@@ -95,6 +109,9 @@ void lanes_free(struct lanes *lanes)
 			target_run_kill(&slot->run);
 		slot_clear(slot);
 	}
+	for (int i = 0; i < ORPHANS_TRIES && orphans_kill(&lanes->orphans, no_script, NULL); i++)
+		nanosleep(&(struct timespec){.tv_nsec = ORPHANS_PAUSE}, NULL);
+	orphans_end();
 	free(lanes->slots);
 	free(lanes->deliveries);
 	outfiles_fini(&lanes->files);
@@ -740,6 +757,23 @@ static int record_runs(struct lanes *lanes, struct deliverer *d)
 	return end_transaction(d, result);
 }
 
+static bool is_script(const void *arg, pid_t pid)
+{
+	const struct lanes *lanes = arg;
+	for (size_t i = 0; i < lanes->count; i++) {
+		const struct slot *slot = &lanes->slots[i];
+		if (slot->used && slot->run.stage != TARGET_RUN_ENDED && slot->run.pid == pid)
+			return true;
+	}
+	return false;
+}
+
+static void end_orphans(struct lanes *lanes)
+{
+	if (lanes->orphans_left)
+		lanes->orphans_left = orphans_kill(&lanes->orphans, is_script, lanes);
+}
+
 int lanes_collect(struct lanes *lanes, struct deliverer *d, int64_t now)
 {
 	int ended = 0;
@@ -752,12 +786,14 @@ int lanes_collect(struct lanes *lanes, struct deliverer *d, int64_t now)
 		if (!target_run_reap(&slot->run))
 			continue;
 		lanes->held_until = 0;
+		lanes->orphans_left = true;
 		/* Stopped by us, and so not done: it stays pending as if it had not been tried. */
 		if (slot->run.stopped && target_run_result(&slot->run) != RETRY_SUCCEEDED)
 			slot_clear(slot);
 		else
 			ended++;
 	}
+	end_orphans(lanes);
 	if (ended == 0)
 		return 0;
 	if (record_runs(lanes, d) < 0)

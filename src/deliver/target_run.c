@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -26,7 +27,9 @@
 #define HOPELESS        100
 #define SIGNALS         64 /* that Linux has */
 #define NOT_FOUND       127
-#define READS           64 /* of a script that talks without end, at a time */
+#define END_TRIES       1000
+#define END_PAUSE       1000000 /* ns */
+#define READS           64      /* of a script that talks without end, at a time */
 
 int target_run_paper(void)
 {
@@ -148,6 +151,8 @@ static _Noreturn void become(char *const *argv, char **env, const struct target_
 			     pid_t parent)
 {
 	setpgid(0, 0);
+	/* What the script orphans stays below it until its end, so that it is known whose it is (orphans.h). */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (input->files != NULL)
 		setrlimit(RLIMIT_NOFILE, input->files);
 	/* When the deliverer is killed, its successor runs this event again: not beside this run. */
@@ -236,9 +241,16 @@ void target_run_listen(struct target_run *run)
 	}
 }
 
+/* A script may have left the group that it was made the leader of. */
+static void send_signal(const struct target_run *run, int number)
+{
+	kill(-run->pid, number);
+	kill(run->pid, number);
+}
+
 static void tell_to_end(struct target_run *run, int64_t now)
 {
-	kill(-run->pid, SIGTERM);
+	send_signal(run, SIGTERM);
 	run->stage = TARGET_RUN_TOLD;
 	run->deadline = now + GRACE;
 }
@@ -251,7 +263,7 @@ void target_run_tick(struct target_run *run, int64_t now)
 		run->timed_out = true;
 		tell_to_end(run, now);
 	} else if (run->stage == TARGET_RUN_TOLD) {
-		kill(-run->pid, SIGKILL);
+		send_signal(run, SIGKILL);
 		run->stage = TARGET_RUN_KILLED;
 		run->deadline = INT64_MAX;
 	}
@@ -265,13 +277,14 @@ void target_run_stop(struct target_run *run, int64_t now)
 	tell_to_end(run, now);
 }
 
-/* Takes the leader's end, which must have come or be about to. */
+/* Takes the leader's end, which must have come or be about to. One that the kernel does not let end is not waited for.
+ */
 static void take_end(struct target_run *run)
 {
 	/* While the leader is not reaped its number cannot become another group's. */
-	kill(-run->pid, SIGKILL);
-	while (waitpid(run->pid, &run->status, 0) < 0 && errno == EINTR)
-		;
+	send_signal(run, SIGKILL);
+	for (int i = 0; i < END_TRIES && waitpid(run->pid, &run->status, WNOHANG) == 0; i++)
+		nanosleep(&(struct timespec){.tv_nsec = END_PAUSE}, NULL);
 	target_run_listen(run);
 	close_output(run);
 	run->stage = TARGET_RUN_ENDED;

@@ -1,7 +1,7 @@
 /* Run targets: one run of a script, from fork to its end. The owner polls, this module never blocks.
  *
  * A script is the leader of its own process group. It gets TERM at its timeout and KILL some seconds later; what is
- * left of its group when it has ended is killed. */
+ * left of its group when it has ended is killed, and what has left the group too (orphans.h). */
 #ifndef HOOKSPOOL_TARGET_RUN_H
 #define HOOKSPOOL_TARGET_RUN_H
 
@@ -61,7 +61,7 @@ void target_run_listen(struct target_run *run);
 void target_run_tick(struct target_run *run, int64_t now);
 /* Ends it early, unless its end has begun: TERM now. */
 void target_run_stop(struct target_run *run, int64_t now);
-/* Ends it at once, and waits for that. */
+/* Ends it at once, and waits for that, a second at most. */
 void target_run_kill(struct target_run *run);
 /* True if it has ended: its group is gone, its status and output are final. */
 bool target_run_reap(struct target_run *run);

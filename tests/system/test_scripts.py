@@ -241,7 +241,7 @@ def test_without_descriptors_scripts_wait_and_no_lane_is_put_off(make_site, tmp_
     with open(log, "wb") as to:
         child = site.start(["prlimit", "--nofile=60:60", site.program, "-c", site.conf, "deliver", "--once"], stderr=to)
     wait_for(lambda: b"no further script" in log.read_bytes(), "it says so")
-    assert 20 <= len(runs.read_text().splitlines()) < 60
+    wait_for(lambda: runs.exists() and 20 <= len(runs.read_text().splitlines()) < 60, "some of them run")
     assert lanes(site) == 60 and lanes(site, "next_age >= 0") == 0
     (tmp_path / "go").touch()
     assert child.wait(60) == 0
@@ -276,3 +276,37 @@ def test_an_input_that_the_disk_has_no_room_for_is_an_attempt(make_site):
     assert [(line["result"], line["detail"]) for line in site.audit(what="delivery")] == [("retry", why), ("parked", why)]
     assert why.encode() in site.run("parked").stdout
     assert site.run("drop", "--all").stdout == b"1 delivery dropped\n"
+
+
+LEAVES = """#!/bin/sh
+# Leaves processes behind that are in no group of its own, and have no parent.
+setsid sh -c 'trap "" TERM; echo $$ >> "%(pids)s"; sleep 1000' &
+(setsid sh -c 'echo $$ >> "%(pids)s"; sleep 1000 & echo $! >> "%(pids)s"; wait' &)
+while [ "$(wc -l < "%(pids)s")" -lt 3 ]; do sleep 0.01; done
+%(then)s
+"""
+
+
+@pytest.mark.parametrize("then, result", [("exit 0", "done"), ("sleep 1000", "retry")])
+def test_what_leaves_the_scripts_group_ends_with_it(make_site, tmp_path, then, result):
+    pids, script = tmp_path / "pids", tmp_path / "leaves"
+    pids.touch()
+    site = make_site(targets=FILE + f'target "crm" {{\n    run = {{"/bin/sh", "{script}"}}\n    timeout = "1s"\n}}\n')
+    script.write_text(LEAVES % {"pids": pids, "then": then})
+    site.post_cgi(sign.body())
+    child = site.start([site.program, "-c", site.conf, "deliver", "--stay"])
+    wait_for(lambda: site.audit(what="delivery", target="crm", result=result), "the run is over")
+    family = [int(pid) for pid in pids.read_text().split()]
+    assert len(family) == 3
+    wait_for(lambda: not any(map(is_alive, family)), "all of them are gone")
+    assert site.stop(child) == 0
+
+
+def test_a_script_that_changes_its_group_has_its_timeout_all_the_same(make_site, tmp_path):
+    script = "import os, signal, time; os.setpgid(0, os.getpgid(os.getppid())); signal.signal(15, signal.SIG_IGN); time.sleep(1000)"
+    site = make_site(targets=FILE + f'target "crm" {{\n    run = {{"/usr/bin/python3", "-c", "{script}"}}\n    timeout = "1s"\n}}\n')
+    site.post_cgi(sign.body())
+    site.deliver()
+    line, = site.audit(what="delivery", target="crm")
+    assert (line["result"], line["detail"]) == ("retry", "timeout")
+    assert len(site.records()) == 1
