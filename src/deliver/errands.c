@@ -3,6 +3,7 @@
 #include "deliver/errands.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -11,7 +12,7 @@
 #define ERRANDS_MAX 64 /* at a time */
 #define ROWS_MAX    64 /* in a transaction */
 
-/* Parked deliveries: read first, and changed then. */
+/* Deliveries: read first, and changed then. */
 struct rows {
 	const char *target; /* only of this one; NULL: of all */
 	struct {
@@ -24,8 +25,7 @@ struct rows {
 static int note_row(void *arg, const struct state_row *row)
 {
 	struct rows *rows = arg;
-	if (row->parked_at == 0 || rows->count == ROWS_MAX ||
-	    (rows->target != NULL && strcmp(rows->target, row->target) != 0))
+	if (rows->count == ROWS_MAX || (rows->target != NULL && strcmp(rows->target, row->target) != 0))
 		return 0;
 	rows->list[rows->count].row = *row;
 	strncat(strcpy(rows->list[rows->count].target, ""), row->target, ERRAND_NAME_SIZE - 1);
@@ -38,6 +38,19 @@ static int tell(struct deliverer *d, const struct state_row *row, const char *ta
 	char id[EVENT_ID_SIZE];
 	text_hex(row->delivery.event, STATE_ID_SIZE, id);
 	return audit_tell(&d->story, &(struct audit_delivery){"operator", target, id, 0, "retried", "on the page"});
+}
+
+/* What waits for another attempt is due now. */
+static int retry_waiting(struct deliverer *d)
+{
+	char detail[64];
+	uint64_t lanes;
+	if (state_lanes_push(d->state, &lanes) < 0)
+		return -1;
+	if (lanes == 0)
+		return 0;
+	snprintf(detail, sizeof detail, "on the page: %llu that waited", (unsigned long long)lanes);
+	return audit_tell(&d->story, &(struct audit_delivery){"operator", NULL, NULL, 0, "retried", detail});
 }
 
 /* In a transaction. */
@@ -58,7 +71,9 @@ static int retry_rows(struct deliverer *d, struct rows *rows, const struct erran
 		if (result == 1)
 			result = tell(d, &rows->list[i].row, rows->list[i].target);
 	}
-	return result < 0 ? -1 : 0;
+	if (result < 0)
+		return -1;
+	return errand->all && rows->count < ROWS_MAX ? retry_waiting(d) : 0;
 }
 
 /* Whether there may be more of them: 1, 0, or -1. */

@@ -14,6 +14,7 @@
 #include "deliver/retry.h"
 #include "deliver/target_file.h"
 #include "deliver/target_run.h"
+#include "journal/segment.h"
 
 #define LANES_AT_ONCE 64
 #define EVENTS_MAX    1000
@@ -33,7 +34,7 @@ struct slot {
 	struct target target;
 	const struct conf *conf; /* held: the target's, which may not be the one in force any more */
 	int64_t lane;
-	bool retry; /* the lane's head has failed before */
+	bool retry; /* the lane's head has failed before, or the one before it was given up */
 	struct state_delivery *deliveries;
 	int count;
 };
@@ -150,9 +151,18 @@ static int record_one(struct deliverer *d, const struct target *target, const st
 	return state_delivery_park(d->state, delivery, why);
 }
 
-/* The deliveries of one attempt, all of one lane. `why` may be NULL if it succeeded. */
+/* For how long an event has waited since it was received; its segment's name says that, or an earlier moment. */
+static int64_t waited(const struct state_delivery *delivery)
+{
+	int64_t stamp;
+	return segment_parse_name(delivery->segment, &stamp) ? clock_now() - stamp : 0;
+}
+
+/* The deliveries of one attempt, all of one lane. `why` may be NULL if it succeeded. `behind`: if it is their first,
+ * the event before them was given up. */
 static int record_attempt(struct deliverer *d, const struct target *target, int64_t lane,
-			  const struct state_delivery *deliveries, int count, enum retry_result result, const char *why)
+			  const struct state_delivery *deliveries, int count, bool behind, enum retry_result result,
+			  const char *why)
 {
 	struct state_tally tally = {0};
 	int64_t now = state_age(d->state), next_at = 0;
@@ -163,6 +173,8 @@ static int record_attempt(struct deliverer *d, const struct target *target, int6
 		if (delivery.first_at == 0)
 			delivery.first_at = now;
 		enum retry_verdict verdict = retry_judge(result, delivery.first_at, now, target->conf->retry_for);
+		if (behind && delivery.attempts == 1)
+			verdict = retry_judge_behind(verdict, waited(&delivery), target->conf->retry_for);
 		/* The lane waits for the first of those that stay. */
 		if (verdict == RETRY_AGAIN && next_at == 0)
 			next_at = now + delay(delivery.attempts, max);
@@ -201,7 +213,7 @@ static int fetch(struct deliverer *d, const struct target *target, int64_t lane,
 	const char *why = errno == ENOENT ? "its line in the journal is gone" : "its line in the journal is damaged";
 	if (state_begin(d->state) < 0)
 		return -1;
-	return end_transaction(d, record_attempt(d, target, lane, delivery, 1, RETRY_HOPELESS, why));
+	return end_transaction(d, record_attempt(d, target, lane, delivery, 1, false, RETRY_HOPELESS, why));
 }
 
 /* What passes when somebody else gives it back: no event is to blame. Memory is not among it: an event may be large. */
@@ -218,7 +230,7 @@ static int fail_head(struct deliverer *d, const struct target *target, int64_t l
 	int count = state_lane_head(d->state, target->id, lane, &head, 1), result = -1;
 	if (count == 1 && buf_printf(&why, "%s: %s", what, strerrordesc_np(error)) == 0 && buf_cstr(&why) != NULL &&
 	    state_begin(d->state) == 0)
-		result = end_transaction(d, record_attempt(d, target, lane, &head, 1, RETRY_FAILED, why.data));
+		result = end_transaction(d, record_attempt(d, target, lane, &head, 1, false, RETRY_FAILED, why.data));
 	buf_fini(&why);
 	return count == 0 ? 0 : result;
 }
@@ -611,7 +623,8 @@ static int record_batch(void *arg)
 		if (outfiles_error(&r->lanes->files, file) == ECANCELED)
 			continue;
 		if (record_attempt(r->d, batch->target, batch->lanes[i], r->lanes->deliveries + batch->from[i],
-				   batch->from[i + 1] - batch->from[i], failed < 0 ? RETRY_SUCCEEDED : RETRY_FAILED,
+				   batch->from[i + 1] - batch->from[i], false,
+				   failed < 0 ? RETRY_SUCCEEDED : RETRY_FAILED,
 				   outfiles_why(&r->lanes->files, file)) < 0)
 			return -1;
 	}
@@ -737,8 +750,8 @@ static int record_run(struct deliverer *d, struct slot *slot)
 	enum retry_result result = target_run_result(&slot->run);
 	int recorded = -1;
 	if (target_run_describe(&slot->run, &why) == 0 && buf_cstr(&why) != NULL)
-		recorded =
-			record_attempt(d, &slot->target, slot->lane, slot->deliveries, slot->count, result, why.data);
+		recorded = record_attempt(d, &slot->target, slot->lane, slot->deliveries, slot->count, slot->retry,
+					  result, why.data);
 	buf_fini(&why);
 	return recorded;
 }

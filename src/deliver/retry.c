@@ -15,6 +15,11 @@ int64_t retry_delay(unsigned attempts, int64_t max, uint64_t random)
 	return delay < RETRY_FIRST ? RETRY_FIRST : delay;
 }
 
+enum retry_verdict retry_judge_behind(enum retry_verdict verdict, int64_t waited, int64_t retry_for)
+{
+	return verdict == RETRY_AGAIN && waited >= retry_for ? RETRY_PARK : verdict;
+}
+
 static unsigned one_at_least(unsigned n)
 {
 	return n > 0 ? n : 1;

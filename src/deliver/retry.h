@@ -27,6 +27,10 @@ enum retry_verdict {
 	RETRY_PARK,
 };
 
+/* Of an event that is tried for the first time when the one before it in its lane was given up, and that was received
+ * `waited` us ago: its own retry_for has passed in the queue. */
+enum retry_verdict retry_judge_behind(enum retry_verdict verdict, int64_t waited, int64_t retry_for);
+
 /* What follows from it, for an event that was first tried at first_at (its time of this attempt if it is the first). */
 enum retry_verdict retry_judge(enum retry_result result, int64_t first_at, int64_t now, int64_t retry_for);
 

@@ -308,10 +308,17 @@ int state_all_lines(struct state *state, state_each_row *each, void *arg);
 
 /* The number of a segment, or a file of the archive, for state_delivery_add; made with this cursor where it is new. */
 int state_segment(struct state *state, const char *segment, uint64_t cursor, int64_t *id);
-/* A parked delivery is pending again, as if it had never been tried, and its lane is ready. 1; 0: it is not parked. */
+/* A parked delivery is pending again, as if it had never been tried, and its lane is ready. For one that is pending its
+ * lane is due now, and what is known of its attempts stays. 1; 0: there is no such parked one, or it is due already. */
 int state_delivery_retry(struct state *state, const struct state_row *row);
-/* Forgets a parked delivery. 1; 0: it is not parked. */
+/* Forgets a delivery. What stands behind it is due if this one held it back. 1; 0: there is none. */
 int state_delivery_drop(struct state *state, const struct state_row *row);
+/* All deliveries that failed: parked ones, and those that wait for another attempt. */
+int state_failed(struct state *state, state_each_row *each, void *arg);
+/* Makes each lane that waits for its time due now; *n: how many. */
+int state_lanes_push(struct state *state, uint64_t *n);
+/* When the first lane is due: 1 and its next_at, 0 (there is none) or -1. */
+int state_lanes_next(struct state *state, int64_t *next_at);
 
 /* Bounded work that keeps the files small. Outside of a transaction. `idle`: nothing else is to be done. */
 int state_tidy(struct state *state, bool idle);

@@ -214,8 +214,31 @@ int state_all_lines(struct state *state, state_each_row *each, void *arg)
 	return sql_walk(state, sql_bind(state, LINES_ALL, ""), take_line, &(struct rows_walk){each, arg});
 }
 
+int state_failed(struct state *state, state_each_row *each, void *arg)
+{
+	return sql_walk(state, sql_bind(state, ROWS_FAILED, ""), take_row, &(struct rows_walk){each, arg});
+}
+
+int state_lanes_push(struct state *state, uint64_t *n)
+{
+	if (sql_run(state, sql_bind(state, LANES_PUSH, "i", state_age(state))) < 0)
+		return -1;
+	*n = (uint64_t)sql_changes(state);
+	return 0;
+}
+
+int state_lanes_next(struct state *state, int64_t *next_at)
+{
+	return sql_number(state, sql_bind(state, LANES_NEXT, ""), next_at);
+}
+
 int state_delivery_retry(struct state *state, const struct state_row *row)
 {
+	if (row->parked_at == 0) {
+		if (sql_run(state, sql_bind(state, LANE_PUSH, "iii", row->target_id, row->lane, state_age(state))) < 0)
+			return -1;
+		return sql_changes(state) > 0;
+	}
 	if (sql_run(state, sql_bind(state, ROW_RETRY, "i", row->delivery.id)) < 0)
 		return -1;
 	if (sql_changes(state) == 0)
@@ -223,9 +246,22 @@ int state_delivery_retry(struct state *state, const struct state_row *row)
 	return state_lane_settle(state, row->target_id, row->lane, state_ready(state)) < 0 ? -1 : 1;
 }
 
+/* Whether the lane has a row for nothing, now that one of its deliveries is gone, or waits for the one that is. */
+static int settle_dropped(struct state *state, const struct state_row *row)
+{
+	int64_t empty;
+	if (sql_number(state, sql_bind(state, LANE_IS_EMPTY, "ii", row->target_id, row->lane), &empty) != 1)
+		return -1;
+	if (!empty && (row->parked_at != 0 || row->delivery.attempts == 0))
+		return 0;
+	return state_lane_settle(state, row->target_id, row->lane, state_ready(state));
+}
+
 int state_delivery_drop(struct state *state, const struct state_row *row)
 {
 	if (sql_run(state, sql_bind(state, ROW_DROP, "i", row->delivery.id)) < 0)
 		return -1;
-	return sql_changes(state) > 0;
+	if (sql_changes(state) == 0)
+		return 0;
+	return settle_dropped(state, row) < 0 ? -1 : 1;
 }

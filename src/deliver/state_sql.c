@@ -138,12 +138,17 @@ static const char *const sql_texts[STATEMENTS] = {
 	[ROWS_OF] = ROW_COLUMNS ", 1 FROM delivery" ROW_JOINS " WHERE event = ? ORDER BY delivery.id",
 	[ROWS_PARKED] = ROW_COLUMNS ", 1 FROM delivery INDEXED BY delivery_parked" ROW_JOINS
 				    " WHERE parked_at IS NOT NULL ORDER BY parked_at, delivery.id LIMIT ?",
+	[ROWS_FAILED] = ROW_COLUMNS ", 1 FROM delivery" ROW_JOINS
+				    " WHERE parked_at IS NOT NULL OR attempts > 0 ORDER BY delivery.id",
+	[LANES_PUSH] = "UPDATE lane SET next_age = 0 WHERE next_age > ?",
+	[LANE_PUSH] = "UPDATE lane SET next_age = 0 WHERE target = ? AND lane = ? AND next_age > ?",
+	[LANES_NEXT] = "SELECT next_age FROM lane ORDER BY next_age LIMIT 1",
 	[ROWS_ALL] = "SELECT id, event, target, parked_at FROM delivery",
 	[LINES_ALL] = "SELECT event, target, parked_at, segment.name, offset, length"
 		      " FROM delivery JOIN segment ON segment.id = delivery.segment",
 	[ROW_RETRY] = "UPDATE delivery SET parked_at = NULL, attempts = 0, first_age = 0"
 		      " WHERE id = ? AND parked_at IS NOT NULL",
-	[ROW_DROP] = "DELETE FROM delivery WHERE id = ? AND parked_at IS NOT NULL",
+	[ROW_DROP] = "DELETE FROM delivery WHERE id = ?",
 	[FREE_PAGES] = "PRAGMA freelist_count",
 	[VACUUM] = "PRAGMA incremental_vacuum(" VACUUM_PAGES ")",
 	[CHECKPOINT] = "PRAGMA wal_checkpoint(TRUNCATE)",

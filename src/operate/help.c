@@ -81,10 +81,10 @@ static const struct {
 		   "it has failed for as long as retry_for says.\n"
 		   "\n"
 		   "    --json      for programs\n"},
-	{"retry", "Tries parked deliveries again, as if for the first time: those of one event, or\n"
-		  "all.\n"},
-	{"drop", "Forgets parked deliveries: those of one event, or all. The event itself stays in\n"
-		 "the archive for as long as keep says, and can be replayed.\n"},
+	{"retry", "Tries parked deliveries again, as if for the first time, and those that wait for\n"
+		  "another attempt at once: of one event, or all.\n"},
+	{"drop", "Forgets the deliveries of one event, or all that are parked or have failed. The\n"
+		 "event itself stays for as long as keep says, and can be replayed.\n"},
 };
 
 const char *help_text(const char *command)

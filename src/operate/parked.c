@@ -138,7 +138,7 @@ int command_parked(const char *conf_path, int argc, char **argv)
 
 /* retry, drop */
 
-/* Deliveries that are parked, by number and what else it takes; read first, and changed then. */
+/* Deliveries, by number and what else it takes; read first, and changed then. */
 struct chosen {
 	struct chosen_row {
 		struct state_row row;
@@ -150,8 +150,6 @@ struct chosen {
 static int choose(void *arg, const struct state_row *row)
 {
 	struct chosen *c = arg;
-	if (row->parked_at == 0)
-		return 0;
 	if (c->count == c->cap) {
 		size_t cap = c->cap == 0 ? 16 : c->cap * 2;
 		struct chosen_row *list = reallocarray(c->list, cap, sizeof *list);
@@ -168,7 +166,7 @@ static int choose(void *arg, const struct state_row *row)
 	return 0;
 }
 
-/* What is done to a parked delivery, and how it is told. */
+/* What is done to a delivery that was parked, failed, or is named, and how it is told. */
 struct verb {
 	int (*change)(struct state *state, const struct state_row *row);
 	const char *result;
@@ -180,8 +178,7 @@ static int change_all(struct deed *deed, const struct verb *verb, const uint8_t 
 {
 	if (state_begin(deed->state) < 0)
 		return -1;
-	if ((id != NULL ? state_rows(deed->state, id, choose, chosen) : state_parked(deed->state, -1, choose, chosen)) <
-	    0)
+	if ((id != NULL ? state_rows(deed->state, id, choose, chosen) : state_failed(deed->state, choose, chosen)) < 0)
 		goto fail;
 	for (size_t i = 0; i < chosen->count; i++) {
 		const struct chosen_row *row = &chosen->list[i];
@@ -198,6 +195,25 @@ fail:
 	return -1;
 }
 
+/* What is pending still, and when the first of it is due. */
+static int print_rest(struct deed *deed)
+{
+	char text[TEXT_HUMAN_SIZE];
+	int64_t next_at;
+	uint64_t pending;
+	if (state_pending_count(deed->state, &pending) < 0)
+		return -1;
+	int waits = state_lanes_next(deed->state, &next_at);
+	if (waits < 0 || pending == 0 || waits == 0)
+		return waits < 0 ? -1 : 0;
+	int64_t left = next_at < 0 ? 0 : next_at - state_age(deed->state);
+	text_human_duration(left < 0 ? 0 : left, text);
+	printf("%llu %s, the first is due %s%s\n", (unsigned long long)pending,
+	       pending == 1 ? "delivery is pending" : "deliveries are pending", left <= 0 ? "now" : "in ",
+	       left <= 0 ? "" : text);
+	return 0;
+}
+
 static int change(struct deed *deed, const struct verb *verb, const uint8_t *id)
 {
 	struct chosen chosen = {0};
@@ -208,9 +224,12 @@ static int change(struct deed *deed, const struct verb *verb, const uint8_t *id)
 	} else {
 		printf("%llu %s %s\n", (unsigned long long)changed, changed == 1 ? "delivery" : "deliveries",
 		       verb->result);
+		if (deed->state != NULL && print_rest(deed) < 0)
+			result = command_failed(deed->conf);
 		if (changed > 0 && verb->wakes)
 			command_wake(deed->conf, &deed->spool);
-		result = changed > 0 || id == NULL ? 0 : 1;
+		if (result == 0)
+			result = changed > 0 || id == NULL ? 0 : 1;
 	}
 	for (size_t i = 0; i < chosen.count; i++)
 		free(chosen.list[i].target);

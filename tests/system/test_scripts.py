@@ -310,3 +310,21 @@ def test_a_script_that_changes_its_group_has_its_timeout_all_the_same(make_site,
     line, = site.audit(what="delivery", target="crm")
     assert (line["result"], line["detail"]) == ("retry", "timeout")
     assert len(site.records()) == 1
+
+
+def test_what_is_pending_can_be_tried_now_and_dropped(make_site, tmp_path):
+    site = make_site(targets=f'target "crm" {{\n    run = {{"/bin/sh", "-c", "test -e {tmp_path}/go"}}\n}}\n')
+    ids = [site.post_cgi(sign.body(nonce=str(number))).json["id"] for number in range(5)]
+    site.deliver()
+    done = site.run("drop", ids[3]).stdout.decode()
+    assert done.startswith("1 delivery dropped\n4 deliveries are pending, the first is due in ")
+    # One that has failed; what was not tried yet stays.
+    assert site.run("drop", "--all").stdout == b"1 delivery dropped\n3 deliveries are pending, the first is due now\n"
+    site.deliver()
+    (tmp_path / "go").touch()
+    site.deliver()
+    assert not site.audit(what="delivery", result="done")
+    assert site.run("retry", "--all").stdout == b"1 delivery retried\n3 deliveries are pending, the first is due now\n"
+    site.deliver()
+    assert [line["event_id"] for line in site.audit(what="delivery", result="done")] == [ids[1], ids[2], ids[4]]
+    assert site.run("retry", "--all").stdout == b"0 deliveries retried\n" and lanes(site) == 0

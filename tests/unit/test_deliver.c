@@ -708,6 +708,25 @@ static void what_fails_too_long_is_parked(void **state)
 	assert_int_equal(query("SELECT count(*) FROM lane"), 0);
 }
 
+/* Once the first one is given up, those behind it that were received longer ago than retry_for have one attempt each.
+ */
+static void what_waited_behind_it_for_too_long_is_parked_too(void **state)
+{
+	(void)state;
+	struct conf_target *target = add_script("crm", NOTE "exit 7");
+	target->retry_for = SECONDS(5 * 3600);
+	put_events(4, "\"c1\"");
+	t.now = clock_now();
+	put_events(2, "\"c1\"");
+	once();
+	later(SECONDS(6 * 3600));
+	once();
+	expect_numbers("in", "0 0 1 2 3 4");
+	assert_int_equal(query("SELECT count(*) FROM delivery WHERE parked_at > 0"), 4);
+	assert_int_equal(query("SELECT count(*) FROM delivery WHERE parked_at IS NULL AND attempts = 1"), 1);
+	assert_int_equal(query("SELECT count(*) FROM delivery WHERE parked_at IS NULL AND attempts = 0"), 1);
+}
+
 static void a_clock_that_jumps_a_year_gives_nothing_up(void **state)
 {
 	(void)state;
@@ -1711,6 +1730,7 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(progress_is_shown, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_fails_too_long_is_parked, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_waited_behind_it_for_too_long_is_parked_too, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_clock_that_jumps_a_year_gives_nothing_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_batch_is_one_attempt, setup, teardown),
 		cmocka_unit_test_setup_teardown(workers_run_beside_each_other, setup, teardown),

@@ -988,10 +988,13 @@ static void parked_ones_are_tried_again_or_dropped(void **state)
 	assert_int_equal(state_lane_head(t.state, crm, 7, &head, 1), 1);
 	assert_int_equal(head.attempts, 0);
 	assert_int_equal(head.first_at, 0);
+	const struct state_row first = r.last;
 	assert_string_equal(backlog(&r), "crm 1/1 exit 100;crm 2/1;");
 
-	/* What is not parked is not dropped. */
-	assert_int_equal(state_delivery_drop(t.state, &r.last), 0);
+	/* A pending one is dropped too, and its lane with it. */
+	assert_int_equal(state_delivery_drop(t.state, &first), 1);
+	assert_int_equal(state_lane_is_waiting(t.state, crm, 7), 0);
+	add_delivery(crm, 7, "a.jsonl", 1);
 	park(crm, 7, "exit 100");
 	parked(&r);
 	assert_int_equal(state_is_pinned(t.state, "a.jsonl"), 1);
