@@ -11,9 +11,9 @@
  *                what became of it                   audit (written), trail (read)
  *                between page and deliverer          snapshot (what is shown), errand (what is asked for)
  *     deliver/   taken in, and handed out            deliver (the loop); round (events in), lanes (deliveries out)
- *                to the user's files and scripts     target (which events), target_file, target_run, orphans (of scripts),
- *                                                    retry, outpath (a file, opened safely), remains (what a crash left in
- *                                                    it), standing (what stays of that)
+ *                to the user's files and scripts     target (which events), target_file, target_run, retry, orphans
+ *                                                    (of scripts), outpath (a file, opened safely), remains (what a
+ *                                                    crash left in it), standing (what stays of that)
  *                what is known, and what is kept     state (state_sql: SQLite), identities, archive, kept (what
  *                                                    waits), adopt (of it, what a crash left)
  *                counted, for people                 progress (of syncs), tally (of refusals), traffic
