@@ -20,6 +20,7 @@
 #define EVENTS_MAX    1000
 #define BYTES_MAX     (8u << 20)
 #define FILES_MAX     200
+#define BUFFER_KEPT   (4u << 20)
 #define SHEET_MAX     (16u << 20)         /* of a script's input, in memory */
 #define FILE_RETRY    (60 * CLOCK_SECOND) /* a try at a file costs little */
 #define ORPHANS_TRIES 100
@@ -375,6 +376,17 @@ static int write_input(struct lanes *lanes, struct deliverer *d, struct slot *sl
 	return kept;
 }
 
+/* A large event's memory is not kept for the small ones that follow. */
+static void give_back(struct lanes *lanes)
+{
+	struct buf *const buffers[] = {&lanes->line, &lanes->first, &lanes->records};
+	int saved = errno;
+	for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++)
+		if (buffers[i]->cap > BUFFER_KEPT)
+			buf_fini(buffers[i]);
+	errno = saved;
+}
+
 /* 1: it runs; 0: nothing is left to run; -1 with errno and *what failed; NULL: not the attempt, but state.db. */
 static int start_script(struct lanes *lanes, struct deliverer *d, struct slot *slot, const char **what)
 {
@@ -408,6 +420,7 @@ static int start_script(struct lanes *lanes, struct deliverer *d, struct slot *s
 		errno = EAGAIN;
 end:
 	fsio_close(&input.fd);
+	give_back(lanes);
 	return result;
 }
 
@@ -666,6 +679,7 @@ static int append_files(struct lanes *lanes, struct deliverer *d, const struct t
 	if (result < 0)
 		outfiles_undo(&lanes->files, d, true);
 	outfiles_clear(&lanes->files);
+	give_back(lanes);
 	errno = saved;
 	return result;
 }

@@ -222,3 +222,16 @@ def test_valgrind_finds_no_leak_over_1000_requests(make_site):
     for log in logs.values():
         reachable = re.findall(r" ([\d,]+) bytes in [\d,]+ blocks are still reachable", log.read_text())
         assert sum(int(size.replace(",", "")) for size in reachable) < 64 * 1024, log.read_text()
+
+
+def test_the_deliverer_gives_the_memory_of_a_large_event_back(make_site, tmp_path):
+    out = tmp_path / "out"
+    site = make_site(targets=f'target "crm" {{\n    run = {{"/bin/sh", "-c", "wc -c >> {out}"}}\n}}\n')
+    child = site.start([site.program, "-c", site.conf, "deliver", "--stay"])
+    site.post_cgi(sign.body(nonce="small"))
+    wait_for(lambda: out.exists() and out.read_text().count("\n") == 1, "the script ran")
+    before = memory(child.pid, "VmRSS")
+    assert site.post_cgi(sign.body(data=b'[{"x":"' + b"y" * 9_000_000 + b'"}]', nonce="large")).status == 200
+    wait_for(lambda: out.read_text().count("\n") == 2, "the script ran")
+    assert memory(child.pid, "VmHWM") > before + 9_000_000
+    wait_for(lambda: memory(child.pid, "VmRSS") < before + 5_000_000, "it is small again")
