@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import fcntl
 import json
 import os
 import pathlib
@@ -306,9 +307,23 @@ def replace(segment):
     segment.touch()
 
 
+def is_locked(path):
+    try:
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:  # put away meanwhile
+        return False
+
+
 def open_segment(site, before=()):
-    """The one that the only receiver writes to, once it is none of those."""
-    return max(wait_for(lambda: set(site.spool.glob("journal/*.jsonl")) - set(before), "there is a segment"))
+    """The one that the only receiver writes to, once it is none of those. It holds no other one locked for long."""
+    def find():
+        return [path for path in site.spool.glob("journal/*.jsonl") if path not in before and is_locked(path)]
+
+    return max(wait_for(find, "there is a segment"))
 
 
 @pytest.mark.parametrize("take", [remove, move, replace])
