@@ -89,6 +89,7 @@ void store_fini(struct store *store)
 void store_seal(struct store *store)
 {
 	seal(store);
+	audit_fini(&store->audit);
 }
 
 /* Reasons with a message of their own. */
@@ -211,6 +212,8 @@ void store_commit(struct store *store, struct receipt *const *receipts, size_t c
 void store_tell(struct store *store, const char *lines, size_t n)
 {
 	audit_write(&store->audit, lines, n);
+	if (store->segment.fd < 0)
+		audit_fini(&store->audit);
 	spool_trigger(&store->spool);
 }
 

@@ -33,10 +33,12 @@ void store_renew(struct store *store);
 /* Commits the accepted ones of a batch: afterwards each of them either is durable or was refused (receipt_refuse). */
 void store_commit(struct store *store, struct receipt *const *receipts, size_t count);
 
-/* Writes audit lines that are no request's, and tells a deliverer that runs, which tells others. */
+/* Writes audit lines that are no request's, and tells a deliverer that runs, which tells others. Opens nothing for
+ * longer than that. */
 void store_tell(struct store *store, const char *lines, size_t n);
 
-/* Closes the segment, so that the deliverer can put it away. The next commit opens another one. */
+/* Closes the segment, so that the deliverer can put it away, and the audit trail: an idle receiver has nothing open for
+ * writing, and its file system can be remounted. The next commit opens both. */
 void store_seal(struct store *store);
 
 /* Tells the deliverer that there is something. False: nobody reads, and a deliverer that was started a moment ago is
