@@ -347,6 +347,14 @@ static void check_files(struct reading *r, const struct conf *conf)
 	}
 }
 
+/* Whether the last section of a kind is all there: where libConfuse 3.3 finds no memory, it leaves one half made. */
+static bool is_whole(cfg_t *cfg, const char *kind)
+{
+	unsigned n = cfg_size(cfg, kind);
+	const cfg_t *last = n == 0 ? NULL : cfg_getnsec(cfg, kind, n - 1);
+	return n == 0 || (last != NULL && last->name != NULL && last->title != NULL && last->opts != NULL);
+}
+
 /* Takes everything in, and looks at what concerns more than one option. */
 static void take_file(struct reading *r, cfg_t *cfg, bool cut, struct conf *conf)
 {
@@ -395,7 +403,8 @@ static int read_file(struct reading *r, struct conf *conf)
 	}
 	bool cut;
 	cfg_t *cfg = parse(&text, &cut);
-	if (cfg == NULL)
+	/* What is half made is left as it is: cfg_free would follow its null pointers. */
+	if (cfg == NULL || !is_whole(cfg, "endpoint") || !is_whole(cfg, "target") || !is_whole(cfg, "status"))
 		goto done;
 	take_file(r, cfg, cut, conf);
 	if (open_brace > 0 && !cut)

@@ -713,7 +713,7 @@ int lanes_start(struct lanes *lanes, struct deliverer *d, int64_t limit)
 static int target_next(const struct lanes *lanes, struct deliverer *d, const struct target *target, int64_t limit,
 		       int64_t *next_at)
 {
-	struct state_lane lane;
+	struct state_lane lane = {0};
 	if (target->conf->run != NULL && target_load(lanes, target).running >= target->conf->workers)
 		return 0;
 	if (target->conf->run != NULL && scripts_are_held(lanes)) {

@@ -52,7 +52,7 @@ static ssize_t draft_copy(const struct draft *draft, uint64_t at)
 
 int transfer_step(struct transfer *transfer, const struct spool *spool, const char *name)
 {
-	struct draft draft;
+	struct draft draft = {.from = -1, .to = -1};
 	if (strcmp(transfer->name, name) != 0) {
 		strcpy(transfer->name, name);
 		transfer->done = 0;

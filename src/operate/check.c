@@ -274,7 +274,7 @@ static void check_secrets(const struct conf *conf)
 	size_t count = 0, n = 0, next;
 	for (size_t i = 0; i < conf->endpoint_count; i++)
 		count += conf->endpoints[i].secret_count;
-	struct holder *holders = calloc(count, sizeof *holders);
+	struct holder *holders = calloc(count + 1, sizeof *holders);
 	if (holders == NULL) {
 		log_warn("cannot compare the secrets");
 		return;

@@ -163,7 +163,8 @@ def spool_restored(bench):
 
 
 class Consumer(threading.Thread):
-    """Renames the file as soon as there is one, locks it or does not, reads and removes it."""
+    """Renames the file as soon as there is one, locks it or does not, reads and removes it. Without the lock it may see a
+    part of a record, which comes again."""
 
     def __init__(self, trial, locks):
         super().__init__(daemon=True)
@@ -186,7 +187,8 @@ class Consumer(threading.Thread):
         with open(away, "rb") as file:
             if self.locks:
                 fcntl.flock(file, fcntl.LOCK_EX)
-            self.trial.read += file.read()
+            content = file.read()
+            self.trial.read += content if self.locks else content[:content.rfind(b"\n") + 1]
             away.unlink()
         self.taken += 1
 

@@ -177,7 +177,7 @@ status "/status/" {{ token_file = "{folder}/token" }}
                     answer = Answer.parse(connection.request(
                         variables(b"", path=f"/status/{name}", method="GET", HTTP_AUTHORIZATION=f"Basic {password}"),
                         b"", keep=False))
-                self.ledger.answered("page", None, answer.status)
+                self.ledger.answered("health" if name == "health" else "page", None, answer.status)
 
     def consume(self):
         """Takes the file away as hookspool(7) says: renames it, waits for its lock, reads it, removes it."""
@@ -235,8 +235,9 @@ status "/status/" {{ token_file = "{folder}/token" }}
         except AssertionError as late:
             problems.append(str(late))
         self.take_file()
-        wrong = {(kind, status) for kind, status in self.ledger.answers
-                 if status != {"forged": 401, "unknown path": 404}.get(kind, 200)}
+        # While the configuration is wrong, so is the state, and `health` says it.
+        right = {"forged": {401}, "unknown path": {404}, "health": {200, 503}}
+        wrong = {(kind, status) for kind, status in self.ledger.answers if status not in right.get(kind, {200})}
         problems += [f"{kind}: {self.ledger.answers[kind, status]} times {status}" for kind, status in sorted(wrong)]
         return problems + self.ledger.problems()
 

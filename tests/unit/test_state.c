@@ -668,7 +668,7 @@ static void rows_name_places(void **state)
 	int64_t ids[3];
 	uint64_t version, later;
 	for (int i = 0; i < 3; i++) {
-		char name[16];
+		char name[24];
 		snprintf(name, sizeof name, "%d.jsonl", i);
 		assert_int_equal(state_segment(t.state, name, 100, &ids[i]), 0);
 	}
