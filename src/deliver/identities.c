@@ -347,6 +347,8 @@ static int put_run(struct state *state, struct slice *slice, struct run run, con
 {
 	struct identities *all = state->identities;
 	struct run *slot = free_slot(slice);
+	if (run.count == 0)
+		return damaged();
 	size_t parts = (run.count + PART_MAX - 1) / PART_MAX, size = (run.count + parts - 1) / parts;
 	run.id = ++all->last_run;
 	if (sql_run(state, sql_bind(state, RUN_ADD, "iiiiii", run.id, (int64_t)(slice - all->slices),

@@ -288,7 +288,7 @@ static int find_lane(const struct lanes *lanes, struct deliverer *d, const struc
 static int choose_lane(const struct lanes *lanes, struct deliverer *d, const struct target *target, int64_t limit,
 		       struct state_lane *lane)
 {
-	struct state_lane first, retry;
+	struct state_lane first = {0}, retry = {0};
 	struct load load = target_load(lanes, target);
 	if (load.running >= target->conf->workers)
 		return 0;
