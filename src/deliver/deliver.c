@@ -117,6 +117,7 @@ enum outcome {
 	STATE_BAD,   /* state.db is damaged */
 	STATE_NEWER, /* state.db is a later version's; it was logged */
 	STATE_GONE,  /* another deliverer has taken it over */
+	STATE_OTHER, /* its name is another file's, or nobody's */
 	SPOOL_GONE,  /* path is another folder now, or none; it was logged */
 	BROKEN,      /* nothing can be done; it was logged */
 };
@@ -129,7 +130,16 @@ static int64_t earlier(int64_t a, int64_t b)
 /* Whether the session goes on, by errno. */
 static enum outcome judge_state(void)
 {
-	return errno == STATE_UNSOUND ? STATE_BAD : errno == STATE_TAKEN ? STATE_GONE : GO_ON;
+	switch (errno) {
+	case STATE_UNSOUND:
+		return STATE_BAD;
+	case STATE_TAKEN:
+		return STATE_GONE;
+	case STATE_REPLACED:
+		return STATE_OTHER;
+	default:
+		return GO_ON;
+	}
 }
 
 /* A failure: logged, and tried again after a pause, unless it is to be done once. */
@@ -642,7 +652,7 @@ static void listen_to_trigger(struct post *post)
 /* How it ends when all that is left to do may fail. */
 static enum outcome ended(enum outcome outcome)
 {
-	return outcome == STATE_BAD || outcome == STATE_GONE ? outcome : ENDED;
+	return outcome == STATE_BAD || outcome == STATE_GONE || outcome == STATE_OTHER ? outcome : ENDED;
 }
 
 static enum outcome put_rest_away(struct session *s)
@@ -707,17 +717,34 @@ static enum outcome renew_lock(struct post *post)
 	return GO_ON;
 }
 
-/* Others know the spool, the trigger and the lock by their names: whether these still are what is open. */
+static enum outcome leave_for_good(const struct post *post)
+{
+	log_warnx("%s: was moved away, removed or mounted over, so delivery from it ends", post->spool.path);
+	return SPOOL_GONE;
+}
+
+/* state.db is not what this session had open. Scripts that ran were ended; what was appended and not committed was cut
+ * off. */
+static enum outcome open_anew(const struct post *post)
+{
+	if (!spool_is_there(&post->spool))
+		return leave_for_good(post);
+	log_warnx("%s/state.db: was removed or replaced; it is opened anew", post->spool.path);
+	nanosleep(&(struct timespec){.tv_nsec = DOUBT_PAUSE}, NULL);
+	return GO_ON;
+}
+
+/* Others know the spool and what is in it by their names: whether these still are what is open. */
 static enum outcome check_names(struct session *s, int64_t now)
 {
 	struct post *post = s->post;
 	if (now < s->names_at)
 		return GO_ON;
 	s->names_at = now + NAMES_EVERY;
-	if (!spool_is_there(&post->spool)) {
-		log_warnx("%s: was moved away, removed or mounted over, so delivery from it ends", post->spool.path);
-		return SPOOL_GONE;
-	}
+	if (!spool_is_there(&post->spool))
+		return leave_for_good(post);
+	if (state_is_there(s->d.state) < 0)
+		return STATE_OTHER;
 	if (post->trigger >= 0 && !spool_is_named(&post->spool, "trigger", post->trigger)) {
 		fsio_close(&post->trigger);
 		s->look_at = s->work_at = 0;
@@ -861,6 +888,10 @@ static int run_sessions(struct post *post)
 	int64_t seen_at = -DOUBT_MAX;
 	for (int aside = 0; aside < STATES_MAX;) {
 		enum outcome outcome = session_run(post);
+		if (outcome == STATE_OTHER)
+			outcome = open_anew(post);
+		if (outcome == GO_ON)
+			continue;
 		if (outcome == ENDED)
 			return post->is_held_up && !post->stopping ? EX_IOERR : 0;
 		if (outcome == STATE_NEWER)

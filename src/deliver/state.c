@@ -240,10 +240,29 @@ struct state *state_open(const struct spool *spool, enum state_use use, bool *fr
 	return NULL;
 }
 
+/* SQLite leaves the log of a database whose name is another's: the next one to open that would take it for its own. */
+static void empty_log(struct state *state)
+{
+	state_release(state);
+	if (sql_is_open(state))
+		state_rollback(state);
+	sql_run(state, sql_bind(state, CHECKPOINT, ""));
+}
+
+int state_is_there(const struct state *state)
+{
+	if (!sql_is_moved(state))
+		return 0;
+	errno = STATE_REPLACED;
+	return -1;
+}
+
 void state_close(struct state *state)
 {
 	if (state == NULL)
 		return;
+	if (state->owner != 0 && sql_is_moved(state))
+		empty_log(state);
 	sql_close(state);
 	identities_free(state->identities);
 	free(state);

@@ -27,6 +27,8 @@
 /* From state_begin, for a deliverer: another one has opened the database since, and it alone may write, there and to
  * the files of targets. */
 #define STATE_TAKEN EOWNERDEAD
+/* From state_is_there: the name is another file's now, or nobody's. */
+#define STATE_REPLACED EIDRM
 
 #define STATE_ID_SIZE 16 /* of an event's identity */
 
@@ -43,6 +45,9 @@ enum state_use {
  * fresh. */
 struct state *state_open(const struct spool *spool, enum state_use use, bool *fresh);
 void state_close(struct state *state);
+
+/* 0 if state.db still is what is open; -1 with errno STATE_REPLACED: what is committed from now on is lost. */
+int state_is_there(const struct state *state);
 
 /* Renames a damaged database, which nobody may have open, and tells its new name. */
 int state_set_aside(const struct spool *spool, char name[64]);

@@ -391,6 +391,12 @@ bool sql_is_open(const struct state *state)
 	return !sqlite3_get_autocommit(state->db);
 }
 
+bool sql_is_moved(const struct state *state)
+{
+	int moved = 0;
+	return sqlite3_file_control(state->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved != 0;
+}
+
 int sql_walk(struct state *state, struct sqlite3_stmt *statement, sql_take *take, void *arg)
 {
 	int result;

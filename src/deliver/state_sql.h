@@ -172,5 +172,7 @@ uint64_t sql_all_changes(const struct state *state);
 int64_t sql_last_id(const struct state *state);
 /* Whether a transaction is open. */
 bool sql_is_open(const struct state *state);
+/* Whether the database's name is another file's by now, or nobody's. */
+bool sql_is_moved(const struct state *state);
 
 #endif

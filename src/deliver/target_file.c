@@ -601,7 +601,8 @@ static int settle(struct outfiles *files, struct deliverer *d)
 int outfiles_commit(struct outfiles *files, struct deliverer *d, outfiles_put *put, void *arg)
 {
 	bool asked = false;
-	if (state_begin(d->state) == 0 && settle(files, d) == 0 && put(arg) == 0 && state_keep_age(d->state) == 0) {
+	if (state_begin(d->state) == 0 && settle(files, d) == 0 && put(arg) == 0 && state_keep_age(d->state) == 0 &&
+	    state_is_there(d->state) == 0) {
 		asked = true;
 		if (state_commit(d->state) == 0)
 			return 0;

@@ -6,9 +6,11 @@ import pathlib
 import random
 import shutil
 import signal
+import sqlite3
 import threading
 import time
 
+import pytest
 import sign
 from ledger import Ledger
 from sites import FILE_TARGET, all_at_once, is_alive, wait_for
@@ -124,3 +126,45 @@ def test_a_spool_that_is_made_anew(site):
     wait_for(lambda: len(site.records()) == 3, "the record of the third one")
     assert child.poll() is None
     assert site.stop(child) == 0
+
+
+def remove_state(site, copy):
+    for path in site.spool.glob("state.db*"):
+        path.unlink()
+
+
+def put_copy_back(site, copy):
+    copy.rename(site.spool / "state.db")  # the log that stands there is the other one's
+
+
+@pytest.mark.parametrize("take", [remove_state, put_copy_back])
+def test_a_state_that_is_taken_away(site, take):
+    """A deliverer that stays goes over to the state.db that has the name now."""
+    def post(name):
+        assert site.post_cgi(sign.body(f'[{{"id":"{name}"}}]'.encode(), name)).status == 200
+
+    def has(*names):
+        wait_for(lambda: all(f'"id":"{name}"'.encode() in site.content for name in names), f"{names} are delivered")
+
+    log = site.folder / "deliver.log"
+    post("a")
+    site.deliver()
+    copy = site.folder / "state.db"
+    shutil.copy(site.spool / "state.db", copy)
+    with open(log, "ab") as out:
+        child = site.start([site.program, "-c", site.conf, "deliver", "--stay"], stdout=out, stderr=out)
+    post("b")
+    has("a", "b")
+    take(site, copy)
+    post("c")
+    has("a", "b", "c")
+    wait_for(lambda: "state.db: was removed or replaced; it is opened anew" in log.read_text(), "it is told")
+    wait_for(lambda: site.run("-c", site.conf, "status").returncode == 0, "all is well")
+    assert child.poll() is None
+    assert site.stop(child) == 0
+    assert "damaged" not in log.read_text()
+    post("d")
+    site.deliver()
+    has("d")
+    with contextlib.closing(sqlite3.connect(site.spool / "state.db")) as state:
+        assert state.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

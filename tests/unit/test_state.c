@@ -130,6 +130,44 @@ static void an_old_log_is_not_taken_for_a_new_one(void **state)
 	assert_int_equal(state_seen(t.state, id), 0);
 }
 
+static void note_event(uint8_t first)
+{
+	const uint8_t id[STATE_ID_SIZE] = {first};
+	assert_int_equal(state_begin(t.state), 0);
+	assert_int_equal(state_seen_add(t.state, id), 0);
+	assert_int_equal(state_commit(t.state), 0);
+}
+
+static bool is_event_known(uint8_t first)
+{
+	const uint8_t id[STATE_ID_SIZE] = {first};
+	return state_seen(t.state, id) == 1;
+}
+
+/* An older copy that gets the name is used as it is, without the log of the one that had it. */
+static void a_replaced_database_has_its_own_log(void **state)
+{
+	(void)state;
+	note_event(1);
+	reopen_state();
+	state_close(t.state);
+	struct buf copy = unit_read(unit_path(t.folder, "state.db"));
+	open_state();
+	note_event(2);
+	assert_int_equal(state_is_there(t.state), 0);
+	unit_write(unit_path(t.folder, "copy"), copy.data, copy.len);
+	buf_fini(&copy);
+	assert_int_equal(rename(unit_path(t.folder, "copy"), unit_path(t.folder, "state.db")), 0);
+	assert_int_equal(state_is_there(t.state), -1);
+	assert_int_equal(errno, STATE_REPLACED);
+	reopen_state();
+	assert_int_equal(state_is_there(t.state), 0);
+	assert_true(is_event_known(1));
+	assert_false(is_event_known(2));
+	assert_int_equal(unlink(unit_path(t.folder, "state.db")), 0);
+	assert_int_equal(state_is_there(t.state), -1);
+}
+
 static void commands_look(void **state)
 {
 	(void)state;
@@ -1073,6 +1111,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(files_have_the_spools_mode, setup, teardown),
 		cmocka_unit_test_setup_teardown(making_is_all_or_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_old_log_is_not_taken_for_a_new_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_replaced_database_has_its_own_log, setup, teardown),
 		cmocka_unit_test_setup_teardown(commands_look, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_later_version_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_version_that_is_not_its_own_is_damage, setup, teardown),

@@ -480,6 +480,17 @@ static void what_is_not_committed_is_taken_back(void **state)
 	expect("a", "one\nthree\n");
 }
 
+static void nothing_is_committed_to_a_state_without_a_name(void **state)
+{
+	(void)state;
+	deliver_out("a", "one\n");
+	assert_int_equal(write_out("a", "two\n"), 0);
+	assert_int_equal(unlink(unit_path(t.folder, "spool/state.db")), 0);
+	assert_int_equal(outfiles_commit(&files, &t.d, put_nothing, NULL), -1);
+	assert_int_equal(errno, STATE_REPLACED);
+	expect("a", "one\n");
+}
+
 /* The record of a new file is durable before its first byte. */
 static ssize_t writev_after_record(int fd, const struct iovec *iov, int count)
 {
@@ -651,6 +662,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_file_that_is_locked_fails_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_reserve_is_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_not_committed_is_taken_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(nothing_is_committed_to_a_state_without_a_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_file_under_two_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(failures_are_undone, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_files, setup, teardown),
