@@ -335,28 +335,28 @@ static int append_example(void *arg, const char *name, struct buf *out)
 }
 
 /* What is known of its path before there is an event. */
-static void check_file(const struct conf_target *t)
+static void check_file(struct check *c, const struct conf_target *t)
 {
 	struct buf why = {0};
 	size_t fixed = target_fixed(t);
 	struct span path = {t->file, strchr(t->file, '%') != NULL ? fixed : strlen(t->file)};
 	if (outpath_check(path, fixed, &why) < 0)
-		log_warnx("target \"%s\": %s", t->name, why.len > 0 ? why.data : strerrordesc_np(errno));
+		fail(c, "target \"%s\": %s", t->name, why.len > 0 ? why.data : strerrordesc_np(errno));
 	buf_fini(&why);
 }
 
-static void print_file(const struct conf *conf, const struct conf_target *t)
+static void print_file(struct check *c, const struct conf_target *t)
 {
 	struct buf example = {0};
 	begin("  ", "file");
 	printf("%s, mode %04o\n", t->file, (unsigned)t->mode);
-	if (template_expand(t->file, append_example, (void *)conf, &example) == 0 && buf_cstr(&example) != NULL &&
+	if (template_expand(t->file, append_example, (void *)c->conf, &example) == 0 && buf_cstr(&example) != NULL &&
 	    strcmp(example.data, t->file) != 0) {
 		begin("  ", "for example");
 		puts(example.data);
 	}
 	buf_fini(&example);
-	check_file(t);
+	check_file(c, t);
 }
 
 static void print_run(struct check *c, const struct conf_target *t)
@@ -405,7 +405,7 @@ static void print_target(struct check *c, const struct conf_target *t)
 	begin("", "target");
 	puts(t->name);
 	if (t->file != NULL)
-		print_file(c->conf, t);
+		print_file(c, t);
 	else
 		print_run(c, t);
 	begin("  ", "match");

@@ -348,6 +348,7 @@ def test_a_file_that_cannot_be_written_to_is_named(site, words, make):
     make(site.records_file)
     done = site.run("-c", site.conf, "check")
     assert f'target "records": {words}' in done.stderr.decode()
+    assert done.returncode == 1
     assert site.post_cgi(sign.body()).status == 200
     site.deliver()
     assert words in site.audit(what="delivery", target="records")[-1]["detail"]
@@ -357,7 +358,10 @@ def test_a_file_that_cannot_be_written_to_is_named(site, words, make):
 def test_check_tries_the_fixed_part_of_a_file(site):
     (site.folder / "out").write_text("a file")
     site.write(site.conf, GOOD)
-    assert f"{site.folder}/out is a file, not a folder" in site.run("-c", site.conf, "check").stderr.decode()
+    done = site.run("-c", site.conf, "check")
+    assert f"{site.folder}/out is a file, not a folder" in done.stderr.decode()
+    assert done.returncode == 1
     (site.folder / "out").unlink()
-    assert site.run("-c", site.conf, "check").stderr == b""
+    done = site.run("-c", site.conf, "check")
+    assert done.returncode == 0 and done.stderr == b""
     assert not (site.folder / "out").exists()
