@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -66,6 +67,16 @@ static int by_name(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
+/* Says what cannot be read; name: "" for the folder. -1, and errno stays. */
+static int cannot_read(const struct search *search, bool archived, const char *name)
+{
+	int saved = errno;
+	if (search->query->unread != NULL)
+		snprintf(search->query->unread, HISTORY_PATH_SIZE, "%s/%s", archived ? "archive" : "journal", name);
+	errno = saved;
+	return -1;
+}
+
 struct listing {
 	struct search *search;
 	struct names_list *list;
@@ -88,6 +99,8 @@ static int list_folder(struct search *search, int folder, struct names_list *lis
 {
 	struct listing listing = {search, list};
 	int result = fsio_each_name(folder, ".", list_one, &listing);
+	if (result < 0)
+		cannot_read(search, folder == search->spool->archive_fd, "");
 	if (list->count > 0)
 		qsort(list->names, list->count, SEGMENT_NAME_SIZE, by_name);
 	return result;
@@ -180,7 +193,7 @@ static int search_file(struct search *search, int fd, struct history_line *line)
 			return -1;
 		ssize_t n = fsio_read_at(fd, w->data + w->len, more, (off_t)(line->offset + w->len));
 		if (n <= 0)
-			return n < 0 ? -1 : 0;
+			return n < 0 ? cannot_read(search, line->archived, line->segment) : 0;
 		w->len += (size_t)n;
 		search->done += (uint64_t)n;
 		result = search->take(search, line, &used);
@@ -200,7 +213,7 @@ static int search_segment(struct search *search, int folder, struct history_line
 		return errno == ENOENT || errno == EINVAL || errno == EMLINK || errno == ELOOP || errno == ENXIO ||
 				       (errno == EACCES && search->spool->has_group)
 			       ? 0
-			       : -1;
+			       : cannot_read(search, line->archived, line->segment);
 	int result = search_file(search, fd, line);
 	fsio_close(&fd);
 	return result;

@@ -6,13 +6,19 @@
 #include <stdint.h>
 
 #include "journal/event.h"
+#include "journal/segment.h"
 #include "journal/spool.h"
+
+#define HISTORY_PATH_SIZE (SEGMENT_NAME_SIZE + sizeof "archive/")
 
 struct history_query {
 	const char *id; /* 32 lower-case hex digits; NULL: any event */
 	int64_t since;  /* received then or later; us since 1970 */
 	/* How far the search is, in bytes; may be NULL. */
 	void (*progress)(void *arg, uint64_t done, uint64_t total);
+	/* Where the search fails over a file or folder, its path below the spool; else it is left as it is.
+	 * HISTORY_PATH_SIZE bytes, or NULL. */
+	char *unread;
 };
 
 struct history_line {

@@ -113,6 +113,16 @@ int command_failed(const struct conf *conf)
 	}
 }
 
+int command_unread(const struct conf *conf, const char *unread)
+{
+	if (unread[0] == '\0')
+		return command_failed(conf);
+	bool is_other = errno == EACCES || errno == EPERM;
+	log_warnx("%s/%s: cannot be read: %s%s", conf->spool, unread, strerrordesc_np(errno),
+		  is_other ? "; give it to the user of the deliverer (chown), or move it away" : "");
+	return EX_IOERR;
+}
+
 /* What a deliverer makes belongs to its user, and its scripts run as that user. */
 static bool is_owner(const struct spool *spool)
 {

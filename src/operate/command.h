@@ -51,6 +51,8 @@ int command_options(int argc, char **argv, const struct command_option *known);
 
 /* The exit code for errno, after a message: the spool or its state could not be used. */
 int command_failed(const struct conf *conf);
+/* The same where a search of the journal may be what failed (history_query). */
+int command_unread(const struct conf *conf, const char *unread);
 
 /* Tells the deliverer that there is something, or starts one; says so if neither can be. */
 void command_wake(const struct conf *conf, struct spool *spool);

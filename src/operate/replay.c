@@ -57,7 +57,8 @@ struct replay {
 		uint64_t made;
 	} * targets; /* conf->target_count of them */
 	uint64_t unread, retried;
-	bool vanished; /* a segment was put away meanwhile */
+	char unread_file[HISTORY_PATH_SIZE]; /* "": none */
+	bool vanished;                       /* a segment was put away meanwhile */
 	struct buf scratch;
 };
 
@@ -167,7 +168,8 @@ static int by_time(const void *a, const void *b)
 
 static int search(struct replay *r)
 {
-	const struct history_query query = {.id = r->wish->id, .since = r->wish->since, .progress = draw};
+	const struct history_query query = {
+		.id = r->wish->id, .since = r->wish->since, .progress = draw, .unread = r->unread_file};
 	names_clear(&r->segments);
 	names_clear(&r->events);
 	names_clear(&r->cursors);
@@ -415,7 +417,7 @@ static int replay(const struct conf *conf, const struct wish *wish)
 		log_warnx("%s: nothing was delivered yet", conf->spool);
 		result = 1;
 	} else if (result == 0 && run(&r) < 0) {
-		result = command_failed(conf);
+		result = command_unread(conf, r.unread_file);
 	} else if (result == 0) {
 		result = report(&r);
 		fflush(stdout);

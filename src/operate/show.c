@@ -56,6 +56,7 @@ struct show {
 	struct arena arena;
 	struct bar bar;
 	const char *id;
+	char unread[HISTORY_PATH_SIZE];
 	bool found, archived;
 	char segment[SEGMENT_NAME_SIZE];
 	uint64_t offset;
@@ -218,7 +219,7 @@ static int read_fates(struct show *s)
 
 static int find(struct show *s)
 {
-	const struct history_query query = {.id = s->id, .progress = draw};
+	const struct history_query query = {.id = s->id, .progress = draw, .unread = s->unread};
 	if (s->deed.spool.fd < 0)
 		return 0;
 	bar_begin(&s->bar, "searching", true);
@@ -391,7 +392,7 @@ static int print_text(struct show *s)
 static int print_show(struct show *s, bool json)
 {
 	if (find(s) < 0)
-		return command_failed(s->deed.conf);
+		return command_unread(s->deed.conf, s->unread);
 	if (!s->found && s->story == NULL) {
 		log_warnx("there is no event %s", s->id);
 		return 1;

@@ -454,7 +454,8 @@ def test_a_journal_file_of_another_user():
         (segment,) = site.spool.glob("journal/*.jsonl")
         os.chown(segment, 0, 0)
         post_as(site, "2")
-        for arguments, code in ((["deliver", "--once"], 74), (["status"], 2), (["check"], 1)):
+        for arguments, code in ((["deliver", "--once"], 74), (["status"], 2), (["check"], 1), (["show", "0" * 32], 74),
+                                (["replay", "--since", "2h"], 74)):
             done = site.run("-c", site.conf, *arguments)
             assert done.returncode == code, (arguments, done)
             assert segment.name.encode() in done.stdout + done.stderr and b"chown" in done.stdout + done.stderr
@@ -463,4 +464,9 @@ def test_a_journal_file_of_another_user():
         site.deliver()
         assert [json.loads(line)["data"]["id"] for line in site.records()] == ["1", "2"]
         assert site.run("-c", site.conf, "status").returncode == 0
+        (kept,) = site.spool.glob("archive/*.jsonl")
+        os.chown(kept, 0, 0)
+        kept.chmod(0o600)
+        done = site.run("-c", site.conf, "show", "0" * 32)
+        assert done.returncode == 74 and f"archive/{kept.name}: cannot be read".encode() in done.stderr
         site.close()
