@@ -318,8 +318,9 @@ int state_segment(struct state *state, const char *segment, uint64_t cursor, int
 int state_delivery_retry(struct state *state, const struct state_row *row);
 /* Forgets a delivery. What stands behind it is due if this one held it back. 1; 0: there is none. */
 int state_delivery_drop(struct state *state, const struct state_row *row);
-/* All deliveries that failed: parked ones, and those that wait for another attempt. */
-int state_failed(struct state *state, state_each_row *each, void *arg);
+/* Up to max deliveries that failed, by their numbers, from the one behind `after` on: parked ones, and those that wait
+ * for another attempt. */
+int state_failed(struct state *state, int64_t after, int max, state_each_row *each, void *arg);
 /* Makes each lane that waits for its time due now; *n: how many. */
 int state_lanes_push(struct state *state, uint64_t *n);
 /* When the first lane is due: 1 and its next_at, 0 (there is none) or -1. */

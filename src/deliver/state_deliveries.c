@@ -214,9 +214,10 @@ int state_all_lines(struct state *state, state_each_row *each, void *arg)
 	return sql_walk(state, sql_bind(state, LINES_ALL, ""), take_line, &(struct rows_walk){each, arg});
 }
 
-int state_failed(struct state *state, state_each_row *each, void *arg)
+int state_failed(struct state *state, int64_t after, int max, state_each_row *each, void *arg)
 {
-	return sql_walk(state, sql_bind(state, ROWS_FAILED, ""), take_row, &(struct rows_walk){each, arg});
+	return sql_walk(state, sql_bind(state, ROWS_FAILED, "ii", after, (int64_t)max), take_row,
+			&(struct rows_walk){each, arg});
 }
 
 int state_lanes_push(struct state *state, uint64_t *n)

@@ -139,7 +139,8 @@ static const char *const sql_texts[STATEMENTS] = {
 	[ROWS_PARKED] = ROW_COLUMNS ", 1 FROM delivery INDEXED BY delivery_parked" ROW_JOINS
 				    " WHERE parked_at IS NOT NULL ORDER BY parked_at, delivery.id LIMIT ?",
 	[ROWS_FAILED] = ROW_COLUMNS ", 1 FROM delivery" ROW_JOINS
-				    " WHERE parked_at IS NOT NULL OR attempts > 0 ORDER BY delivery.id",
+				    " WHERE delivery.id > ? AND (parked_at IS NOT NULL OR attempts > 0)"
+				    " ORDER BY delivery.id LIMIT ?",
 	[LANES_PUSH] = "UPDATE lane SET next_age = 0 WHERE next_age > ?",
 	[LANE_PUSH] = "UPDATE lane SET next_age = 0 WHERE target = ? AND lane = ? AND next_age > ?",
 	[LANES_NEXT] = "SELECT next_age FROM lane ORDER BY next_age LIMIT 1",

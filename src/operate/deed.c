@@ -5,12 +5,17 @@
 #include <errno.h>
 #include <string.h>
 #include <sysexits.h>
+#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "journal/audit.h"
 #include "operate/command.h"
 #include "operate/owner.h"
+
+#define PAUSE_MIN 10000 /* us */
+#define PAUSE_MAX (CLOCK_SECOND / 2)
 
 int deed_open(struct deed *deed, const struct conf *conf, enum state_use use)
 {
@@ -33,6 +38,23 @@ void deed_close(struct deed *deed)
 	buf_fini(&deed->story);
 }
 
+/* For as long as the transaction before took: so the deliverer finds the lock free every other time. */
+static void pause_after(int64_t took)
+{
+	int64_t us = took < PAUSE_MIN ? PAUSE_MIN : took > PAUSE_MAX ? PAUSE_MAX : took;
+	if (took > 0)
+		nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL);
+}
+
+int deed_begin(struct deed *deed)
+{
+	pause_after(deed->took);
+	if (state_begin(deed->state) < 0)
+		return -1;
+	deed->began = clock_monotonic();
+	return 0;
+}
+
 int deed_tell(struct deed *deed, const char *target, const uint8_t *id, const char *result, const char *detail)
 {
 	char hex[EVENT_ID_SIZE];
@@ -46,6 +68,7 @@ int deed_commit(struct deed *deed)
 {
 	if (state_commit(deed->state) < 0)
 		return -1;
+	deed->took = clock_monotonic() - deed->began + 1;
 	deed_publish(deed);
 	return 0;
 }

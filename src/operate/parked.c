@@ -145,7 +145,15 @@ struct chosen {
 		char *target;
 	} * list;
 	size_t count, cap;
+	int64_t last; /* the number of the last one that was read */
 };
+
+static void clear(struct chosen *c)
+{
+	for (size_t i = 0; i < c->count; i++)
+		free(c->list[i].target);
+	c->count = 0;
+}
 
 static int choose(void *arg, const struct state_row *row)
 {
@@ -163,6 +171,7 @@ static int choose(void *arg, const struct state_row *row)
 	if (chosen->target == NULL)
 		return -1;
 	c->count++;
+	c->last = row->delivery.id;
 	return 0;
 }
 
@@ -173,12 +182,16 @@ struct verb {
 	bool wakes;
 };
 
-static int change_all(struct deed *deed, const struct verb *verb, const uint8_t *id, struct chosen *chosen,
-		      uint64_t *changed)
+/* In one transaction: the event's, or without one the next of those that failed. */
+static int change_some(struct deed *deed, const struct verb *verb, const uint8_t *id, struct chosen *chosen,
+		       uint64_t *changed)
 {
-	if (state_begin(deed->state) < 0)
+	uint64_t n = 0;
+	clear(chosen);
+	if (deed_begin(deed) < 0)
 		return -1;
-	if ((id != NULL ? state_rows(deed->state, id, choose, chosen) : state_failed(deed->state, choose, chosen)) < 0)
+	if ((id != NULL ? state_rows(deed->state, id, choose, chosen)
+			: state_failed(deed->state, chosen->last, DEED_ROWS, choose, chosen)) < 0)
 		goto fail;
 	for (size_t i = 0; i < chosen->count; i++) {
 		const struct chosen_row *row = &chosen->list[i];
@@ -186,13 +199,27 @@ static int change_all(struct deed *deed, const struct verb *verb, const uint8_t 
 		if (result < 0 ||
 		    (result == 1 && deed_tell(deed, row->target, row->row.delivery.event, verb->result, NULL) < 0))
 			goto fail;
-		*changed += (uint64_t)result;
+		n += (uint64_t)result;
 	}
-	if (deed_commit(deed) == 0)
-		return 0;
+	if (deed_commit(deed) < 0)
+		goto fail;
+	*changed += n;
+	return 0;
 fail:
 	state_rollback(deed->state);
 	return -1;
+}
+
+static int change_all(struct deed *deed, const struct verb *verb, const uint8_t *id, uint64_t *changed)
+{
+	struct chosen chosen = {0};
+	int result;
+	do
+		result = change_some(deed, verb, id, &chosen, changed);
+	while (result == 0 && id == NULL && chosen.count == DEED_ROWS);
+	clear(&chosen);
+	free(chosen.list);
+	return result;
 }
 
 /* What is pending still, and when the first of it is due. */
@@ -216,10 +243,9 @@ static int print_rest(struct deed *deed)
 
 static int change(struct deed *deed, const struct verb *verb, const uint8_t *id)
 {
-	struct chosen chosen = {0};
 	uint64_t changed = 0;
 	int result = 0;
-	if (deed->state != NULL && change_all(deed, verb, id, &chosen, &changed) < 0) {
+	if (deed->state != NULL && change_all(deed, verb, id, &changed) < 0) {
 		result = command_failed(deed->conf);
 	} else {
 		printf("%llu %s %s\n", (unsigned long long)changed, changed == 1 ? "delivery" : "deliveries",
@@ -231,9 +257,6 @@ static int change(struct deed *deed, const struct verb *verb, const uint8_t *id)
 		if (result == 0)
 			result = changed > 0 || id == NULL ? 0 : 1;
 	}
-	for (size_t i = 0; i < chosen.count; i++)
-		free(chosen.list[i].target);
-	free(chosen.list);
 	return result;
 }
 

@@ -19,8 +19,7 @@
 #include "operate/command.h"
 #include "operate/deed.h"
 
-#define CHUNK 2000 /* deliveries in a transaction: the deliverer waits for no more than that */
-#define TRIES 5    /* at finding lines that are put away meanwhile */
+#define TRIES 5 /* at finding lines that are put away meanwhile, without a delivery made in between */
 
 struct wish {
 	const char *id; /* NULL: all since */
@@ -45,11 +44,14 @@ struct replay {
 	const struct wish *wish;
 	struct bar bar;
 	struct names segments; /* with their NULs */
-	struct names events;   /* identities that were chosen already: there may be copies */
+	struct names asked;    /* identities that the first search has found: what comes later is not asked for */
+	struct names events;   /* those that a search has found: there may be copies */
 	struct names cursors;  /* with their NULs */
 	struct buf offsets;    /* uint64_t each: of the cursors */
 	struct names rows;     /* deliveries that there are, struct row_key each */
-	struct buf parked;     /* struct state_row each: what was parked and is wished for */
+	struct buf parked;     /* struct state_row each, of a transaction: what was parked and is wished for */
+	int64_t last_failed;   /* the number of the last one that was read, of those that failed */
+	size_t failed;         /* how many of them the transaction has read */
 	struct order *orders;
 	size_t count, cap;
 	struct tried {
@@ -59,6 +61,8 @@ struct replay {
 	uint64_t unread, retried;
 	char unread_file[HISTORY_PATH_SIZE]; /* "": none */
 	bool vanished;                       /* a segment was put away meanwhile */
+	bool again;                          /* it is searched again for that reason */
+	bool progressed;                     /* a delivery was made since the last search */
 	struct buf scratch;
 };
 
@@ -131,9 +135,11 @@ static int choose(void *arg, const struct history_line *line)
 	size_t number;
 	text_unhex(line->event.id, EVENT_ID_SIZE - 1, id, sizeof id);
 	if (is_unread(r, line)) {
-		r->unread++;
+		r->unread += !r->again;
 		return 0;
 	}
+	if (r->again && names_find(&r->asked, id, sizeof id) == SIZE_MAX)
+		return 0;
 	switch (names_add(&r->events, id, sizeof id, &number)) {
 	case NAMES_FAILED:
 		return -1;
@@ -142,7 +148,8 @@ static int choose(void *arg, const struct history_line *line)
 	case NAMES_NEW:
 		break;
 	}
-	if (order_targets(r, line, id) < 0)
+	if ((!r->again && names_add(&r->asked, id, sizeof id, &number) == NAMES_FAILED) ||
+	    order_targets(r, line, id) < 0)
 		return -1;
 	return r->wish->id != NULL;
 }
@@ -175,7 +182,6 @@ static int search(struct replay *r)
 	names_clear(&r->cursors);
 	r->offsets.len = 0;
 	r->count = 0;
-	r->unread = 0;
 	if (state_cursors(r->deed.state, add_cursor, r) < 0)
 		return -1;
 	bar_begin(&r->bar, "searching", true);
@@ -197,55 +203,63 @@ static int target_id(struct replay *r, const struct conf_target *target, int64_t
 	return 0;
 }
 
-static int add_row(struct replay *r, const struct state_row *row)
+/* The deliveries that there are. */
+static int add_row(void *arg, const struct state_row *row)
 {
+	struct replay *r = arg;
 	struct row_key key = {.target = row->target_id};
 	size_t number;
 	memcpy(key.id, row->delivery.event, sizeof key.id);
 	return names_add(&r->rows, &key, sizeof key, &number) == NAMES_FAILED ? -1 : 0;
 }
 
-static int add_pending(void *arg, const struct state_row *row)
-{
-	return row->parked_at != 0 ? 0 : add_row(arg, row);
-}
-
 static int add_parked(void *arg, const struct state_row *row)
 {
 	struct replay *r = arg;
-	if (names_find(&r->events, row->delivery.event, STATE_ID_SIZE) == SIZE_MAX ||
+	r->failed++;
+	r->last_failed = row->delivery.id;
+	if (row->parked_at == 0 || names_find(&r->events, row->delivery.event, STATE_ID_SIZE) == SIZE_MAX ||
 	    (r->wish->target != NULL && strcmp(r->wish->target, row->target) != 0))
 		return 0;
 	/* Its texts do not live that long, and are not needed. */
 	return buf_append(&r->parked, row, sizeof *row);
 }
 
-/* What was parked is not made a second time: it is pending again. */
-static int retry_parked(struct replay *r)
+/* Retries what was parked and is wished for, of the next deliveries that failed. */
+static int retry_some(struct replay *r)
 {
-	if (state_parked(r->deed.state, -1, add_parked, r) < 0)
+	uint64_t retried = 0;
+	r->failed = 0;
+	r->parked.len = 0;
+	if (deed_begin(&r->deed) < 0)
 		return -1;
+	if (state_failed(r->deed.state, r->last_failed, DEED_ROWS, add_parked, r) < 0)
+		goto fail;
 	for (size_t at = 0; at < r->parked.len; at += sizeof(struct state_row)) {
 		struct state_row row;
 		memcpy(&row, r->parked.data + at, sizeof row);
 		int result = state_delivery_retry(r->deed.state, &row);
-		if (result < 0 || add_row(r, &row) < 0)
-			return -1;
-		r->retried += (uint64_t)result;
+		if (result < 0)
+			goto fail;
+		retried += (uint64_t)result;
 	}
+	if (deed_commit(&r->deed) < 0)
+		goto fail;
+	r->retried += retried;
 	return 0;
-}
-
-/* What is there already. */
-static int begin(struct replay *r)
-{
-	if (state_begin(r->deed.state) < 0)
-		return -1;
-	if (state_all_rows(r->deed.state, add_pending, r) == 0 && retry_parked(r) == 0 &&
-	    state_commit(r->deed.state) == 0)
-		return 0;
+fail:
 	state_rollback(r->deed.state);
 	return -1;
+}
+
+/* What was parked is not made a second time: it is pending again. Only then it is asked what there is. */
+static int begin(struct replay *r)
+{
+	do
+		if (retry_some(r) < 0)
+			return -1;
+	while (r->failed == DEED_ROWS);
+	return state_all_rows(r->deed.state, add_row, r);
 }
 
 /* Whether the segment still is where its lines were read; it stays there once a delivery names it. */
@@ -286,6 +300,7 @@ static int make_one(struct replay *r, const struct order *order)
 	    state_lane_add(r->deed.state, key.target, order->lane, state_ready(r->deed.state)) < 0)
 		return -1;
 	r->targets[order->target - r->deed.conf->targets].made++;
+	r->progressed = true;
 	return 0;
 }
 
@@ -307,10 +322,10 @@ static int make(struct replay *r, struct order *orders, size_t n)
 /* Makes the next deliveries. Their number, or -1 with errno. */
 static ssize_t make_some(struct replay *r, size_t from)
 {
-	size_t n = r->count - from < CHUNK ? r->count - from : CHUNK;
-	if (state_begin(r->deed.state) < 0)
+	size_t n = r->count - from < DEED_ROWS ? r->count - from : DEED_ROWS;
+	if (deed_begin(&r->deed) < 0)
 		return -1;
-	if (make(r, r->orders + from, n) == 0 && state_commit(r->deed.state) == 0)
+	if (make(r, r->orders + from, n) == 0 && deed_commit(&r->deed) == 0)
 		return (ssize_t)n;
 	state_rollback(r->deed.state);
 	return -1;
@@ -357,8 +372,9 @@ static int run(struct replay *r)
 	if (search(r) < 0 || begin(r) < 0)
 		return -1;
 	int result = make_all(r);
-	for (int i = 0; i < TRIES && result < 0 && r->vanished; i++) {
-		r->vanished = false;
+	for (int i = 0; i < TRIES && result < 0 && r->vanished; i = r->progressed ? 0 : i + 1) {
+		r->vanished = r->progressed = false;
+		r->again = true;
 		result = search(r) < 0 ? -1 : make_all(r);
 	}
 	return result < 0 ? -1 : tell(r);
@@ -399,6 +415,7 @@ static void replay_fini(struct replay *r)
 {
 	deed_close(&r->deed);
 	names_fini(&r->segments);
+	names_fini(&r->asked);
 	names_fini(&r->events);
 	names_fini(&r->cursors);
 	names_fini(&r->rows);

@@ -963,6 +963,14 @@ static const char *parked(struct rows *r)
 	return r->text;
 }
 
+static const char *failed(int64_t after, int max)
+{
+	static struct rows r;
+	r = (struct rows){0};
+	assert_int_equal(state_failed(t.state, after, max, note_row, &r), 0);
+	return r.text;
+}
+
 static void deliveries_as_they_stand(void **state)
 {
 	(void)state;
@@ -985,6 +993,8 @@ static void deliveries_as_they_stand(void **state)
 	r = (struct rows){0};
 	assert_int_equal(state_parked(t.state, 1, note_row, &r), 0);
 	assert_string_equal(r.text, "[crm 1/1 exit 100];");
+	assert_string_equal(failed(0, 1), "[crm 1/1 exit 100];");
+	assert_string_equal(failed(0, 2), "[crm 1/1 exit 100];[crm 4/1 gone];");
 	parked(&r);
 	assert_string_equal(r.last.delivery.segment, "a.jsonl");
 	assert_int_equal(r.last.delivery.attempts, 3);
@@ -1018,6 +1028,8 @@ static void parked_ones_are_tried_again_or_dropped(void **state)
 	park(crm, 7, "exit 100");
 	assert_int_equal(state_lane_is_waiting(t.state, crm, 7), 0);
 	parked(&r);
+	assert_string_equal(failed(0, 9), "[crm 1/1 exit 100];");
+	assert_string_equal(failed(r.last.delivery.id, 9), "");
 
 	/* As if never tried; and once. */
 	assert_int_equal(state_delivery_retry(t.state, &r.last), 1);
