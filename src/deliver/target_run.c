@@ -29,11 +29,31 @@
 #define NOT_FOUND       127
 #define END_TRIES       1000
 #define END_PAUSE       1000000 /* ns */
-#define READS           64      /* of a script that talks without end, at a time */
+#define UNLOADED        "script-input"
+#define READS           64 /* of a script that talks without end, at a time */
 
 int target_run_paper(void)
 {
 	return memfd_create("hookspool-records", MFD_CLOEXEC);
+}
+
+/* A file that loses its name before anything is written to it. */
+static int open_named(int folder)
+{
+	if (unlinkat(folder, UNLOADED, 0) < 0 && errno != ENOENT)
+		return -1;
+	int fd = openat(folder, UNLOADED, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd >= 0 && unlinkat(folder, UNLOADED, 0) < 0)
+		fsio_close(&fd);
+	return fd;
+}
+
+static int open_unnamed(int folder)
+{
+	int fd = openat(folder, ".", O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT))
+		fd = open_named(folder);
+	return fd;
 }
 
 int target_run_unload(int *paper, int folder)
@@ -41,9 +61,9 @@ int target_run_unload(int *paper, int folder)
 	char bytes[64 << 10];
 	ssize_t n;
 	off_t at = 0;
-	int fd = openat(folder, ".", O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
+	int fd = open_unnamed(folder);
 	if (fd < 0)
-		return errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT ? 0 : -1;
+		return -1;
 	while ((n = fsio_read_at(*paper, bytes, sizeof bytes, at)) > 0 && fsio_write(fd, bytes, (size_t)n) == 0)
 		at += n;
 	if (n != 0) {

@@ -49,7 +49,8 @@ struct target_run_input {
 /* A descriptor for records, which are to be written to it; -1 with errno. */
 int target_run_paper(void);
 /* Moves what was written from memory to the disk: to a file without a name in this folder, which vanishes with its last
- * descriptor. Where the file system has no such files nothing changes. 0, or -1 with errno. */
+ * descriptor. Where the file system makes no such files it has the name "script-input" for a moment; one of that name
+ * that a crash has left is removed. No other user may make names in the folder. 0, or -1 with errno. */
 int target_run_unload(int *paper, int folder);
 
 /* Starts the script. 0, or -1 with errno. That a program cannot be run shows as exit code 127. */

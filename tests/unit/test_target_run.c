@@ -3,9 +3,12 @@
 #include "deliver/target_run.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/clock.h"
@@ -192,6 +195,22 @@ static void gets_a_large_input(void **state)
 	buf_fini(&large);
 }
 
+/* A file system without files that have no name. */
+static bool names_all_files;
+
+int openat(int dirfd, const char *name, int flags, ...)
+{
+	va_list args;
+	va_start(args, flags);
+	mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(args, mode_t) : 0;
+	va_end(args);
+	if (names_all_files && (flags & O_TMPFILE) == O_TMPFILE) {
+		errno = EOPNOTSUPP;
+		return -1;
+	}
+	return (int)syscall(SYS_openat, dirfd, name, flags, mode);
+}
+
 /* What is too large for memory is an unnamed file, which is read from its beginning too. */
 static void gets_an_input_from_the_disk(void **state)
 {
@@ -215,6 +234,18 @@ static void gets_an_input_from_the_disk(void **state)
 	close(fd);
 	finish();
 	expect("in", "one\ntwo\n");
+}
+
+/* A crash has left one that has its name still. */
+static void gets_an_input_that_had_a_name(void **state)
+{
+	int left = open(unit_path(t.folder, "script-input"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(fsio_write(left, "left\n", 5), 0);
+	close(left);
+	names_all_files = true;
+	gets_an_input_from_the_disk(state);
+	names_all_files = false;
+	assert_int_equal(access(unit_path(t.folder, "script-input"), F_OK), -1);
 }
 
 static void gets_exactly_this_environment(void **state)
@@ -404,6 +435,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(gets_records_and_arguments, setup, teardown),
 		cmocka_unit_test_setup_teardown(gets_a_large_input, setup, teardown),
 		cmocka_unit_test_setup_teardown(gets_an_input_from_the_disk, setup, teardown),
+		cmocka_unit_test_setup_teardown(gets_an_input_that_had_a_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(gets_exactly_this_environment, setup, teardown),
 		cmocka_unit_test_setup_teardown(leaks_nothing_into_a_script, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_timeout_ends_the_whole_group, setup, teardown),
