@@ -575,13 +575,18 @@ static int gather_lane(struct lanes *lanes, struct deliverer *d, struct batch *b
 	return 0;
 }
 
-/* Up to `max` lanes of those that wait for a retry (from 0 on), or of the ready ones. */
+/* Up to `max` lanes of those that wait for a retry (from 0 on), or of the ready ones. A lane whose script still runs,
+ * because the target was one of scripts before the configuration changed, is not due before its end. */
 static int gather(struct lanes *lanes, struct deliverer *d, struct batch *batch, int64_t from, int64_t limit, int max)
 {
-	struct state_lane due[LANES_AT_ONCE];
+	struct state_lane due[2 * LANES_AT_ONCE];
 	size_t bytes = 0;
-	int n = state_lanes(d->state, batch->target->id, from, due, max);
-	for (int i = 0; i < n && due[i].next_at <= limit; i++) {
+	int before = batch->lane_count, running = (int)target_load(lanes, batch->target).running;
+	int n = state_lanes(d->state, batch->target->id, from, due,
+			    max + (running < LANES_AT_ONCE ? running : LANES_AT_ONCE));
+	for (int i = 0; i < n && due[i].next_at <= limit && batch->lane_count - before < max; i++) {
+		if (lanes_is_running(lanes, batch->target, due[i].lane))
+			continue;
 		if (bytes >= BYTES_MAX || batch->from[batch->lane_count] >= EVENTS_MAX ||
 		    lanes->files.names.count >= FILES_MAX)
 			break;

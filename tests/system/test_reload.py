@@ -253,6 +253,34 @@ def test_a_running_script_keeps_its_configuration(make_site):
     wait_for(lambda: site.audit(what="delivery", target="other", result="done"), "the new target runs")
 
 
+def test_a_target_that_becomes_a_file_waits_for_its_scripts(make_site):
+    """What a running script has got is not written to the file, and what came later in its lane is not written before
+    its end. Other lanes go on."""
+    site = make_site(targets="")
+    text = site.conf.read_text()
+    script = f"cat > {site.folder}/got; until [ -e {site.folder}/go ]; do sleep 0.1; done"
+    site.write(site.conf, f'{text}target "records" {{ run = {{"/bin/sh", "-c", "{script}"}} }}\n')
+    site.serve()
+    site.start([PROGRAM, "-c", site.conf, "deliver", "--stay"])
+    assert post(site, 1) == 200
+    wait_for(lambda: (site.folder / "got").exists() and (site.folder / "got").read_text(), "the script runs")
+    site.write(site.conf, text + FILE_TARGET % site.folder)
+    wait_for(lambda: site.audit(what="configuration", by="deliverer", result="taken"), "the deliverer has taken it")
+    assert post(site, 2) == 200
+    others = [sign.body(b'[{"id":"%d"}]' % n, f"n{n}", connection_id="other") for n in (3, 4)]
+
+    def written():
+        return re.findall(r'"id":"(\d)"', site.records_file.read_text()) if site.records_file.exists() else []
+
+    for n, other in enumerate(others):
+        assert site.post_fastcgi(other).status == 200
+        wait_for(lambda: len(written()) > n, "another lane's event is written")
+    assert written() == ["3", "4"]
+    (site.folder / "go").touch()
+    wait_for(lambda: len(written()) > 2, "what came later is written at the script's end")
+    assert written() == ["3", "4", "2"]
+
+
 def test_serve_starts_and_ends_its_deliverer_as_the_configuration_says(make_site):
     site = make_site(deliver="manual")
     site.serve()
