@@ -76,12 +76,17 @@ def variables(body, path="/webhook", method="POST", content_type="application/js
     }
 
 
+def pids():
+    """Of all processes. Some end while they are looked at: what is read of one may be missing (a glob's own look too)."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
 def processes():
     """pid to parent of every process."""
     found = {}
-    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+    for pid in pids():
         try:
-            found[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+            found[pid] = int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
         except (OSError, IndexError):
             continue
     return found
@@ -326,14 +331,23 @@ endpoint "/webhook" {{
     def deliverer(self):
         """The process that holds the spool's deliverer's lock, or None."""
         for pid in self.processes():
-            for fd in pathlib.Path(f"/proc/{pid}/fdinfo").glob("*"):
-                try:
-                    if os.readlink(f"/proc/{pid}/fd/{fd.name}") == str(self.spool / "deliver.lock") \
-                            and "lock:" in fd.read_text():
-                        return pid
-                except OSError:
-                    continue
+            if any(self.holds_lock(pid, fd) for fd in self.descriptors(pid)):
+                return pid
         return None
+
+    @staticmethod
+    def descriptors(pid):
+        try:
+            return os.listdir(f"/proc/{pid}/fd")
+        except OSError:
+            return []
+
+    def holds_lock(self, pid, fd):
+        try:
+            return os.readlink(f"/proc/{pid}/fd/{fd}") == str(self.spool / "deliver.lock") \
+                and "lock:" in pathlib.Path(f"/proc/{pid}/fdinfo/{fd}").read_text()
+        except OSError:
+            return False
 
     # ending
 

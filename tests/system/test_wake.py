@@ -13,7 +13,7 @@ import time
 import pytest
 import sign
 from ledger import Ledger
-from sites import FILE_TARGET, all_at_once, is_alive, wait_for
+from sites import FILE_TARGET, all_at_once, is_alive, pids, wait_for
 
 REQUESTS = int(os.environ.get("HOOKSPOOL_WAKE_REQUESTS", 300))
 
@@ -21,13 +21,13 @@ REQUESTS = int(os.environ.get("HOOKSPOOL_WAKE_REQUESTS", 300))
 def deliverers(site):
     """The processes that run `hookspool deliver` for this site."""
     found = set()
-    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+    for pid in pids():
         try:
-            words = path.read_bytes().split(b"\0")
+            words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
         if str(site.conf).encode() in words and b"deliver" in words:
-            found.add(int(path.parent.name))
+            found.add(pid)
     return found
 
 
