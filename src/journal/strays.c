@@ -15,7 +15,7 @@
 static bool names_segment(const char *name)
 {
 	/* With a dot: a kept segment that is being written. */
-	return segment_parse_name(name[0] == '.' ? name + 1 : name, NULL);
+	return segment_parse_name(name, NULL) || (name[0] == '.' && segment_is_kept(name));
 }
 
 static bool names_errand(const char *name)
