@@ -119,7 +119,8 @@ class Mount:
 
     def launch(self, conf):
         with open(self.host.folder / "server.log", "ab") as log:
-            self.server = self.host.start(self.command(conf), stdout=log, stderr=log, **self.server_identity())
+            # From "/", as an init system does: Caddy looks at the folder that it was started in.
+            self.server = self.host.start(self.command(conf), stdout=log, stderr=log, cwd="/", **self.server_identity())
         wait_for(self.listens, "the server listens")
 
     def server_identity(self):

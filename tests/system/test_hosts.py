@@ -225,6 +225,19 @@ def test_the_servers_restart_under_load(mount, seen):
     seen(f"{len(ledger.accepted)} acknowledged, 0 lost; {told(ledger.statuses)}, {load.unanswered} unanswered")
 
 
+def kill_running(host):
+    """Kills the programs that run, and waits for their end. How many there were: by CGI one may have ended before."""
+    killed = []
+    for pid in host.running():
+        try:
+            os.kill(pid, signal.SIGKILL)
+            killed.append(pid)
+        except ProcessLookupError:
+            pass
+    wait_for(lambda: not any(map(is_alive, killed)), "they are gone")
+    return len(killed)
+
+
 def test_the_program_killed_under_load(mount, seen):
     ledger = Ledger()
     name = f"killed{time.monotonic_ns()}"
@@ -232,14 +245,7 @@ def test_the_program_killed_under_load(mount, seen):
     with HttpLoad(mount, ledger, name=name) as load:
         for _ in range(5):
             ledger.wait_for_accepted(len(ledger.accepted) + 20)
-            pids = wait_for(mount.host.running, "the program runs")
-            for pid in pids:
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                    killed += 1
-                except ProcessLookupError:
-                    pass
-            wait_for(lambda: not any(map(is_alive, pids)), "they are gone")
+            killed += wait_for(lambda: kill_running(mount.host), "the program runs, and is killed")
             mount.revive()
         ledger.wait_for_accepted(len(ledger.accepted) + 20)
         load.stop()
