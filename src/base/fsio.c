@@ -199,18 +199,6 @@ int fsio_free_space(int fd, uint64_t *bytes, uint64_t *inodes)
 	return 0;
 }
 
-int fsio_identify(int dirfd, const char *name, struct fsio_identity *identity)
-{
-	struct statx st;
-	if (statx(dirfd, name, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS | STATX_BTIME, &st) < 0)
-		return -1;
-	identity->inode = st.stx_ino;
-	identity->size = st.stx_size;
-	identity->born =
-		st.stx_mask & STATX_BTIME ? st.stx_btime.tv_sec * INT64_C(1000000) + st.stx_btime.tv_nsec / 1000 : 0;
-	return 0;
-}
-
 void fsio_close_from(int lowest)
 {
 	closefrom(lowest);

@@ -52,15 +52,6 @@ int fsio_each_name(int dirfd, const char *path, fsio_name *each, void *arg);
 /* Free space of the file system that fd lives on, for this user: bytes and inodes (UINT64_MAX where it counts none). */
 int fsio_free_space(int fd, uint64_t *bytes, uint64_t *inodes);
 
-/* Which file it is: inode numbers are used again, and device numbers change with each mount. */
-struct fsio_identity {
-	uint64_t inode;
-	int64_t born; /* its birth, us since 1970; 0 where the file system does not know */
-	uint64_t size;
-};
-/* Of the file `name` in dirfd, not through a symbolic link; "": of dirfd itself. */
-int fsio_identify(int dirfd, const char *name, struct fsio_identity *identity);
-
 /* Closes every descriptor from `lowest` up that is not needed: web servers leak theirs into their children. */
 void fsio_close_from(int lowest);
 
