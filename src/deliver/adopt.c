@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -93,17 +94,23 @@ static int add_segment(struct adopt *adopt, const struct spool *spool, int folde
 	return result;
 }
 
-/* A name that begins with a dot is one that was never whole. */
+/* A kept one was never whole; another one was about to be put away, and may have more by now. */
+static void look_at_hidden(int folder, const char *name)
+{
+	const char *shown = segment_hidden(name);
+	if (segment_is_kept(name))
+		unlinkat(folder, name, 0);
+	else if (shown != NULL && faccessat(folder, shown, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		renameat(folder, name, folder, shown);
+}
+
 static int look_at(void *arg, int folder, const char *name)
 {
 	struct looking *looking = arg;
-	if (!segment_is_kept(name))
-		return 0;
-	if (name[0] == '.') {
-		unlinkat(folder, name, 0);
-		return 0;
-	}
-	if (!segment_parse_name(name, NULL) || names_find(&looking->known, name, strlen(name) + 1) != SIZE_MAX)
+	if (name[0] == '.')
+		look_at_hidden(folder, name);
+	if (!segment_is_kept(name) || !segment_parse_name(name, NULL) ||
+	    names_find(&looking->known, name, strlen(name) + 1) != SIZE_MAX)
 		return 0;
 	return add_segment(looking->adopt, looking->spool, folder, name);
 }

@@ -76,8 +76,47 @@ static int sync_segment(const struct spool *spool, const char *name)
 	return result;
 }
 
+/* Takes a segment's name away and looks at its size then: where locks do nothing its writer may have appended to it,
+ * and acknowledged that, since it was read to its end; what it appends from now on it does not acknowledge, for it
+ * finds the name gone. 1: it stands under the `hidden` name; 0: it has more, or is gone; -1 with errno. */
+static int hide(struct pass *pass, const char *name, uint64_t size, char hidden[SEGMENT_HIDDEN_SIZE])
+{
+	int journal = pass->d->spool.journal_fd;
+	struct stat st;
+	/* The deliverer's own. */
+	bool is_kept = segment_is_kept(name);
+	snprintf(hidden, SEGMENT_HIDDEN_SIZE, "%s%s", is_kept ? "" : ".", name);
+	if (is_kept)
+		return 1;
+	if (renameat(journal, name, journal, hidden) < 0)
+		return errno == ENOENT ? 0 : -1;
+	if (fstatat(journal, hidden, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+	    (uint64_t)st.st_size <= size)
+		return 1;
+	return renameat(journal, hidden, journal, name) < 0 ? -1 : reader_resume(pass->d->reader, name, size);
+}
+
+/* Gives it its name back; errno stays. */
+static void show(const struct pass *pass, const char *hidden, const char *name)
+{
+	int saved = errno;
+	renameat(pass->d->spool.journal_fd, hidden, pass->d->spool.journal_fd, name);
+	errno = saved;
+}
+
+/* 1; 0: it stays, or is gone; -1 with errno. */
+static int unlink_segment(struct pass *pass, const char *name, uint64_t size)
+{
+	char hidden[SEGMENT_HIDDEN_SIZE];
+	int result = hide(pass, name, size, hidden);
+	if (result != 1 || unlinkat(pass->d->spool.journal_fd, hidden, 0) == 0)
+		return result;
+	show(pass, hidden, name);
+	return errno == ENOENT || errno == EISDIR ? 0 : -1;
+}
+
 /* Copies it to another file system, one a pass. 1: it is there; 0: not yet; -1 with errno. */
-static int copy_segment(struct pass *pass, const char *name)
+static int copy_segment(struct pass *pass, const char *name, uint64_t size)
 {
 	const struct spool *spool = &pass->d->spool;
 	if (pass->is_copying)
@@ -86,28 +125,32 @@ static int copy_segment(struct pass *pass, const char *name)
 	int there = transfer_step(&pass->d->transfer, spool, name);
 	if (there != 1)
 		return there;
-	return fsio_sync(spool->archive_fd) < 0 || unlinkat(spool->journal_fd, name, 0) < 0 ? -1 : 1;
+	return fsio_sync(spool->archive_fd) < 0 ? -1 : unlink_segment(pass, name, size);
 }
 
 /* 1; 0: it is on its way; -1 with errno. */
-static int move_segment(struct pass *pass, const char *name)
+static int move_segment(struct pass *pass, const char *name, uint64_t size)
 {
 	const struct spool *spool = &pass->d->spool;
-	int moved = 1;
+	char hidden[SEGMENT_HIDDEN_SIZE];
 	if (sync_segment(spool, name) < 0)
 		return is_odd(errno) ? 0 : -1;
-	if (renameat(spool->journal_fd, name, spool->archive_fd, name) < 0)
-		moved = errno == EXDEV ? copy_segment(pass, name) : -1;
+	int moved = hide(pass, name, size, hidden);
+	if (moved == 1 && renameat(spool->journal_fd, hidden, spool->archive_fd, name) < 0) {
+		show(pass, hidden, name);
+		moved = errno == EXDEV ? copy_segment(pass, name, size) : -1;
+	}
 	if (moved != 1)
 		return moved;
 	pass->moved = true;
 	return add_name(&pass->gone, name) < 0 ? -1 : 1;
 }
 
-static int remove_segment(struct pass *pass, const char *name)
+static int remove_segment(struct pass *pass, const char *name, uint64_t size)
 {
-	if (unlinkat(pass->d->spool.journal_fd, name, 0) < 0)
-		return errno == ENOENT || errno == EISDIR ? 0 : -1;
+	int removed = unlink_segment(pass, name, size);
+	if (removed != 1)
+		return removed;
 	return add_name(&pass->gone, name) < 0 ? -1 : 1;
 }
 
@@ -150,9 +193,9 @@ static bool collect(void *arg, const char *name, uint64_t size)
 	if (pinned < 0)
 		result = -1;
 	else if (size == 0 || kept_is_copied(kept, name))
-		result = remove_segment(pass, name);
+		result = remove_segment(pass, name, size);
 	else if (may_move(&pass->d->spool, name, size))
-		result = move_segment(pass, name);
+		result = move_segment(pass, name, size);
 	else if (pass->lines.len > 0 && pass->lines.len + size > PASS_BYTES)
 		return false;
 	else
@@ -166,10 +209,9 @@ static bool collect(void *arg, const char *name, uint64_t size)
 static bool remove_folded(void *arg, const char *name, uint64_t size)
 {
 	struct pass *pass = arg;
-	(void)size;
 	if (names_find(&pass->folded, name, strlen(name) + 1) == SIZE_MAX)
 		return false;
-	int removed = remove_segment(pass, name);
+	int removed = remove_segment(pass, name, size);
 	if (removed < 0)
 		note_error(pass);
 	return removed == 1;
@@ -392,7 +434,13 @@ static int remember_file(void *arg, int folder, const char *name)
 	return is_kept_there(folder, name) ? remember_from(arg, name, 0) : 0;
 }
 
-/* Names the files of the archive that hold more than is recorded. */
+static bool is_in_journal(const struct deliverer *d, const char *name)
+{
+	return faccessat(d->spool.journal_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Names the files of the archive that hold more than is recorded. Of one that stands in the journal too, only what the
+ * cursor is behind of was taken in; it is put away over this copy. */
 static int find_unknown(void *arg, int folder, const char *name)
 {
 	struct pass *pass = arg;
@@ -400,7 +448,7 @@ static int find_unknown(void *arg, int folder, const char *name)
 	uint64_t length = 0;
 	if (transfer_is_draft(name))
 		unlinkat(folder, name, 0);
-	if (!is_kept_there(folder, name))
+	if (!is_kept_there(folder, name) || is_in_journal(pass->d, name))
 		return 0;
 	int known = state_archive_length(pass->d->state, name, &length);
 	if (known < 0 || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)

@@ -87,11 +87,14 @@ static int list_one(void *arg, int folder, const char *name)
 	const struct listing *listing = arg;
 	struct search *search = listing->search;
 	struct stat st;
-	if (!segment_parse_name(name, NULL) || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	/* In the archive such a name is a copy that is not whole. */
+	const char *hidden = folder == search->spool->journal_fd ? segment_hidden(name) : NULL;
+	const char *shown = hidden == NULL ? name : hidden;
+	if (!segment_parse_name(shown, NULL) || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    !S_ISREG(st.st_mode) || st.st_mtim.tv_sec * CLOCK_SECOND + MARGIN < search->query->since)
 		return 0;
 	search->total += (uint64_t)st.st_size;
-	return add_name(listing->list, name);
+	return add_name(listing->list, shown);
 }
 
 /* The folder's segments that may have something that fits, in the order of their names. */
@@ -208,7 +211,12 @@ static int search_file(struct search *search, int fd, struct history_line *line)
 /* 0 too if it has been put away or removed since; and if it is another user's work, which the deliverer passes over. */
 static int search_segment(struct search *search, int folder, struct history_line *line)
 {
+	char hidden[SEGMENT_HIDDEN_SIZE];
 	int fd = spool_open_shared(search->spool, folder, line->segment, O_RDONLY);
+	if (fd < 0 && errno == ENOENT && !line->archived) {
+		snprintf(hidden, sizeof hidden, ".%s", line->segment);
+		fd = spool_open_shared(search->spool, folder, hidden, O_RDONLY);
+	}
 	if (fd < 0)
 		return errno == ENOENT || errno == EINVAL || errno == EMLINK || errno == ELOOP || errno == ENXIO ||
 				       (errno == EACCES && search->spool->has_group)

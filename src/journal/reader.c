@@ -143,6 +143,7 @@ int reader_resume(struct reader *reader, const char *name, uint64_t offset)
 	source_close(reader, source);
 	source->cursor = offset;
 	source->keyed = false;
+	source->sealed = false;
 	if (reader->given == source)
 		reader->given = NULL;
 	return 0;

@@ -61,6 +61,11 @@ bool segment_is_fold(const char *name)
 	return ends_in(name, SEGMENT_FOLD_END);
 }
 
+const char *segment_hidden(const char *name)
+{
+	return name[0] == '.' && segment_parse_name(name + 1, NULL) && !segment_is_kept(name) ? name + 1 : NULL;
+}
+
 bool segment_is_named(struct segment *segment, const struct spool *spool)
 {
 	struct stat named;

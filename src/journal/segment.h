@@ -36,6 +36,10 @@ bool segment_is_kept(const char *name);
 /* How a file of the archive ends whose lines were in many segments; its stamp is not that of its first line. */
 #define SEGMENT_FOLD_END "-fold.jsonl"
 bool segment_is_fold(const char *name);
+/* While the deliverer puts a segment away, the segment stands under its name with a dot before it. Of such a name: the
+ * segment's; else NULL. (A kept segment with a dot is another thing: one that is not whole yet.) */
+const char *segment_hidden(const char *name);
+#define SEGMENT_HIDDEN_SIZE (SEGMENT_NAME_SIZE + 1)
 
 /* Opens a new segment, durably (S3). `stamp` is the received_at of its first event. 0, or -1 with errno. */
 int segment_open(struct segment *segment, const struct spool *spool, int64_t stamp);

@@ -14,8 +14,8 @@
 
 static bool names_segment(const char *name)
 {
-	/* With a dot: a kept segment that is being written. */
-	return segment_parse_name(name, NULL) || (name[0] == '.' && segment_is_kept(name));
+	/* With a dot: one that is being written or put away. */
+	return segment_parse_name(name[0] == '.' ? name + 1 : name, NULL);
 }
 
 static bool names_errand(const char *name)

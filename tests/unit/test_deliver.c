@@ -240,6 +240,104 @@ static void events_reach_files_and_the_archive(void **state)
 	assert_int_equal(count_files("spool/archive"), 1);
 }
 
+/* A writer whose lock is not seen here, and what it appends when the next thing is synced. */
+static struct {
+	const char *path;
+	struct buf line;
+} writer;
+
+static int datasync_late(int fd)
+{
+	if (writer.path != NULL)
+		unit_write(writer.path, writer.line.data, writer.line.len);
+	writer.path = NULL;
+	return fdatasync(fd);
+}
+
+static const char *only_segment(void)
+{
+	static char path[4096];
+	DIR *dir = opendir(unit_path(t.folder, "spool/journal"));
+	struct dirent *entry;
+	assert_non_null(dir);
+	path[0] = '\0';
+	while ((entry = readdir(dir)) != NULL)
+		if (entry->d_name[0] != '.')
+			snprintf(path, sizeof path, "%s/spool/journal/%s", t.folder, entry->d_name);
+	closedir(dir);
+	return path;
+}
+
+static void check_growing(size_t padding)
+{
+	struct buf data = {0}, lines = {0};
+	assert_int_equal(buf_printf(&data, "[{\"n\":%u,\"x\":\"%*s\"}]", t.events++, (int)padding, ""), 0);
+	struct event event = make_event("\"a\"", "\"c1\"", buf_cstr(&data));
+	unit_line(&event, &lines);
+	put_segment(&lines);
+	buf_fini(&data);
+	assert_int_equal(buf_printf(&data, "[{\"n\":%u}]", t.events++), 0);
+	event = make_event("\"b\"", "\"c1\"", buf_cstr(&data));
+	unit_line(&event, &writer.line);
+	buf_fini(&data);
+	writer.path = only_segment();
+	fsio_calls.fdatasync = datasync_late;
+	once();
+	fsio_calls.fdatasync = fdatasync;
+	assert_null(writer.path);
+	once();
+	assert_int_equal(count_files("spool/journal"), 0);
+	buf_fini(&writer.line);
+}
+
+/* Folded, and moved as they are. */
+static void segments_that_grow_are_not_put_away(void **state)
+{
+	(void)state;
+	add_file("all", "all.jsonl");
+	check_growing(10);
+	expect_numbers("out/all.jsonl", "0 1");
+	teardown(NULL);
+	setup(NULL);
+	add_file("all", "all.jsonl");
+	check_growing(2u << 20);
+	expect_numbers("out/all.jsonl", "0 1");
+}
+
+/* As a deliverer leaves it that is killed while it puts it away. */
+static void a_hidden_segment_is_found_again(void **state)
+{
+	(void)state;
+	char hidden[4096];
+	add_file("all", "all.jsonl");
+	put_events(1, "\"c1\"");
+	const char *path = only_segment(), *name = strrchr(path, '/') + 1;
+	snprintf(hidden, sizeof hidden, "%.*s.%s", (int)(name - path), path, name);
+	assert_int_equal(rename(path, hidden), 0);
+	once();
+	expect_numbers("out/all.jsonl", "0");
+	assert_int_equal(access(hidden, F_OK), -1);
+	assert_int_equal(count_files("spool/journal"), 0);
+}
+
+/* As a deliverer leaves it that is killed when the segment is copied to another file system; its writer went on. */
+static void a_copy_is_not_taken_for_delivered(void **state)
+{
+	(void)state;
+	char path[4096];
+	add_file("all", "all.jsonl");
+	put_events(1, "\"c1\"");
+	once();
+	put_events(1, "\"c1\"");
+	const char *name = strrchr(only_segment(), '/');
+	struct buf copy = unit_read(only_segment());
+	snprintf(path, sizeof path, "%s/spool/archive%s", t.folder, name);
+	unit_write(path, copy.data, copy.len);
+	once();
+	expect_numbers("out/all.jsonl", "0 1");
+	buf_fini(&copy);
+}
+
 static void an_empty_event_is_a_record(void **state)
 {
 	(void)state;
@@ -1710,6 +1808,9 @@ int main(void)
 	signals_begin();
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(events_reach_files_and_the_archive, setup, teardown),
+		cmocka_unit_test_setup_teardown(segments_that_grow_are_not_put_away, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_hidden_segment_is_found_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_copy_is_not_taken_for_delivered, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_empty_event_is_a_record, setup, teardown),
 		cmocka_unit_test_setup_teardown(duplicates_are_delivered_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(damage_is_set_aside, setup, teardown),

@@ -170,6 +170,23 @@ static void passes_over_old_files(void **state)
 	check(&(struct history_query){0}, 0, 0, "a10 a20 ");
 }
 
+/* One that is being put away has a dot before its name; in the archive that is a copy that is not whole. */
+static void finds_what_is_being_put_away(void **state)
+{
+	(void)state;
+	char from[4096], to[4096];
+	put("journal", 1, 1);
+	put("journal", 2, 2);
+	put("archive", 3, 3);
+	for (int n = 1; n <= 3; n += 2) {
+		const char *path = path_of(n == 1 ? "journal" : "archive", n), *name = strrchr(path, '/') + 1;
+		snprintf(from, sizeof from, "%s", path);
+		snprintf(to, sizeof to, "%.*s.%s", (int)(name - path), path, name);
+		assert_int_equal(rename(from, to), 0);
+	}
+	check(&(struct history_query){0}, 0, 0, "j1 j2 ");
+}
+
 /* Longer than what is read at a time, and many short ones. */
 static void lines_of_any_length(void **state)
 {
@@ -257,6 +274,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(finds, setup, teardown),
 		cmocka_unit_test_setup_teardown(passes_over_what_is_no_line, setup, teardown),
 		cmocka_unit_test_setup_teardown(passes_over_old_files, setup, teardown),
+		cmocka_unit_test_setup_teardown(finds_what_is_being_put_away, setup, teardown),
 		cmocka_unit_test_setup_teardown(lines_of_any_length, setup, teardown),
 		cmocka_unit_test_setup_teardown(glances, setup, teardown),
 	};
