@@ -36,8 +36,8 @@ static const char settings[] = "PRAGMA synchronous=FULL;"
 /* What version 5 has and version 4 had not. */
 #define SCHEMA_SINCE_5                                                                                                 \
 	"CREATE TABLE outfile (path TEXT PRIMARY KEY, length INTEGER NOT NULL, mark INTEGER, era INTEGER NOT NULL,"    \
-	" standing INTEGER NOT NULL, age INTEGER NOT NULL) WITHOUT ROWID;"                                             \
-	"INSERT INTO outfile SELECT path, length, NULL, 0, 0, age FROM file;"                                          \
+	" standing INTEGER NOT NULL, age INTEGER NOT NULL, others_at INTEGER NOT NULL) WITHOUT ROWID;"                 \
+	"INSERT INTO outfile SELECT path, length, NULL, 0, 0, age, 0 FROM file;"                                       \
 	"DROP TABLE file;"                                                                                             \
 	"DROP TABLE self;"                                                                                             \
 	"CREATE TABLE standing (path TEXT, event BLOB, records INTEGER NOT NULL, unknown INTEGER NOT NULL,"            \

@@ -12,8 +12,8 @@ int state_file(struct state *state, struct span path, struct state_file *file)
 	int result = sql_step(state, statement);
 	if (result == 1) {
 		*file = (struct state_file){(uint64_t)sql_int(statement, 0), sql_int(statement, 2) == 1,
-					    sql_int(statement, 1), sql_int(statement, 3),
-					    (uint64_t)sql_int(statement, 4)};
+					    sql_int(statement, 1),           sql_int(statement, 3),
+					    (uint64_t)sql_int(statement, 4), sql_int(statement, 5)};
 		sql_reset(statement);
 	}
 	return result;
@@ -21,8 +21,25 @@ int state_file(struct state *state, struct span path, struct state_file *file)
 
 int state_file_put(struct state *state, struct span path, const struct state_file *file)
 {
-	return sql_run(state, sql_bind(state, FILE_PUT, "tiiiii", path, (int64_t)file->length, file->mark, file->era,
-				       (int64_t)file->standing, state_age(state)));
+	return sql_run(state, sql_bind(state, FILE_PUT, "tiiiiii", path, (int64_t)file->length, file->mark, file->era,
+				       (int64_t)file->standing, state_age(state), file->others_at));
+}
+
+struct shared_walk {
+	state_each_shared *each;
+	void *arg;
+};
+
+static int take_shared(struct sqlite3_stmt *row, void *arg)
+{
+	const struct shared_walk *w = arg;
+	return w->each(w->arg, sql_text(row, 0), sql_int(row, 1));
+}
+
+int state_files_of_others(struct state *state, int max, state_each_shared *each, void *arg)
+{
+	return sql_walk(state, sql_bind(state, FILES_OF_OTHERS, "i", (int64_t)max), take_shared,
+			&(struct shared_walk){each, arg});
 }
 
 int state_files_sweep(struct state *state, int64_t era, int64_t unused_for, int64_t doubted_for)

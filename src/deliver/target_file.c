@@ -17,10 +17,11 @@
 #include "base/log.h"
 #include "deliver/remains.h"
 
-#define MARK_BYTES 256                 /* of a file, by which it is known again */
-#define LOCK_FOR   CLOCK_SECOND        /* in all, for the locks of a set that others have */
-#define OPEN_TRIES 5                   /* while its name is given away */
-#define TELL_EVERY (60 * CLOCK_SECOND) /* of what others have written */
+#define MARK_BYTES 256                    /* of a file, by which it is known again */
+#define LOCK_FOR   CLOCK_SECOND           /* in all, for the locks of a set that others have */
+#define OPEN_TRIES 5                      /* while its name is given away */
+#define TELL_EVERY (60 * CLOCK_SECOND)    /* of what others have written */
+#define TELL_AGAIN (86400 * CLOCK_SECOND) /* of a file that they write to all the time */
 
 static int grow(struct outfiles *files)
 {
@@ -248,10 +249,12 @@ static int64_t era(struct deliverer *d)
 }
 
 /* Two programs that write to one file do it all the time. */
-static void tell_of_others(struct deliverer *d, const struct outfile *file, uint64_t bytes)
+static void note_others(struct deliverer *d, struct outfile *file, uint64_t bytes)
 {
-	int64_t now = clock_monotonic();
-	if (d->told_at != 0 && now - d->told_at < TELL_EVERY)
+	int64_t now = clock_monotonic(), before = file->others_at;
+	file->others_at = clock_now();
+	if ((d->told_at != 0 && now - d->told_at < TELL_EVERY) ||
+	    (before <= file->others_at && file->others_at - before < TELL_AGAIN))
 		return;
 	d->told_at = now;
 	log_warnx("%s: %llu bytes of it were not written by this spool, or will not be written again; they stay",
@@ -299,7 +302,7 @@ static int cut_remains(struct deliverer *d, struct outfile *file, uint64_t from)
 		break;
 	}
 	if (end > from)
-		tell_of_others(d, file, end - from);
+		note_others(d, file, end - from);
 	if (end == file->length)
 		return 0;
 	log_warnx("%s: %llu bytes of records that were not committed are cut off, to be written again", file->path.data,
@@ -311,6 +314,19 @@ static int cut_remains(struct deliverer *d, struct outfile *file, uint64_t from)
 	return 1;
 }
 
+/* In the era in which its length was recorded, all that came behind that is of others. 0, or -1 with errno. */
+static int find_others(struct deliverer *d, struct outfile *file, const struct state_file *known)
+{
+	int64_t mark;
+	if (known->era != era(d) || file->length <= known->length)
+		return 0;
+	if (read_mark(file, known->length, &mark) < 0)
+		return -1;
+	if (mark == known->mark)
+		note_others(d, file, file->length - known->length);
+	return 0;
+}
+
 /* Compares the file with what is recorded of it. 0, or -1 with errno if the state failed. */
 static int outfile_look(struct deliverer *d, struct outfile *file)
 {
@@ -319,9 +335,11 @@ static int outfile_look(struct deliverer *d, struct outfile *file)
 	int found = state_file(d->state, outfile_path(file), &known);
 	if (found < 0 || (known.standing > 0 && standing_load(&file->standing, d->state, outfile_path(file)) < 0))
 		return -1;
+	file->others_at = known.others_at;
 	if (found == 1 && known.era == era(d) && known.length == file->length)
 		return 0;
-	int result = found == 1 ? find_doubt(d, file, &known, &from) : fsio_find_tail(file->fd, file->length, &from);
+	int result = found == 1 ? find_others(d, file, &known) < 0 ? -1 : find_doubt(d, file, &known, &from)
+				: fsio_find_tail(file->fd, file->length, &from);
 	if (result < 0) {
 		outfile_fail(file, " cannot be read");
 		return 0;
@@ -377,7 +395,8 @@ static bool is_in_use(const struct outfiles *files, size_t number)
 
 static int record(struct deliverer *d, struct outfile *file, uint64_t length, int64_t in_era, uint64_t standing)
 {
-	struct state_file now = {.length = length, .has_mark = true, .era = in_era, .standing = standing};
+	struct state_file now = {
+		.length = length, .has_mark = true, .era = in_era, .standing = standing, .others_at = file->others_at};
 	if (read_mark(file, length, &now.mark) < 0)
 		return -1;
 	return state_file_put(d->state, outfile_path(file), &now);

@@ -38,10 +38,11 @@ struct outfile {
 	struct buf path; /* as the kernel has it, without symbolic links */
 	dev_t device;
 	ino_t inode;
-	uint64_t length; /* before this set */
-	uint64_t grown;  /* beyond it, by this set */
-	uint64_t size;   /* from outfiles_write: what is recorded */
-	bool is_new;     /* to be recorded before the first append */
+	uint64_t length;   /* before this set */
+	uint64_t grown;    /* beyond it, by this set */
+	uint64_t size;     /* from outfiles_write: what is recorded */
+	bool is_new;       /* to be recorded before the first append */
+	int64_t others_at; /* struct state_file */
 	struct standing standing;
 	size_t same_as; /* number of the file in the set that is the same one; its own number otherwise */
 };

@@ -28,6 +28,8 @@
 #include "operate/deed.h"
 #include "operate/key.h"
 
+#define OTHERS_SHOWN 5
+
 /* The configuration under examination, and what came of it. */
 struct check {
 	const struct conf *conf;
@@ -170,12 +172,26 @@ static int fail_of_trouble(void *arg, const struct state_trouble *trouble)
 	return 0;
 }
 
-/* What the deliverer said last. */
-static void check_troubles(struct check *c)
+static int warn_of_others(void *arg, const char *path, int64_t others_at)
+{
+	char at[CLOCK_TEXT_SIZE];
+	(void)arg;
+	clock_text(others_at, at);
+	log_warnx(
+		"%s: something else writes to it too, last seen at %s; nothing is lost, but if it is another spool, an "
+		"event that both are sent may be in it twice",
+		path, at);
+	return 0;
+}
+
+/* What the deliverer has seen. */
+static void check_state(struct check *c)
 {
 	struct deed deed;
-	if (deed_open(&deed, c->conf, STATE_LOOK) == 0 && deed.state != NULL)
+	if (deed_open(&deed, c->conf, STATE_LOOK) == 0 && deed.state != NULL) {
 		state_troubles(deed.state, fail_of_trouble, c);
+		state_files_of_others(deed.state, OTHERS_SHOWN, warn_of_others, NULL);
+	}
 	deed_close(&deed);
 }
 
@@ -197,7 +213,7 @@ static void print_spool(struct check *c)
 		check_locks(c, folder);
 	}
 	if (state != NULL && is_there)
-		check_troubles(c);
+		check_state(c);
 	if (conf->has_group) {
 		begin("  ", "group");
 		printf("id %u may read and write\n", (unsigned)conf->group);

@@ -12,7 +12,7 @@ import time
 import pytest
 
 import sign
-from sites import PROGRAM, SAMPLES, Site, sample
+from sites import FILE_TARGET, PROGRAM, SAMPLES, Site, sample
 from test_answers import ACCEPTED, REFUSED
 
 GOOD = """spool = "spool"
@@ -122,6 +122,20 @@ def test_check_names_what_a_group_cannot_use(make_site):
     advice = re.search(rb"the group cannot use the spool as it is, [^:]*: hookspool (.*)", done.stderr).group(1).decode()
     assert site.run(*advice.split()).returncode == 0
     assert site.run("-c", site.conf, "check").stderr == b""
+
+
+def test_check_tells_of_a_file_that_another_spool_writes_to(make_site):
+    """The first one sees it when it appends behind the other's lines."""
+    one = make_site()
+    two = make_site(targets=FILE_TARGET % one.folder)
+    for number, site in enumerate([one, two, one]):
+        assert site.run("-c", site.conf, "check").stderr == b""
+        assert site.post_cgi(sign.body(nonce=str(number))).status == 200
+        site.deliver()
+    assert len(one.records()) == 3
+    done = one.run("-c", one.conf, "check")
+    assert done.returncode == 0
+    assert str(one.records_file) in done.stderr.decode() and b"something else writes to it too" in done.stderr
 
 
 @pytest.mark.parametrize("theirs, warned", [("other", False), ("ours", True)])

@@ -495,13 +495,14 @@ static void cursors(void **state)
 static void expect_file(const struct state_file *file, const struct state_file *expected)
 {
 	assert_true(file->length == expected->length && file->has_mark == expected->has_mark &&
-		    file->mark == expected->mark && file->era == expected->era && file->standing == expected->standing);
+		    file->mark == expected->mark && file->era == expected->era &&
+		    file->standing == expected->standing && file->others_at == expected->others_at);
 }
 
 static void files(void **state)
 {
 	(void)state;
-	const struct state_file one = {UINT64_MAX - 1, true, -5, 1234, 3}, two = {7, true, 0, 9, 0};
+	const struct state_file one = {UINT64_MAX - 1, true, -5, 1234, 3, 0}, two = {7, true, 0, 9, 0, 5};
 	struct state_file found = {0};
 	struct span path = UNIT_SPAN("/srv/a b/\xff.jsonl"), other = UNIT_SPAN("/srv/a b/");
 	assert_int_equal(state_file(t.state, path, &found), 0);

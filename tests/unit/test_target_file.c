@@ -80,6 +80,15 @@ static void deliver_out(const char *name, const char *records)
 	commit();
 }
 
+static int64_t others_at(const char *name)
+{
+	struct state_file file;
+	char path[4096];
+	snprintf(path, sizeof path, "%s/out/%s", t.folder, name);
+	assert_int_equal(state_file(t.d.state, unit_span(path), &file), 1);
+	return file.others_at;
+}
+
 static void expect(const char *name, const char *contents)
 {
 	char path[4096];
@@ -317,6 +326,11 @@ static void what_others_append_stays(void **state)
 	(void)state;
 	const char *path = strdup(unit_path(t.folder, "out/a"));
 	deliver_out("a", "one\n");
+	deliver_out("b", "one\n");
+	crash();
+	deliver_out("a", "");
+	deliver_out("b", "two\n");
+	assert_int_equal(others_at("a"), 0);
 	unit_write(path, "theirs\n", 7);
 	deliver_out("a", "two\n");
 	unit_write(path, "theirs, torn", 12);
@@ -328,6 +342,8 @@ static void what_others_append_stays(void **state)
 	unit_write(path, "at the end\n", 11);
 	crash();
 	deliver_out("a", "six\n");
+	assert_true(others_at("a") > 0);
+	assert_int_equal(others_at("b"), 0);
 	expect("a", "one\ntheirs\ntwo\ntheirs, torn\nthree\nfour\nin between\nfive\nat the end\nsix\n");
 	free((char *)path);
 }
