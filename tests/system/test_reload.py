@@ -1,5 +1,6 @@
 """What running processes take of a configuration that changes, and how they are told."""
 
+import contextlib
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import pytest
 
 import fastcgi
 import sign
+from ledger import Ledger
 from sites import Answer, FILE_TARGET, PROGRAM, variables, wait_for
 
 OLD, NEW = sign.SECRET, b"wks_another_secret_of_this_site_x"
@@ -52,41 +54,147 @@ def messages(site):
     return (site.folder / "serve.log").read_text()
 
 
-@pytest.mark.parametrize("change", [in_place, by_rename, by_link])
+@contextlib.contextmanager
+def under_load(site, turn, senders=4):
+    """Senders that take their turns for as long as the block lasts, each over a connection of its own: turn(ask, nonce),
+    where ask(variables, body) is the answer. How many turns there were so far, by sender."""
+    stop, turns, failures = threading.Event(), [0] * senders, []
+
+    def send(sender):
+        try:
+            with fastcgi.Connection(site.socket) as connection:
+                while not stop.is_set():
+                    turn(lambda *request: Answer.parse(connection.request(*request)), f"{sender}-{turns[sender]}")
+                    turns[sender] += 1
+        except Exception as failure:  # shown below
+            failures.append(failure)
+
+    threads = [threading.Thread(target=send, args=(i,)) for i in range(senders)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield turns
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(60)
+    assert not failures, failures[:3]
+
+
+def wait_for_turns(turns, count):
+    until = sum(turns) + count
+    wait_for(lambda: sum(turns) >= until, "the senders send")
+
+
+CHANGES = pytest.mark.parametrize("change", [in_place, by_rename, by_link])
+
+
+@CHANGES
 def test_a_secret_is_rotated_under_load(site, change):
     """Three steps: both, the new one, the old one away. No valid request is refused, and none of the old one gets
     through once it has been away for two seconds."""
     site.write(site.secret, secrets(OLD))
     site.serve()
-    secret, stop, wrong, count = OLD, threading.Event(), [], [0] * 4
+    secret = OLD
 
-    def send(sender):
-        with fastcgi.Connection(site.socket) as connection:
-            while not stop.is_set():
-                count[sender] += 1
-                nonce = f"{sender}-{count[sender]}"
-                body = sign.body(b'[{"id":"%s"}]' % nonce.encode(), nonce, secret=secret)
-                answer = Answer.parse(connection.request(variables(body), body))
-                if answer.status != 200:
-                    wrong.append((nonce, answer))
+    def turn(ask, nonce):
+        body = sign.body(b'[{"id":"%s"}]' % nonce.encode(), nonce, secret=secret)
+        answer = ask(variables(body), body)
+        assert answer.status == 200, (nonce, answer)
 
-    threads = [threading.Thread(target=send, args=(i,)) for i in range(len(count))]
-    for thread in threads:
-        thread.start()
-    try:
+    with under_load(site, turn) as turns:
         change(site.secret, secrets(OLD, NEW))
         wait_for(lambda: site.audit(what="configuration", result="taken", detail=None), "both are taken")
         secret = NEW
-        wait_for(lambda: sum(count) > 2000, "senders send")
+        wait_for_turns(turns, 2000)
         change(site.secret, secrets(NEW))
         time.sleep(TAKEN_WITHIN)
         assert post(site, 1, OLD) == 401
         assert post(site, 2, NEW) == 200
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join(60)
-    assert not wrong, wrong[:3]
+
+
+@CHANGES
+def test_a_token_is_rotated_under_load(site, change):
+    """The same of the page's and the metrics' token. No request with one that is in the file before and after a change is
+    refused."""
+    old, new = "0123456789abcdef-the-old-one", "0123456789abcdef-the-new-one"
+    file = site.folder / "token"
+    site.write(file, f"{old}\n")
+    site.write(site.conf, site.conf.read_text() + f'status "/page" {{ token_file = "{file}" }}\n')
+    assert site.post_cgi(sign.body()).status == 200
+    site.deliver()
+    site.serve()
+    token = old
+
+    def request(token, name):
+        return variables(b"", f"/page/{name}", "GET", HTTP_AUTHORIZATION=f"Bearer {token}"), b""
+
+    def turn(ask, nonce):
+        for name in ("", "metrics"):
+            answer = ask(*request(token, name))
+            assert answer.status == 200, (nonce, name, answer)
+
+    def statuses(token):
+        with fastcgi.Connection(site.socket) as connection:
+            return {Answer.parse(connection.request(*request(token, name))).status for name in ("", "metrics")}
+
+    assert statuses(old) == {200} and statuses(new) == {401}
+    with under_load(site, turn) as turns:
+        change(file, f"{old}\n{new}\n")
+        wait_for(lambda: site.audit(what="configuration", result="taken", detail=None), "both are taken")
+        assert statuses(old) == statuses(new) == {200}
+        token = new
+        wait_for_turns(turns, 500)
+        change(file, f"{new}\n")
+        time.sleep(TAKEN_WITHIN)
+        assert statuses(old) == {401} and statuses(new) == {200}
+        wait_for_turns(turns, 500)
+
+
+@CHANGES
+def test_an_endpoint_and_a_target_are_added_under_load(site, change):
+    """No valid request to the old endpoint is refused meanwhile. Two seconds later the new one accepts all that is valid,
+    and the new target gets what was accepted from then on."""
+    other = site.folder / "other.jsonl"
+    site.write(site.folder / "new", secrets(NEW))
+    site.serve()
+    deliverer = site.start([PROGRAM, "-c", site.conf, "deliver", "--stay"])
+    wait_for(site.deliverer, "the deliverer runs")
+    in_force = threading.Event()
+    all, late = Ledger(), Ledger()  # late: what was sent when the change had to be in force
+    late.sent, late.refused = all.sent, all.refused
+
+    def turn(ask, nonce):
+        for path, secret in (("/webhook", OLD), ("/other", NEW)):
+            marker, is_late = f"{path}-{nonce}", in_force.is_set()
+            body = sign.body(b'[{"id":"%s"}]' % marker.encode(), nonce, secret=secret)
+            all.sending(marker)
+            answer = ask(variables(body, path=path), body)
+            assert answer.status == 200 or (answer.status == 404 and path == "/other" and not is_late), (marker, answer)
+            all.answered(marker, answer)
+            if is_late:
+                late.answered(marker, answer)
+
+    with under_load(site, turn) as turns:
+        wait_for_turns(turns, 500)
+        assert all.statuses[404] >= 500 and not [marker for marker in list(all.accepted) if marker.startswith("/other")]
+        change(site.conf, site.conf.read_text() + f"""
+endpoint "/other" {{
+    scheme = "unified"
+    secret_file = "{site.folder}/new"
+}}
+target "other" {{
+    file = "{other}"
+}}
+""")
+        time.sleep(TAKEN_WITHIN)
+        in_force.set()
+        wait_for_turns(turns, 500)
+    wait_for(lambda: site.content.count(b"\n") >= len(all.accepted), "the old target has all")
+    assert site.stop(deliverer) == 0
+    all.check(site.content, everything=True)
+    late.check(other.read_bytes())
+    assert len(late.accepted) >= 500
 
 
 def test_a_body_that_began_before_is_judged_by_what_is_in_force(site):
