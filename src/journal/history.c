@@ -80,6 +80,7 @@ static int cannot_read(const struct search *search, bool archived, const char *n
 struct listing {
 	struct search *search;
 	struct names_list *list;
+	bool archived;
 };
 
 static int list_one(void *arg, int folder, const char *name)
@@ -88,7 +89,7 @@ static int list_one(void *arg, int folder, const char *name)
 	struct search *search = listing->search;
 	struct stat st;
 	/* In the archive such a name is a copy that is not whole. */
-	const char *hidden = folder == search->spool->journal_fd ? segment_hidden(name) : NULL;
+	const char *hidden = listing->archived ? NULL : segment_hidden(name);
 	const char *shown = hidden == NULL ? name : hidden;
 	if (!segment_parse_name(shown, NULL) || fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    !S_ISREG(st.st_mode) || st.st_mtim.tv_sec * CLOCK_SECOND + MARGIN < search->query->since)
@@ -100,10 +101,10 @@ static int list_one(void *arg, int folder, const char *name)
 /* The folder's segments that may have something that fits, in the order of their names. */
 static int list_folder(struct search *search, int folder, struct names_list *list)
 {
-	struct listing listing = {search, list};
+	struct listing listing = {search, list, folder == search->spool->archive_fd};
 	int result = fsio_each_name(folder, ".", list_one, &listing);
 	if (result < 0)
-		cannot_read(search, folder == search->spool->archive_fd, "");
+		cannot_read(search, listing.archived, "");
 	if (list->count > 0)
 		qsort(list->names, list->count, SEGMENT_NAME_SIZE, by_name);
 	return result;

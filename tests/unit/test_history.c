@@ -90,6 +90,8 @@ static int note(void *arg, const struct history_line *line)
 	/* It stands where it is said to. */
 	char name[96];
 	snprintf(name, sizeof name, "%s/%s", line->archived ? "archive" : "journal", line->segment);
+	if (!line->archived && access(unit_path(t.folder, name), F_OK) < 0)
+		snprintf(name, sizeof name, "journal/.%s", line->segment);
 	again = unit_read(unit_path(t.folder, name));
 	assert_memory_equal(again.data + line->offset, line->raw.ptr, line->raw.len);
 	buf_fini(&again);
