@@ -944,6 +944,73 @@ static void what_is_parked_in_turn_leaves_others_their_share(void **state)
 	unit_check(last <= 50, "the last one is run %u", last);
 }
 
+enum { WORKERS = 64 };
+
+static struct {
+	unsigned rounds; /* that took something in */
+	unsigned running;
+} arrival;
+
+/* Those of this process that are not reaped yet. */
+static unsigned count_children(void)
+{
+	DIR *dir = opendir("/proc");
+	const struct dirent *entry;
+	unsigned count = 0;
+	assert_non_null(dir);
+	while ((entry = readdir(dir)) != NULL) {
+		char path[300], text[512] = "";
+		int parent;
+		snprintf(path, sizeof path, "/proc/%s/stat", entry->d_name);
+		int fd = atoi(entry->d_name) == 0 ? -1 : open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			continue;
+		ssize_t n = read(fd, text, sizeof text - 1);
+		close(fd);
+		const char *end = n <= 0 ? NULL : strrchr(text, ')');
+		count += end != NULL && sscanf(end, ") %*c %d", &parent) == 1 && parent == getpid();
+	}
+	closedir(dir);
+	return count;
+}
+
+/* An event comes when the first round is taken in and no script is started yet. It is delivered in the second one. */
+static void let_one_arrive(void *arg, enum deliver_work work, uint64_t done, uint64_t total)
+{
+	(void)arg;
+	(void)done;
+	(void)total;
+	if (work != DELIVER_READING)
+		return;
+	arrival.rounds++;
+	if (arrival.rounds == 1) {
+		put_events(1, "\"late\"");
+	} else if (arrival.rounds == 2) {
+		const char *last = strrchr(numbers("out/all.jsonl"), ' ');
+		assert_non_null(last);
+		assert_int_equal(atoi(last), WORKERS);
+		arrival.running = count_children();
+		unit_write(unit_path(t.folder, "go"), "", 0);
+	}
+}
+
+/* However many workers are free and scripts are slow. */
+static void the_journal_is_read_between_a_few_starts(void **state)
+{
+	(void)state;
+	static const struct deliver_watcher shows = {.progress = let_one_arrive};
+	memset(&arrival, 0, sizeof arrival);
+	struct conf_target *target = add_script("crm", "until [ -e $0/go ]; do sleep 0.05; done");
+	target->workers = WORKERS;
+	add_file("all", "all.jsonl");
+	put_in_lanes(WORKERS, "c");
+	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, &shows), 0);
+	assert_int_equal(query("SELECT min(done) FROM target"), WORKERS + 1);
+	assert_true(arrival.running > 0);
+	unit_check(arrival.running < WORKERS, "%u scripts were started before the event was in the file",
+		   arrival.running);
+}
+
 static void a_line_that_is_gone_is_parked(void **state)
 {
 	(void)state;
@@ -1837,6 +1904,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(workers_run_beside_each_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(first_attempts_and_retries_share, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_parked_in_turn_leaves_others_their_share, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_journal_is_read_between_a_few_starts, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_line_that_is_gone_is_parked, setup, teardown),
 		cmocka_unit_test_setup_teardown(progress_is_kept, setup, teardown),
 		cmocka_unit_test_setup_teardown(attempts_are_told, setup, teardown),
