@@ -22,6 +22,7 @@
 #define GAP_BELIEVED  (INT64_C(60) * 86400 * CLOCK_SECOND)
 #define VACUUM_AT     1024 /* free pages that are worth it */
 #define CHECKPOINT_AT "4096"
+#define LOOKS         3 /* at a database that a deliverer begins or ceases to use */
 
 /* The database is made with these, outside of a transaction; auto_vacuum before the first table. */
 static const char settings_new[] = "PRAGMA auto_vacuum=INCREMENTAL;"
@@ -174,20 +175,32 @@ static bool is_at_rest(const char *path)
 	return stat(log, &st) < 0 ? errno == ENOENT : st.st_size == 0;
 }
 
+static int read_schema(struct state *state, const char *path, enum sql_use use, int64_t *version)
+{
+	return sql_open(state, path, use) == 0 && sql_number(state, sql_bind(state, SCHEMA_GET, ""), version) == 1 ? 0
+														   : -1;
+}
+
 /* Opens it; 0, or -1 with errno. Readers of a database with a log make a file for their locks beside it, which a full
- * or read-only file system does not let them, nor does a folder that is another user's. */
+ * or read-only file system does not let them, nor does a folder that is another user's. A deliverer that begins or ends
+ * meanwhile makes and removes it: then it is tried again. */
 static int read_version(struct state *state, const char *path, enum state_use use, int64_t *version)
 {
-	if (sql_open(state, path, use == STATE_LOOK ? SQL_READ : SQL_WRITE) == 0 &&
-	    sql_number(state, sql_bind(state, SCHEMA_GET, ""), version) == 1)
-		return 0;
-	if (use != STATE_LOOK || errno == STATE_UNSOUND || errno == ENOMEM || errno == EAGAIN || !is_at_rest(path))
-		return -1;
-	sql_close(state);
-	return sql_open(state, path, SQL_READ_ALONE) == 0 &&
-			       sql_number(state, sql_bind(state, SCHEMA_GET, ""), version) == 1
-		       ? 0
-		       : -1;
+	if (use != STATE_LOOK)
+		return read_schema(state, path, SQL_WRITE, version);
+	for (int i = 0; i < LOOKS; i++) {
+		if (read_schema(state, path, SQL_READ, version) == 0)
+			return 0;
+		if (errno == STATE_UNSOUND || errno == ENOMEM || errno == EAGAIN)
+			return -1;
+		int saved = errno;
+		sql_close(state);
+		if (is_at_rest(path))
+			return read_schema(state, path, SQL_READ_ALONE, version);
+		/* state.db itself is there: the file for locks is not. */
+		errno = saved == ENOENT ? EAGAIN : saved;
+	}
+	return -1;
 }
 
 static int open_database(struct state *state, const char *path, enum state_use use, bool *fresh)

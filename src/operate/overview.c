@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fsio.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "config/current.h"
@@ -21,7 +22,7 @@
 #include "journal/reader.h"
 #include "journal/strays.h"
 
-#define TRIES    5           /* at a moment in which no segment is put away */
+#define TRIES    5           /* at a moment in which no segment is put away, and nothing into state.db */
 #define NEAR_MAX (32u << 20) /* bytes of what was not taken in */
 
 /* What reading needs beside what it fills. */
@@ -40,7 +41,9 @@ struct reading {
 	struct names tokens;   /* endpoint and connection, as they stand in lines that were not taken in */
 	struct buf token_rows; /* struct overview_connection * each */
 	struct names cursors;
-	struct buf offsets; /* uint64_t each: of the cursors */
+	struct buf offsets;      /* uint64_t each: of the cursors */
+	struct names segments;   /* that were there before the state was read, with their NULs */
+	struct stat state_begun; /* state.db then; all zero: there was none */
 	struct buf line, text, key;
 	uint64_t looked_max, looked; /* bytes of events that were not taken in */
 };
@@ -464,19 +467,62 @@ static int add_unread(void *arg, const struct history_glance *line)
 	return r->o->unread_more ? 1 : 0;
 }
 
-/* Whether a segment went away after the state was read: then it has been taken in since, by how much is not known. */
-static bool is_torn(const struct reading *r)
+static int add_segment(void *arg, int folder, const char *name)
+{
+	struct reading *r = arg;
+	size_t number;
+	(void)folder;
+	if (!segment_parse_name(name, NULL))
+		return 0;
+	return names_add(&r->segments, name, strlen(name) + 1, &number) == NAMES_FAILED ? -1 : 0;
+}
+
+static bool is_in_journal(const struct reading *r, const char *segment)
+{
+	return faccessat(r->spool.journal_fd, segment, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static struct stat stat_state(const struct reading *r)
+{
+	struct stat st = {0};
+	return fstatat(r->spool.fd, "state.db", &st, AT_SYMLINK_NOFOLLOW) == 0 ? st : (struct stat){0};
+}
+
+/* Whether a deliverer has put its log into state.db. Who reads state.db without locks is not told, and may have read
+ * some of it before and some after. */
+static bool is_state_changed(const struct reading *r)
+{
+	struct stat now = stat_state(r), then = r->state_begun;
+	return now.st_ino != then.st_ino || now.st_size != then.st_size || now.st_mtim.tv_sec != then.st_mtim.tv_sec ||
+	       now.st_mtim.tv_nsec != then.st_mtim.tv_nsec;
+}
+
+/* Whether a segment went away while the state was read, or after that: then it has been taken in since, by how much is
+ * not known. */
+static bool is_segment_gone(const struct reading *r)
 {
 	struct stat st;
 	for (size_t i = 0; i < r->cursors.count; i++) {
 		const char *name = names_get(&r->cursors, i).ptr;
-		if (faccessat(r->spool.journal_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-			continue;
-		if (fstatat(r->spool.archive_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-		    (uint64_t)st.st_size != cursor_at(r, i))
+		if (!is_in_journal(r, name) && (fstatat(r->spool.archive_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+						(uint64_t)st.st_size != cursor_at(r, i)))
+			return true;
+	}
+	for (size_t i = 0; i < r->segments.count; i++) {
+		struct span name = names_get(&r->segments, i);
+		if (names_find(&r->cursors, name.ptr, name.len) == SIZE_MAX && !is_in_journal(r, name.ptr))
 			return true;
 	}
 	return false;
+}
+
+/* Whether what was read is of no single moment. errno stays. */
+static bool is_torn(const struct reading *r)
+{
+	int saved = errno;
+	bool torn = is_state_changed(r) || is_segment_gone(r);
+	errno = saved;
+	return torn;
 }
 
 /* Health */
@@ -610,12 +656,12 @@ static int judge(struct reading *r)
 
 /* All together */
 
-/* 1: it was no single moment; 0; -1 with errno. */
 static int read_once(struct reading *r)
 {
 	bool fresh;
 	*r->o = (struct overview){.now = clock_now()};
 	names_clear(&r->cursors);
+	names_clear(&r->segments);
 	names_clear(&r->tokens);
 	names_clear(&r->connections);
 	names_clear(&r->refusals);
@@ -623,6 +669,9 @@ static int read_once(struct reading *r)
 	r->looked = 0;
 	if (add_conf(r) < 0)
 		return -1;
+	if (fsio_each_name(r->spool.journal_fd, ".", add_segment, r) < 0)
+		return -1;
+	r->state_begun = stat_state(r);
 	r->o->deliverer = spool_locked_by(&r->spool);
 	r->state = state_open(&r->spool, STATE_LOOK, &fresh);
 	r->has_state = r->state != NULL;
@@ -634,7 +683,7 @@ static int read_once(struct reading *r)
 		result = history_look(&r->spool, cursor_of, add_unread, r);
 	if (result == 0)
 		result = look_for_strays(r);
-	return result < 0 ? -1 : is_torn(r);
+	return result < 0 ? -1 : 0;
 }
 
 int overview_read(struct overview *o, const struct conf *conf, enum overview_reach reach)
@@ -653,7 +702,7 @@ int overview_read(struct overview *o, const struct conf *conf, enum overview_rea
 		for (int i = 0; i < TRIES; i++) {
 			overview_fini(o);
 			result = read_once(&r);
-			if (result <= 0)
+			if (!is_torn(&r))
 				break;
 		}
 	}
@@ -661,6 +710,7 @@ int overview_read(struct overview *o, const struct conf *conf, enum overview_rea
 		result = judge(&r);
 	int saved = o->arena.failed ? ENOMEM : errno;
 	names_fini(&r.cursors);
+	names_fini(&r.segments);
 	names_fini(&r.tokens);
 	names_fini(&r.connections);
 	names_fini(&r.refusals);

@@ -5,7 +5,6 @@ import grp
 import json
 import os
 import re
-import shutil
 import sqlite3
 import subprocess
 import time
@@ -13,7 +12,8 @@ import time
 import pytest
 
 import sign
-from sites import FILE_TARGET, PROGRAM, ROOT, SAMPLES, sample, wait_for
+from gates import Gate
+from sites import FILE_TARGET, PROGRAM, SAMPLES, sample, wait_for
 from test_answers import ACCEPTED, REFUSED
 
 GOOD = """spool = "spool"
@@ -400,19 +400,15 @@ target "t{number:02}" {{
 
 @pytest.fixture
 def gate(tmp_path):
-    """A library that makes the first pause of a command as long as the test wants."""
-    if not shutil.which("cc") or b"ld-linux" not in PROGRAM.read_bytes()[:4096]:
+    if not Gate.can_be_built():
         pytest.skip("nothing can be built, or the program is static and nothing can be preloaded")
-    library = tmp_path / "gate.so"
-    subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, ROOT / "tests" / "system" / "gate.c"], check=True)
-    return library
+    return Gate(tmp_path)
 
 
 def test_commands_leave_the_deliverer_its_turn(make_site, tmp_path, gate):
     """However many deliveries they change, one transaction has a bounded number of them, and in the pause behind it a
     deliverer that runs delivers what is new."""
     site = make_site(targets=failing_targets(tmp_path) + FILE_TARGET % (tmp_path / "site1"))
-    open_, reached = tmp_path / "open", tmp_path / "reached"
     least = (TARGETS * EVENTS - 1) // CHUNK
 
     def ask(what):
@@ -433,18 +429,16 @@ def test_commands_leave_the_deliverer_its_turn(make_site, tmp_path, gate):
     for number, command in enumerate(commands):
         if number == len(commands) - 1:
             (tmp_path / "mended").touch()
-        child = site.start(["env", f"LD_PRELOAD={gate}", f"GATE={open_}", f"GATE_REACHED={reached}", PROGRAM, "-c",
-                            site.conf, *command], stdout=subprocess.DEVNULL)
-        wait_for(reached.exists, f"{command} pauses")
+        child = site.start([*gate.prefix(), PROGRAM, "-c", site.conf, *command], stdout=subprocess.DEVNULL)
+        wait_for(gate.times, f"{command} pauses")
         answer = site.post_cgi(sign.body(b'[{"id":"1"}]', f"meanwhile {number}"))
         # Not its record: that is in the file before the deliverer needs the lock.
         wait_for(lambda: site.audit(event_id=answer.json["id"], target="records", result="done"),
                  f"the deliverer has its turn while {command} pauses")
         assert child.poll() is None
-        open_.touch()
+        gate.open()
         assert child.wait(120) == 0
-        assert len(reached.read_bytes()) >= least
-        open_.unlink()
-        reached.unlink()
+        assert gate.times() >= least
+        gate.close()
         wait_for(lambda: ask("parked_at IS NULL") == 0, "all is tried")
     wait_for(lambda: len(done()) == TARGETS * (EVENTS + len(commands)), "all is delivered at last")

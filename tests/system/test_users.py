@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 import sign
+from gates import Gate
 from sites import ROOT, variables, wait_for
 from users import DELIVERER, RECEIVER, Pair, event, identity
 
@@ -319,3 +320,66 @@ def test_a_member_of_the_group_can_look(pair, runs):
                               env=pair.environment(), **identity(61003))
         assert done.returncode == 0 and done.stderr == b"", (command, done)
     assert sorted(os.listdir(pair.spool)) == before
+
+
+def accepted(said):
+    return json.loads(said)["accepted"]
+
+
+@pytest.mark.parametrize("ends", [False, True], ids=["begins", "begins and ends"])
+def test_status_goes_on_though_a_deliverer_begins(make_pair, ends):
+    """At each of its looks at state.db in turn, which a member of the group reads without locks while no deliverer runs:
+    it does not fail, tells of each event once, and leaves nothing of its own."""
+    pair = make_pair()
+    if not Gate.can_be_built():
+        pytest.skip("nothing can be built, or the program is static and nothing can be preloaded")
+    gate, looks, posted, reached = Gate(pair.folder), 0, 0, True
+
+    def post():
+        nonlocal posted
+        assert pair.post_cgi(event(posted)).status == 200
+        posted += 1
+
+    pair.deliver()
+    post()
+    while reached:
+        looks += 1
+        child = pair.start([*gate.prefix(at=looks), pair.program, "-c", pair.conf, "status", "--json"],
+                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, **identity(RECEIVER))
+        wait_for(lambda: gate.times() or child.poll() is not None, "it looks at state.db, or ends")
+        reached, deliverer = gate.times() > 0, None
+        if reached:
+            post()
+            if ends:
+                pair.deliver()
+            else:
+                deliverer = pair.start([pair.program, "-c", pair.conf, "deliver", "--stay"])
+                wait_for(lambda: len(pair.audit(what="delivery", result="done")) == posted, "it delivers")
+        gate.open()
+        said, wrong = child.communicate(timeout=60)
+        assert (child.returncode, wrong) == (0, b""), looks
+        assert posted - reached <= accepted(said) <= posted, looks
+        gate.close()
+        if deliverer:
+            assert pair.stop(deliverer) == 0
+        # What held its log is gone: the next one that ends takes it away.
+        pair.deliver()
+        assert [path.name for path in pair.spool.glob("state.db*")] == ["state.db"]
+    assert looks > 5
+
+
+@pytest.mark.parametrize("who", [RECEIVER, DELIVERER], ids=["member", "owner"])
+def test_status_beside_deliverers_that_begin_and_end(pair, who):
+    """Again and again, without a gate. Each event is told once, whether it is taken in or not."""
+    pair.deliver()
+    for posted in range(1, 51):
+        assert pair.post_cgi(event(posted)).status == 200
+        deliverer = pair.start([pair.program, "-c", pair.conf, "deliver", "--once"])
+        while deliverer.poll() is None:
+            done = subprocess.run([pair.program, "-c", pair.conf, "status", "--json"], capture_output=True, timeout=60,
+                                  env=pair.environment(), **identity(who))
+            assert (done.returncode, done.stderr) == (0, b"")
+            assert accepted(done.stdout) == posted
+        assert deliverer.returncode == 0
+    assert len(pair.records()) == posted
+    assert {path.stat().st_uid for path in pair.spool.glob("state.db*")} == {DELIVERER}
