@@ -15,6 +15,7 @@
 #include "deliver/names.h"
 #include "deliver/target.h"
 #include "journal/history.h"
+#include "journal/segment.h"
 #include "operate/bar.h"
 #include "operate/command.h"
 #include "operate/deed.h"
@@ -262,6 +263,18 @@ static int begin(struct replay *r)
 	return state_all_rows(r->deed.state, add_row, r);
 }
 
+/* A segment that a deliverer was putting away when it was killed: the next one gives it its name back before it does
+ * anything else, and cannot begin before this transaction ends. */
+static int find_hidden(const struct spool *spool, const char *name, struct stat *st)
+{
+	char hidden[SEGMENT_HIDDEN_SIZE];
+	snprintf(hidden, sizeof hidden, ".%s", name);
+	if (spool_locked_by(spool) == 0)
+		return fstatat(spool->journal_fd, hidden, st, AT_SYMLINK_NOFOLLOW);
+	errno = ENOENT;
+	return -1;
+}
+
 /* Whether the segment still is where its lines were read; it stays there once a delivery names it. */
 static int find_segment(struct replay *r, struct order *order)
 {
@@ -269,7 +282,8 @@ static int find_segment(struct replay *r, struct order *order)
 	const char *name = names_get(&r->segments, order->segment).ptr;
 	struct stat st;
 	if (fstatat(spool->journal_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 &&
-	    (errno != ENOENT || fstatat(spool->archive_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)) {
+	    (errno != ENOENT || fstatat(spool->archive_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) &&
+	    (errno != ENOENT || find_hidden(spool, name, &st) < 0)) {
 		r->vanished = errno == ENOENT;
 		return -1;
 	}

@@ -7,7 +7,6 @@ import os
 import re
 import sqlite3
 import subprocess
-import time
 
 import pytest
 
@@ -315,6 +314,21 @@ def test_an_event_that_no_target_matches_leaves_a_trace(make_site):
 def test_replay_refuses_a_day_that_there_is_not(site, since):
     done = site.run("-c", site.conf, "replay", "--since", since)
     assert done.returncode == 64 and b"is no time" in done.stderr
+
+
+def test_replay_finds_what_a_killed_deliverer_was_putting_away(site):
+    assert site.post_cgi(sign.body(nonce="first")).status == 200
+    site.deliver()
+    assert site.post_cgi(sign.body(nonce="second")).status == 200
+    child = site.start(["strace", "-o", "/dev/null", "-e", "trace=unlinkat", "-e", "inject=unlinkat:signal=KILL:when=1",
+                        PROGRAM, "-c", site.conf, "deliver", "--once"], leaks=False)
+    assert child.wait(60) != 0
+    hidden = [path.name for path in (site.spool / "journal").iterdir() if path.name.startswith(".")]
+    assert len(hidden) == 1
+    assert site.run("-c", site.conf, "replay", "--since", "1h").stdout == b"2 events: 2 deliveries\n"
+    site.deliver()
+    assert len(site.records()) == 4
+    assert not list((site.spool / "journal").iterdir())
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:9000", "localhost:9000", ":9000", "[::1]:9000", "9000", "tcp://127.0.0.1:9000",
