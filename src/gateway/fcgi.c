@@ -4,6 +4,7 @@
 
 #include <fcgiapp.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -18,10 +19,18 @@ struct fcgi_request {
 
 int fcgi_init(void)
 {
+	/* libfcgi installs handlers (os_unix.c, installSignalHandlers), which only its own accept would heed. A child
+	 * that gets such a signal between fork and exec would run the handler, and live on. */
+	static const int caught[] = {SIGTERM, SIGUSR1, SIGPIPE};
+	struct sigaction before[sizeof caught / sizeof caught[0]];
+	for (size_t i = 0; i < sizeof caught / sizeof caught[0]; i++)
+		sigaction(caught[i], NULL, &before[i]);
 	/* libfcgi waits up to two seconds for the peer to close first; the committer cannot. */
 	setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "0", 1);
 	int result = FCGX_Init();
 	unsetenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT");
+	for (size_t i = 0; i < sizeof caught / sizeof caught[0]; i++)
+		sigaction(caught[i], &before[i], NULL);
 	return result == 0 ? 0 : -1;
 }
 

@@ -13,7 +13,7 @@ import time
 import pytest
 import sign
 from ledger import Ledger
-from sites import FILE_TARGET, all_at_once, is_alive, pids, wait_for
+from sites import FILE_TARGET, all_at_once, is_alive, pids, processes, wait_for
 
 REQUESTS = int(os.environ.get("HOOKSPOOL_WAKE_REQUESTS", 300))
 
@@ -93,6 +93,19 @@ target "slow" {
     match = {"connection_id=slow"}
 }
 """
+
+
+def test_a_deliverer_that_is_being_started_ends_with_its_receiver(make_site, tmp_path):
+    """The receiver is killed when its child has asked for the signal of that, and is no deliverer yet."""
+    site = make_site(deliver="auto")
+    trace = tmp_path / "trace"
+    server = site.start_serve(["strace", "-f", "-o", trace, "-e", "trace=getppid",
+                               "-e", "inject=getppid:delay_exit=2000000"], leaks=False)
+    wait_for(lambda: trace.exists() and b"getppid(" in trace.read_bytes(), "a deliverer is being started")
+    (receiver,) = [pid for pid, parent in processes().items() if parent == server.pid]
+    os.kill(receiver, signal.SIGKILL)
+    server.wait(30)
+    assert not site.processes()
 
 
 def test_a_deliverer_that_takes_long_to_end(make_site, tmp_path):
