@@ -21,7 +21,7 @@ int fcgi_init(void)
 {
 	/* libfcgi installs handlers (os_unix.c, installSignalHandlers), which only its own accept would heed. A child
 	 * that gets such a signal between fork and exec would run the handler, and live on. */
-	static const int caught[] = {SIGTERM, SIGUSR1, SIGPIPE};
+	static const int caught[] = {SIGTERM, SIGUSR1};
 	struct sigaction before[sizeof caught / sizeof caught[0]];
 	for (size_t i = 0; i < sizeof caught / sizeof caught[0]; i++)
 		sigaction(caught[i], NULL, &before[i]);

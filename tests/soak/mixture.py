@@ -228,10 +228,10 @@ status "/status/" {{ token_file = "{folder}/token" }}
 
         def drained():
             status = json.loads(self.site.run("-c", self.site.conf, "status", "--json").stdout)
-            return status["unread"] == 0
+            return status["unread"] == 0 and status["pending"] == 0
 
         try:
-            wait_for(drained, "all events are taken in", 120)
+            wait_for(drained, "all events are delivered or given up", 120 + 4 * self.keep)
         except AssertionError as late:
             problems.append(str(late))
         self.take_file()
