@@ -1208,7 +1208,9 @@ static void what_waits_is_kept_by_itself(void **state)
 	/* The events 7 and 17, and 27 and 37. */
 	assert_int_equal(query("SELECT count(*) FROM delivery"), 4);
 	expect_kept(2, 2);
-	assert_true(folder_size("spool/journal") < 150000);
+	/* 140,000 bytes wait. Of a segment that was copied while others still waited, up to half is not wanted any
+	 * more. */
+	assert_true(folder_size("spool/journal") < 300000);
 	assert_true(folder_size("spool/archive") > 1000000);
 	make_bad(NULL);
 	query("UPDATE delivery SET parked_at = NULL");
