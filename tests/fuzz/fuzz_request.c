@@ -76,10 +76,14 @@ static void check_audit(const struct receipt *receipt, const struct request *req
 	buf_fini(&line);
 }
 
+/* With a '/' at its end too, which senders and web servers add. */
 static bool is_path(const char *uri, const char *path)
 {
 	size_t n = strlen(path);
-	return uri != NULL && strncmp(uri, path, n) == 0 && (uri[n] == '\0' || uri[n] == '?');
+	if (uri == NULL || strncmp(uri, path, n) != 0)
+		return false;
+	n += uri[n] == '/';
+	return uri[n] == '\0' || uri[n] == '?';
 }
 
 /* Which answers there can be, by what no signature is needed for. */
