@@ -211,7 +211,7 @@ class Apache(Mount):
 {user}
 ServerRoot {folder}
 DefaultRuntimeDir {folder}
-Mutex file:{folder} default
+Mutex posixsem default
 PidFile {folder}/apache.pid
 ErrorLog {folder}/apache-error.log
 ServerName 127.0.0.1
