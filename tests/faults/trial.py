@@ -263,7 +263,17 @@ class Trial:
         if code:
             log = (self.site.folder / "deliver.log").read_text().splitlines()[-3:]
             self.bench.problem(f"a deliverer that nobody disturbed ended with {code}: {log}")
-        return self.check()
+        good = self.check()
+        if self.counted["lost"] and not self.bench.row.must_lose:
+            self.tell_lost()
+        return good
+
+    def tell_lost(self):
+        """Whether what is missing only waits, and what the deliverer said last."""
+        site = self.site
+        status = site.run("-c", site.conf, "status", "--json")
+        self.bench.problem(f"missing {self.missing[:5]}: {status.stdout.decode()}{status.stderr.decode()}; "
+                           f"{self.messages().decode().splitlines()[-8:]}")
 
     def check(self, content=None):
         """Holds the file target against the ledger. True if all is well so far."""
@@ -281,8 +291,9 @@ class Trial:
             delivered[marker] += 1
             ids[marker] = record["event_id"]
         ledger = self.ledger
+        self.missing = [marker for marker in ledger.accepted if marker not in delivered]
         self.counted = collections.Counter(
-            lost=sum(marker not in delivered for marker in ledger.accepted),
+            lost=len(self.missing),
             twice=sum(count - 1 for count in delivered.values()),
             torn=len(torn))
         alien = delivered.keys() - ledger.sent | delivered.keys() & ledger.refused

@@ -2,7 +2,6 @@
 else; what a distribution's main file has (modules, a port, temporary folders) is put around it."""
 
 import http.client
-import json
 import os
 import pathlib
 import pwd
@@ -58,10 +57,6 @@ class Host(Site):
             except OSError:
                 continue
         return found
-
-    def is_drained(self):
-        status = json.loads(self.run("-c", self.conf, "status", "--json").stdout)
-        return status["unread"] == status["pending"] == 0
 
     def delivered(self, name):
         """The lines of the file target whose elements' ids begin so, all there will be."""

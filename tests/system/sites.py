@@ -309,16 +309,24 @@ endpoint "/webhook" {{
         lines = [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]] if path.exists() else []
         return [line for line in lines if like.items() <= line.items()]
 
+    def is_drained(self):
+        """Whether all that was received is delivered, and the deliverer knows that it is: a record may stand in a file
+        before it is committed."""
+        status = json.loads(self.run("-c", self.conf, "status", "--json").stdout)
+        return status["unread"] == status["pending"] == 0
+
     def processes(self):
         """The site's processes, and all that they started. A deliverer that a receiver started has no environment to
-        speak of, but names its configuration."""
+        speak of, but names its configuration. One that ends has neither, and holds its files and their locks for a
+        moment longer."""
         mark, named = f"{MARK}={self.folder}\0".encode(), f"\0-c\0{self.conf}\0".encode()
         parents = processes()
         found = set()
         for pid in parents:
             try:
                 about = pathlib.Path(f"/proc/{pid}")
-                if mark in (about / "environ").read_bytes() or named in (about / "cmdline").read_bytes():
+                words = (about / "cmdline").read_bytes()
+                if mark in (about / "environ").read_bytes() or named in words or (not words and self.holds_files(pid)):
                     found.add(pid)
             except OSError:
                 continue
@@ -334,6 +342,16 @@ endpoint "/webhook" {{
             if any(self.holds_lock(pid, fd) for fd in self.descriptors(pid)):
                 return pid
         return None
+
+    def holds_files(self, pid):
+        """Whether a process has anything of the site open."""
+        places = self.folder, self.spool, self.records_file
+        for fd in self.descriptors(pid):
+            with contextlib.suppress(OSError):
+                path = os.readlink(f"/proc/{pid}/fd/{fd}")
+                if any(path == str(place) or path.startswith(f"{place}/") for place in places):
+                    return True
+        return False
 
     @staticmethod
     def descriptors(pid):

@@ -128,12 +128,12 @@ def test_a_spool_that_is_made_anew(site):
     with open(site.folder / "deliver.log", "ab") as log:
         child = site.start([site.program, "-c", site.conf, "deliver", "--stay"], stdout=log, stderr=log)
     site.post_cgi(sign.body(b'[{"id":"1"}]', "1"))
-    wait_for(lambda: len(site.records()) == 1, "the first record")
+    wait_for(lambda: len(site.records()) == 1 and site.is_drained(), "the first record")
     site.spool.rename(site.folder / "old")
     wait_for(lambda: "moved away" in (site.folder / "deliver.log").read_text(), "the deliverer sees it")
     assert not site.spool.exists()
     assert site.post_cgi(sign.body(b'[{"id":"2"}]', "2")).status == 200
-    wait_for(lambda: len(site.records()) == 2, "the record of the new spool")
+    wait_for(lambda: len(site.records()) == 2 and site.is_drained(), "the record of the new spool")
     shutil.rmtree(site.spool)
     assert site.post_cgi(sign.body(b'[{"id":"3"}]', "3")).status == 200
     wait_for(lambda: len(site.records()) == 3, "the record of the third one")
