@@ -1,29 +1,23 @@
 /* hookspool: receives webhooks behind any web server, and never loses one that it acknowledged.
  *
- * An event's way, and where its stations are:
+ * An event's way through the folders, which are its stations. Each uses only those that stand before it:
  *
- *     gateway/   a request in, an answer out         fcgi (libfcgi), cgi, request (body, answer)
- *     receive/   one request to one outcome          receive; scheme and unified (who sent it); mac (nettle's HMACs)
- *                the page                            view (what was written for it is sent)
- *                many requests                       server (acceptors, committer), bodies (buffers), single (CGI)
- *                made durable                        store (a batch's commit), wake (starts a deliverer)
- *     journal/   where it waits                      event (a line), segment (written), reader, history, lines, spool
- *                what became of it                   audit (written), trail (read)
- *                between page and deliverer          snapshot (what is shown), errand (what is asked for)
- *     deliver/   taken in, and handed out            deliver (the loop); round (events in), lanes (deliveries out)
- *                to the user's files and scripts     target (which events), target_file, target_run, retry, orphans
- *                                                    (of scripts), outpath (a file, opened safely), remains (what a
- *                                                    crash left in it), standing (what stays of that)
- *                what is known, and what is kept     state (state_sql: SQLite), identities, archive, kept (what
- *                                                    waits), adopt (of it, what a crash left)
- *                counted, for people                 progress (of syncs), tally (of refusals), traffic
- *                what the page asked for             errands
- *                what nobody takes any more          gone (targets that are not in the configuration)
+ *     base/      what all of them use               json, the scanner over signed bytes; fsio; log; buf
+ *     event/     an event                           event: a line of the journal, the records that targets get
+ *     sender/    who sent it                        scheme (the table), unified, mac; explain, key (why not)
+ *     web/       a request in, an answer out        fcgi (libfcgi), cgi, request, listen
+ *     config/    the configuration                  conf; current (in force, read again when it changes)
+ *     spool/     the files of doc/journal.md        segment (written), reader, search; audit_write, audit_read;
+ *                                                   published, request_file (between the page and the deliverer)
+ *     state/     what the deliverer knows           state; db (SQLite), deliveries, files, dedup, counts
+ *     stats/     what is counted for people         connections, refusals, traffic
+ *     target/    the user's files and scripts       target (which events), file, run, retry
+ *     receive/   one request to one outcome         receive; server (FastCGI), single (CGI), store (a batch's commit)
+ *     deliver/   events in, deliveries out          deliver (the loop), intake, dispatch, archive
+ *     report/    what there is to say of a spool    overview, and its shapes: page, status_json, metrics
+ *     command/   a command a file
  *
- * Beside the way: operate/ has the commands, one file each; config/ the configuration, which current has
- * in force and exchanges when its files change; base/ what all of them use, such as json, the scanner over signed
- * bytes. doc/journal.md has every state of the spool on disk. Each folder uses only what stands below it: operate, then
- * receive and deliver (never each other), gateway, journal, config, base. */
+ * receive and deliver never meet: the journal is between them. doc/journal.md has every state of the spool on disk. */
 #include "config.h"
 
 #include <getopt.h>
@@ -35,10 +29,10 @@
 
 #include "base/log.h"
 #include "base/signals.h"
-#include "gateway/cgi.h"
-#include "operate/command.h"
-#include "operate/help.h"
-#include "operate/inherit.h"
+#include "command/command.h"
+#include "command/help.h"
+#include "web/cgi.h"
+#include "web/listen.h"
 
 static const struct command commands[] = {
 	{"serve", command_serve, "[-s SOCKET]", "serve FastCGI on a unix socket; start and watch a deliverer", false},

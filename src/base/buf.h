@@ -1,6 +1,6 @@
 /* A growing byte buffer. All functions that can fail return 0, or -1 with errno ENOMEM and the buffer as it was. */
-#ifndef HOOKSPOOL_BUF_H
-#define HOOKSPOOL_BUF_H
+#ifndef HOOKSPOOL_BASE_BUF_H
+#define HOOKSPOOL_BASE_BUF_H
 
 #include <stdarg.h>
 #include <stddef.h>

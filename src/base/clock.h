@@ -1,6 +1,6 @@
 /* Time: the only reader of the system's clocks. */
-#ifndef HOOKSPOOL_CLOCK_H
-#define HOOKSPOOL_CLOCK_H
+#ifndef HOOKSPOOL_BASE_CLOCK_H
+#define HOOKSPOOL_BASE_CLOCK_H
 
 #include <stdint.h>
 

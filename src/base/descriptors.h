@@ -1,7 +1,7 @@
 /* The limit on open files (RLIMIT_NOFILE). Every script that runs takes a descriptor of the deliverer; a limit of
  * 1,024, as shells have it, would be less than the workers that a configuration may ask for. */
-#ifndef HOOKSPOOL_DESCRIPTORS_H
-#define HOOKSPOOL_DESCRIPTORS_H
+#ifndef HOOKSPOOL_BASE_DESCRIPTORS_H
+#define HOOKSPOOL_BASE_DESCRIPTORS_H
 
 #include <stddef.h>
 #include <sys/resource.h>

@@ -1,7 +1,7 @@
 /* Whether a file can be run (execve(2)), and why not: the system's errno does not say that a script's interpreter is
  * what is missing. Needs no memory of its own: a child may ask between fork and exec. */
-#ifndef HOOKSPOOL_EXECUTABLE_H
-#define HOOKSPOOL_EXECUTABLE_H
+#ifndef HOOKSPOOL_BASE_EXECUTABLE_H
+#define HOOKSPOOL_BASE_EXECUTABLE_H
 
 #include <stddef.h>
 

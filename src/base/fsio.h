@@ -1,7 +1,7 @@
 /* The system calls whose failure matters, and the small compositions of them that durability needs.
  * Unless said otherwise: 0, or -1 with errno. Descriptors are opened close-on-exec. EINTR is retried. */
-#ifndef HOOKSPOOL_FSIO_H
-#define HOOKSPOOL_FSIO_H
+#ifndef HOOKSPOOL_BASE_FSIO_H
+#define HOOKSPOOL_BASE_FSIO_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
-/* SHA-256 without a key (FIPS 180-4), by nettle; what is keyed is in receive/mac. */
-#ifndef HOOKSPOOL_HASH_H
-#define HOOKSPOOL_HASH_H
+/* SHA-256 without a key (FIPS 180-4), by nettle; what is keyed is in sender/mac. */
+#ifndef HOOKSPOOL_BASE_HASH_H
+#define HOOKSPOOL_BASE_HASH_H
 
 #include <stddef.h>
 #include <stdint.h>

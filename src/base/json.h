@@ -7,8 +7,8 @@
  * the grammar, and JavaScript sends them. Duplicate keys are allowed here; callers that mind look for them.
  *
  * Pure: no I/O, no allocation, time linear in the text, memory constant. */
-#ifndef HOOKSPOOL_JSON_H
-#define HOOKSPOOL_JSON_H
+#ifndef HOOKSPOOL_BASE_JSON_H
+#define HOOKSPOOL_BASE_JSON_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* The program's own messages, for its administrator: one line each, on standard error unless log_to() says otherwise.
  * Control characters in arguments are escaped: one message stays one line. errno survives each call. */
-#ifndef HOOKSPOOL_LOG_H
-#define HOOKSPOOL_LOG_H
+#ifndef HOOKSPOOL_BASE_LOG_H
+#define HOOKSPOOL_BASE_LOG_H
 
 /* Where lines go. `line` ends without a newline. NULL: standard error again. */
 typedef void log_sink(const char *line);

@@ -1,8 +1,8 @@
 /* The file that this program was started from. It is found without /proc too, for a chroot may have none: then the name
  * of the exec is taken (AT_EXECFN, getauxval(3)), and one without a folder is taken from the current one, so nothing
  * may change the folder before. */
-#ifndef HOOKSPOOL_PROGRAM_H
-#define HOOKSPOOL_PROGRAM_H
+#ifndef HOOKSPOOL_BASE_PROGRAM_H
+#define HOOKSPOOL_BASE_PROGRAM_H
 
 #include <limits.h>
 

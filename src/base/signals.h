@@ -1,11 +1,11 @@
 /* The signals that mean the same to every process of this program. */
-#ifndef HOOKSPOOL_SIGNALS_H
-#define HOOKSPOOL_SIGNALS_H
+#ifndef HOOKSPOOL_BASE_SIGNALS_H
+#define HOOKSPOOL_BASE_SIGNALS_H
 
 #include <stdbool.h>
 
 /* To be called first. A pipe without a reader and a file at its limit are errors of a write (EPIPE, EFBIG) and end no
- * process. What this process starts gets the signals as they are by default (deliver/target_run, receive/wake). */
+ * process. What this process starts gets the signals as they are by default (target/run, receive/spawn). */
 void signals_begin(void);
 
 /* A pipe without a reader ends this process after all, silently: it has nothing to do but to write. */

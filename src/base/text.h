@@ -1,6 +1,6 @@
 /* Small conversions between bytes and text. Pure. */
-#ifndef HOOKSPOOL_TEXT_H
-#define HOOKSPOOL_TEXT_H
+#ifndef HOOKSPOOL_BASE_TEXT_H
+#define HOOKSPOOL_BASE_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>

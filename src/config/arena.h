@@ -1,6 +1,6 @@
 /* Memory that is given up all at once, and overwritten then: it may hold secrets. Zero-initialise to begin. */
-#ifndef HOOKSPOOL_ARENA_H
-#define HOOKSPOOL_ARENA_H
+#ifndef HOOKSPOOL_CONFIG_ARENA_H
+#define HOOKSPOOL_CONFIG_ARENA_H
 
 #include <stdbool.h>
 #include <stddef.h>

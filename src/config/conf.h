@@ -1,7 +1,7 @@
 /* The configuration: one file, const once it is read. A process that lives on reads it again when it has changed
  * (config/current). The only user of libConfuse. */
-#ifndef HOOKSPOOL_CONF_H
-#define HOOKSPOOL_CONF_H
+#ifndef HOOKSPOOL_CONFIG_CONF_H
+#define HOOKSPOOL_CONFIG_CONF_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -59,7 +59,7 @@ struct conf {
 	const char *spool; /* absolute */
 	bool deliver_auto; /* deliver = "auto" (default), else "manual" */
 	bool has_group;
-	gid_t group;      /* with has_group: receiver and deliverer are in it, and may be two users (journal/layout) */
+	gid_t group;      /* with has_group: receiver and deliverer are in it, and may be two users (spool/layout) */
 	uint64_t reserve; /* bytes that must stay free; default 64M */
 	uint64_t in_flight_max; /* bytes of bodies at a time; default 64M */
 	int64_t keep;           /* us; archive; default 7d */

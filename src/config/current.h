@@ -3,8 +3,8 @@
  *
  * A configuration that cannot be used changes nothing. It is told, once for each change of its files, and the one
  * before stays in force. So does it where the spool or its group is another one: a process has that open. */
-#ifndef HOOKSPOOL_CURRENT_H
-#define HOOKSPOOL_CURRENT_H
+#ifndef HOOKSPOOL_CONFIG_CURRENT_H
+#define HOOKSPOOL_CONFIG_CURRENT_H
 
 #include <pthread.h>
 #include <stdatomic.h>

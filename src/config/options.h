@@ -1,6 +1,6 @@
 /* The options of the configuration file: their names, what they may be, and where they end up. */
-#ifndef HOOKSPOOL_OPTIONS_H
-#define HOOKSPOOL_OPTIONS_H
+#ifndef HOOKSPOOL_CONFIG_OPTIONS_H
+#define HOOKSPOOL_CONFIG_OPTIONS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* File names as a configuration has them, made absolute. */
-#ifndef HOOKSPOOL_PATHNAME_H
-#define HOOKSPOOL_PATHNAME_H
+#ifndef HOOKSPOOL_CONFIG_PATHNAME_H
+#define HOOKSPOOL_CONFIG_PATHNAME_H
 
 #include "config/arena.h"
 

@@ -1,6 +1,6 @@
 /* What is wrong with a configuration file: collected while it is read, told in the order of its lines. */
-#ifndef HOOKSPOOL_PROBLEMS_H
-#define HOOKSPOOL_PROBLEMS_H
+#ifndef HOOKSPOOL_CONFIG_PROBLEMS_H
+#define HOOKSPOOL_CONFIG_PROBLEMS_H
 
 #include <stdbool.h>
 #include <stddef.h>

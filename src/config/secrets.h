@@ -1,13 +1,13 @@
 /* The secrets of an endpoint, or the tokens of the page: a file with one on each line. Lines may end with CR LF; blank
  * ones do not count, and those that begin with '#' are comments. */
-#ifndef HOOKSPOOL_SECRETS_H
-#define HOOKSPOOL_SECRETS_H
+#ifndef HOOKSPOOL_CONFIG_SECRETS_H
+#define HOOKSPOOL_CONFIG_SECRETS_H
 
 #include <stddef.h>
 
 #include "base/buf.h"
 #include "config/arena.h"
-#include "config/guarded.h"
+#include "config/safe_file.h"
 #include "config/sources.h"
 
 #define SECRETS_MAX     16   /* in a file */

@@ -1,6 +1,6 @@
 /* The text of a configuration file, before libConfuse gets it. */
-#ifndef HOOKSPOOL_SOURCE_H
-#define HOOKSPOOL_SOURCE_H
+#ifndef HOOKSPOOL_CONFIG_SOURCE_H
+#define HOOKSPOOL_CONFIG_SOURCE_H
 
 #include "base/buf.h"
 #include "config/problems.h"

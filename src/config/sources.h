@@ -1,7 +1,7 @@
 /* The files that a configuration is read from: what they were when they were read, so that one can ask later whether
  * they still are. Names are followed through symbolic links each time, whichever of their parts is one. */
-#ifndef HOOKSPOOL_SOURCES_H
-#define HOOKSPOOL_SOURCES_H
+#ifndef HOOKSPOOL_CONFIG_SOURCES_H
+#define HOOKSPOOL_CONFIG_SOURCES_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 
 #include "base/buf.h"
 #include "base/hash.h"
-#include "config/guarded.h"
+#include "config/safe_file.h"
 
 struct sources {
 	struct buf names; /* a NUL behind each */

@@ -1,7 +1,7 @@
 /* The fields of an event as a configuration names them: in a file target's path, "/srv/%{object_type}/%{date}.jsonl",
  * and in a match. */
-#ifndef HOOKSPOOL_TEMPLATE_H
-#define HOOKSPOOL_TEMPLATE_H
+#ifndef HOOKSPOOL_CONFIG_TEMPLATE_H
+#define HOOKSPOOL_CONFIG_TEMPLATE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -12,8 +12,8 @@
 
 #include "base/fsio.h"
 #include "base/text.h"
-#include "journal/lines.h"
-#include "journal/segment.h"
+#include "spool/lines.h"
+#include "spool/segment.h"
 
 /* Where an event's line stands. */
 struct adopt_place {

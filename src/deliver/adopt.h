@@ -5,13 +5,13 @@
  *     adopt_has(&adopt, id)                  for each event of the archive: not everybody has got it
  *     adopt_all(&adopt, d)                   the rows of those events name these lines
  */
-#ifndef HOOKSPOOL_ADOPT_H
-#define HOOKSPOOL_ADOPT_H
+#ifndef HOOKSPOOL_DELIVER_ADOPT_H
+#define HOOKSPOOL_DELIVER_ADOPT_H
 
 #include <stdbool.h>
 
+#include "base/intern.h"
 #include "deliver/deliverer.h"
-#include "deliver/names.h"
 
 /* Zero-initialise to begin. */
 struct adopt {

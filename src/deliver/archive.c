@@ -11,13 +11,13 @@
 
 #include "base/clock.h"
 #include "base/fsio.h"
+#include "base/intern.h"
 #include "base/log.h"
 #include "base/text.h"
 #include "deliver/adopt.h"
 #include "deliver/kept.h"
-#include "deliver/names.h"
-#include "journal/lines.h"
-#include "journal/segment.h"
+#include "spool/lines.h"
+#include "spool/segment.h"
 
 #define MOVE_SIZE   (UINT64_C(1) << 20)    /* from here on a segment is moved as it is */
 #define COPY_SIZE   (2 * SEGMENT_SIZE_MAX) /* no receiver makes a larger one */

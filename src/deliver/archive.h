@@ -1,7 +1,7 @@
 /* What has been delivered everywhere: put away from the journal to the archive, kept for a while, then removed
  * (doc/journal.md, Archive and removal). */
-#ifndef HOOKSPOOL_ARCHIVE_H
-#define HOOKSPOOL_ARCHIVE_H
+#ifndef HOOKSPOOL_DELIVER_ARCHIVE_H
+#define HOOKSPOOL_DELIVER_ARCHIVE_H
 
 #include "deliver/deliverer.h"
 

@@ -23,13 +23,13 @@
 #include "deliver/adopt.h"
 #include "deliver/archive.h"
 #include "deliver/deliverer.h"
-#include "deliver/errands.h"
+#include "deliver/dispatch.h"
 #include "deliver/gone.h"
+#include "deliver/intake.h"
 #include "deliver/kept.h"
-#include "deliver/lanes.h"
-#include "deliver/round.h"
-#include "deliver/tally.h"
-#include "journal/layout.h"
+#include "deliver/requests.h"
+#include "spool/layout.h"
+#include "stats/refusals.h"
 
 /* Microseconds. */
 #define LOCK_PAUSE     (CLOCK_SECOND / 20) /* between tries at the lock, at first */

@@ -1,11 +1,11 @@
 /* The deliverer: one per spool. Takes the journal in, in order, and hands records to targets until there is nothing to
  * do. */
-#ifndef HOOKSPOOL_DELIVER_H
-#define HOOKSPOOL_DELIVER_H
+#ifndef HOOKSPOOL_DELIVER_DELIVER_H
+#define HOOKSPOOL_DELIVER_DELIVER_H
 
 #include "config/current.h"
-#include "deliver/state.h"
-#include "journal/spool.h"
+#include "spool/spool.h"
+#include "state/state.h"
 
 enum deliver_until {
 	DELIVER_ONCE, /* everything that can be delivered now has been tried once */

@@ -1,17 +1,17 @@
 /* What the parts of the deliverer share: the one context in place of globals. */
-#ifndef HOOKSPOOL_DELIVERER_H
-#define HOOKSPOOL_DELIVERER_H
+#ifndef HOOKSPOOL_DELIVER_DELIVERER_H
+#define HOOKSPOOL_DELIVER_DELIVERER_H
 
 #include <stdint.h>
 #include <sys/resource.h>
 
 #include "config/conf.h"
-#include "deliver/state.h"
-#include "deliver/target.h"
 #include "deliver/transfer.h"
-#include "journal/audit.h"
-#include "journal/reader.h"
-#include "journal/spool.h"
+#include "spool/audit_write.h"
+#include "spool/reader.h"
+#include "spool/spool.h"
+#include "state/state.h"
+#include "target/target.h"
 
 struct kept;
 

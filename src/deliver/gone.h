@@ -1,12 +1,12 @@
 /* Targets that are not in the configuration any more: what is pending for them is parked, so that `status` tells it,
  * `drop` takes it, and `retry` delivers it once the target is back. */
-#ifndef HOOKSPOOL_GONE_H
-#define HOOKSPOOL_GONE_H
+#ifndef HOOKSPOOL_DELIVER_GONE_H
+#define HOOKSPOOL_DELIVER_GONE_H
 
 #include <stddef.h>
 
 #include "deliver/deliverer.h"
-#include "deliver/lanes.h"
+#include "deliver/dispatch.h"
 
 /* Zero-initialise to begin. */
 struct gone {

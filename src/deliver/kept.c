@@ -12,9 +12,9 @@
 
 #include "base/clock.h"
 #include "base/fsio.h"
+#include "base/intern.h"
 #include "deliver/adopt.h"
-#include "deliver/names.h"
-#include "journal/segment.h"
+#include "spool/segment.h"
 
 #define YOUNG      (60 * CLOCK_SECOND) /* most of what is younger waits for its first attempt */
 #define LOOK_AGAIN (60 * CLOCK_SECOND) /* at what was young, though nothing has changed */

@@ -2,8 +2,8 @@
  * segments and files of the archive that hold little else of use, into kept segments, so that the rest can be put away
  * or removed.
  */
-#ifndef HOOKSPOOL_KEPT_H
-#define HOOKSPOOL_KEPT_H
+#ifndef HOOKSPOOL_DELIVER_KEPT_H
+#define HOOKSPOOL_DELIVER_KEPT_H
 
 #include <stdbool.h>
 

@@ -1,13 +1,13 @@
 /* A segment on its way to an archive/ that is another file system: it is copied a few MiB at a time, so that nobody
  * waits for a large one. */
-#ifndef HOOKSPOOL_TRANSFER_H
-#define HOOKSPOOL_TRANSFER_H
+#ifndef HOOKSPOOL_DELIVER_TRANSFER_H
+#define HOOKSPOOL_DELIVER_TRANSFER_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "journal/segment.h"
-#include "journal/spool.h"
+#include "spool/segment.h"
+#include "spool/spool.h"
 
 /* Zero-initialise to begin. */
 struct transfer {

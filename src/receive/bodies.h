@@ -1,7 +1,7 @@
 /* Buffers of large bodies that have ended, kept for the next large ones: memory fresh from the system costs a body as
  * much as its signature does. Every thread may call. Together they are BODIES_MAX at most. */
-#ifndef HOOKSPOOL_BODIES_H
-#define HOOKSPOOL_BODIES_H
+#ifndef HOOKSPOOL_RECEIVE_BODIES_H
+#define HOOKSPOOL_RECEIVE_BODIES_H
 
 #include <stdbool.h>
 #include <stddef.h>

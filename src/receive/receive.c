@@ -8,8 +8,8 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "receive/scheme.h"
-#include "receive/view.h"
+#include "receive/page.h"
+#include "sender/scheme.h"
 
 #define RETRY_AFTER     30   /* seconds, in a 503 */
 #define HEAD_LARGE      4096 /* bytes of a line before its data, which are the sender's fields: then they count */

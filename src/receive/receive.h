@@ -1,6 +1,6 @@
 /* One request to one outcome: route, read, verify, and what is to be committed. Knows no threads and no servers. */
-#ifndef HOOKSPOOL_RECEIVE_H
-#define HOOKSPOOL_RECEIVE_H
+#ifndef HOOKSPOOL_RECEIVE_RECEIVE_H
+#define HOOKSPOOL_RECEIVE_RECEIVE_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -8,9 +8,9 @@
 #include <stdint.h>
 
 #include "config/current.h"
-#include "gateway/request.h"
-#include "journal/event.h"
+#include "event/event.h"
 #include "receive/bodies.h"
+#include "web/request.h"
 
 /* What all requests of a process share. */
 struct receive {

@@ -21,9 +21,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/signals.h"
-#include "gateway/fcgi.h"
 #include "receive/receive.h"
 #include "receive/store.h"
+#include "web/fcgi.h"
 
 #define CREW_MANY   8            /* threads that one kind has while no request waits for its sender */
 #define LARGE_BODY  (128u << 10) /* bytes, with which a thread is busy for longer than with all else */

@@ -5,8 +5,8 @@
  * No thread waits for an idle connection: they are watched together, and one that has something to say gets an
  * acceptor. Acceptors are added while all are busy. A connection that does not finish what it began is cut off in the
  * end. */
-#ifndef HOOKSPOOL_SERVER_H
-#define HOOKSPOOL_SERVER_H
+#ifndef HOOKSPOOL_RECEIVE_SERVER_H
+#define HOOKSPOOL_RECEIVE_SERVER_H
 
 #include <sys/types.h>
 

@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "gateway/cgi.h"
 #include "receive/receive.h"
 #include "receive/store.h"
+#include "web/cgi.h"
 
 int single_run(const struct conf *conf)
 {

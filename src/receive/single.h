@@ -1,6 +1,6 @@
 /* The receiver that lives for one request: CGI. */
-#ifndef HOOKSPOOL_SINGLE_H
-#define HOOKSPOOL_SINGLE_H
+#ifndef HOOKSPOOL_RECEIVE_SINGLE_H
+#define HOOKSPOOL_RECEIVE_SINGLE_H
 
 #include "config/conf.h"
 

@@ -10,8 +10,8 @@
 #include "base/clock.h"
 #include "base/fsio.h"
 #include "base/log.h"
-#include "journal/layout.h"
-#include "receive/wake.h"
+#include "receive/spawn.h"
+#include "spool/layout.h"
 
 #define INODES_RESERVE 64 /* that must stay free beside the bytes of `reserve` */
 

@@ -1,17 +1,17 @@
 /* Where accepted requests become durable: the commit of a batch, and the words to the audit and the deliverer that
  * follow it. One thread at a time. doc/journal.md, "Steps to an acknowledgement". */
-#ifndef HOOKSPOOL_STORE_H
-#define HOOKSPOOL_STORE_H
+#ifndef HOOKSPOOL_RECEIVE_STORE_H
+#define HOOKSPOOL_RECEIVE_STORE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "config/current.h"
-#include "journal/audit.h"
-#include "journal/segment.h"
-#include "journal/spool.h"
 #include "receive/receive.h"
+#include "spool/audit_write.h"
+#include "spool/segment.h"
+#include "spool/spool.h"
 
 struct store {
 	struct current *current;

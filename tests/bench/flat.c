@@ -20,8 +20,8 @@
 #include "base/fsio.h"
 #include "config/conf.h"
 #include "deliver/deliver.h"
-#include "journal/event.h"
-#include "journal/spool.h"
+#include "event/event.h"
+#include "spool/spool.h"
 
 #define PARTS     10
 #define DUPLICATE 10 /* one in so many */

@@ -14,10 +14,10 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "config/conf.h"
-#include "journal/event.h"
-#include "journal/segment.h"
-#include "receive/mac.h"
-#include "receive/scheme.h"
+#include "event/event.h"
+#include "sender/mac.h"
+#include "sender/scheme.h"
+#include "spool/segment.h"
 
 /* json-c has an enum of this name too. */
 #define json_type json_c_type

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "event/event.h"
 #include "fuzz.h"
-#include "journal/event.h"
 
 #define SUM_BEFORE ",\"sum\":\""
 #define SUM_SIZE   (sizeof SUM_BEFORE - 1 + 16 + 2)

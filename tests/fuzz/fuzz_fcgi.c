@@ -11,8 +11,8 @@
 
 #include "base/text.h"
 #include "fuzz.h"
-#include "gateway/fcgi.h"
 #include "receive/receive.h"
+#include "web/fcgi.h"
 
 #define REQUESTS_MAX 1000 /* on one connection */
 

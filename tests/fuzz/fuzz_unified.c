@@ -10,7 +10,7 @@
 
 #include "base/json.h"
 #include "fuzz.h"
-#include "receive/scheme.h"
+#include "sender/scheme.h"
 
 static const char secret[] = "wks_5de520f96e439b002043d8d8_secret";
 

@@ -4,7 +4,7 @@
 
 #include "base/text.h"
 #include "deliver/deliverer.h"
-#include "journal/segment.h"
+#include "spool/segment.h"
 #include "unit.h"
 
 /* One target, with a file below out/ for each connection. */

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "operate/bar.h"
+#include "command/bar.h"
 
 #include "base/clock.h"
 #include "unit.h"

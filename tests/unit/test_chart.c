@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "operate/chart.h"
+#include "report/chart.h"
 
 #include "unit.h"
 

@@ -17,10 +17,10 @@
 #include "base/fsio.h"
 #include "base/log.h"
 #include "base/signals.h"
-#include "journal/errand.h"
-#include "journal/segment.h"
-#include "journal/spool.h"
 #include "query.h"
+#include "spool/request_file.h"
+#include "spool/segment.h"
+#include "spool/spool.h"
 #include "unit.h"
 
 #define SECONDS(n) ((n)*CLOCK_SECOND)

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "journal/event.h"
+#include "event/event.h"
 
 #include <errno.h>
 

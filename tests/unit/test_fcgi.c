@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "gateway/fcgi.h"
+#include "web/fcgi.h"
 
 #include <linux/sockios.h>
 #include <pthread.h>

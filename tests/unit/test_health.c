@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "operate/health.h"
+#include "report/health.h"
 
 #include "unit.h"
 

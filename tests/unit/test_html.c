@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "operate/html.h"
+#include "report/html.h"
 
 #include "base/clock.h"
 #include "unit.h"

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "operate/key.h"
+#include "sender/key.h"
 
 #include "unit.h"
 

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "journal/layout.h"
+#include "spool/layout.h"
 
 #include <errno.h>
 

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "journal/locks.h"
+#include "spool/locks.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "receive/mac.h"
+#include "sender/mac.h"
 
 #include "base/text.h"
 #include "unit.h"

@@ -9,10 +9,10 @@
 #include "config/conf.h"
 #include "config/current.h"
 #include "config/template.h"
-#include "gateway/request.h"
 #include "receive/receive.h"
-#include "receive/scheme.h"
+#include "sender/scheme.h"
 #include "unit.h"
+#include "web/request.h"
 
 #define SECRET       "wks_5de520f96e439b002043d8d8_secret" /* of the samples */
 #define ATTEMPTS_MAX 10000

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "operate/metrics.h"
+#include "report/metrics.h"
 
 #include "base/clock.h"
 #include "unit.h"

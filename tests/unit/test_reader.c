@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "journal/reader.h"
+#include "spool/reader.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +11,7 @@
 
 #include "base/clock.h"
 #include "base/fsio.h"
-#include "journal/spool.h"
+#include "spool/spool.h"
 #include "unit.h"
 
 /* Time in these tests is counted in minutes from here. */

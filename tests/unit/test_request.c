@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "gateway/request.h"
+#include "web/request.h"
 
 #include "unit.h"
 

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "deliver/retry.h"
+#include "target/retry.h"
 
 #include "unit.h"
 

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "journal/segment.h"
+#include "spool/segment.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "base/fsio.h"
-#include "journal/spool.h"
+#include "spool/spool.h"
 #include "unit.h"
 
 #define STAMP INT64_C(1795424400123456) /* 20261123T090000.123456Z */

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "journal/spool.h"
+#include "spool/spool.h"
 
 #include <errno.h>
 #include <grp.h>

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "deliver/state.h"
+#include "state/state.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "journal/strays.h"
+#include "spool/strays.h"
 
 #include "unit.h"
 

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "operate/table.h"
+#include "command/table.h"
 
 #include "base/clock.h"
 #include "unit.h"

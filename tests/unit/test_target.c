@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "deliver/target.h"
+#include "target/target.h"
 
 #include <errno.h>
 

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "deliver/traffic.h"
+#include "stats/traffic.h"
 
 #include "unit.h"
 

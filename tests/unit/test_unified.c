@@ -1,10 +1,10 @@
 #include "config.h"
 
-#include "receive/unified.h"
+#include "sender/unified.h"
 
 #include "base/json.h"
 #include "base/text.h"
-#include "receive/mac.h"
+#include "sender/mac.h"
 #include "unit.h"
 
 static const char *const verdicts[] = {

@@ -21,8 +21,8 @@
 
 #include "base/buf.h"
 #include "config/conf.h"
-#include "journal/event.h"
-#include "journal/spool.h"
+#include "event/event.h"
+#include "spool/spool.h"
 
 #define UNIT_COUNT(table) (sizeof(table) / sizeof(table)[0])
 #define UNIT_SPAN(text)                                                                                                \

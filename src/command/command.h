@@ -1,0 +1,63 @@
+/* The commands, one file each. `conf_path` is what -c gave, or NULL; argv[0] is the command's name. Each returns an
+ * exit code: 0, 1 (refused, not found), or one of sysexits.h; hookspool(1) lists them. */
+#ifndef HOOKSPOOL_COMMAND_COMMAND_H
+#define HOOKSPOOL_COMMAND_COMMAND_H
+
+#include <stdbool.h>
+
+#include "config/current.h"
+
+struct spool;
+
+struct command {
+	const char *name;
+	int (*run)(const char *conf_path, int argc, char **argv);
+	const char *arguments, *summary; /* for the usage text */
+	bool prints;                     /* and does nothing else: without a reader it ends */
+};
+
+int command_serve(const char *conf_path, int argc, char **argv);
+int command_deliver(const char *conf_path, int argc, char **argv);
+int command_check(const char *conf_path, int argc, char **argv);
+int command_sign(const char *conf_path, int argc, char **argv);
+int command_verify(const char *conf_path, int argc, char **argv);
+int command_status(const char *conf_path, int argc, char **argv);
+int command_log(const char *conf_path, int argc, char **argv);
+int command_show(const char *conf_path, int argc, char **argv);
+int command_replay(const char *conf_path, int argc, char **argv);
+int command_parked(const char *conf_path, int argc, char **argv);
+int command_retry(const char *conf_path, int argc, char **argv);
+int command_drop(const char *conf_path, int argc, char **argv);
+
+/* Not by name: what a web server starts without arguments. */
+int command_cgi(const char *conf_path);
+int command_fcgi(const char *conf_path, int listen_fd);
+
+/* Finds and reads the configuration; every problem goes to standard error, a line each. NULL if there was one. */
+struct conf *command_conf(const char *conf_path, bool with_secrets);
+/* The same, for a process that lives on. 0 or -1. */
+int command_current(struct current *current, const char *conf_path, bool with_secrets);
+
+/* An option of a command: --name, which sets flag, or --name VALUE. A table ends with a NULL name. */
+struct command_option {
+	const char *name;
+	bool *flag;
+	const char **value;
+	char letter; /* of a flag's short form; 0: it has none */
+};
+#define COMMAND_OPTIONS_MAX 8 /* in one table */
+/* The index of the first operand, or -1 after a message. */
+int command_options(int argc, char **argv, const struct command_option *known);
+
+/* The exit code for errno, after a message: the spool or its state could not be used. */
+int command_failed(const struct conf *conf);
+/* The same where a search of the journal may be what failed (history_query). */
+int command_unread(const struct conf *conf, const char *unread);
+
+/* Tells the deliverer that there is something, or starts one; says so if neither can be. */
+void command_wake(const struct conf *conf, struct spool *spool);
+
+/* The endpoint of this path; the only or first one for NULL. NULL after a message if there is none. */
+const struct conf_endpoint *command_endpoint(const struct conf *conf, const char *path);
+
+#endif

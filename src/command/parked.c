@@ -1,0 +1,293 @@
+#include "config.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/clock.h"
+#include "base/json_writer.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "command/command.h"
+#include "command/session.h"
+#include "command/table.h"
+#include "spool/reader.h"
+
+/* parked */
+
+struct listing {
+	const struct spool *spool;
+	int64_t now;
+	bool json;
+	uint64_t count;
+	struct writer w;
+	struct table t;
+	struct buf line, text;
+};
+
+/* The event's own fields, as far as its line can still be read. */
+static int read_event(struct listing *l, const struct state_row *row, struct event *event)
+{
+	l->line.len = 0;
+	if (reader_fetch(l->spool, row->delivery.segment, row->delivery.offset, row->delivery.length, &l->line,
+			 event) == 0)
+		return 0;
+	if (errno != ENOENT && errno != EBADMSG)
+		return -1;
+	*event = (struct event){0};
+	return 0;
+}
+
+static void write_parked(struct listing *l, const struct state_row *row, const struct event *event, const char *id)
+{
+	writer_open(&l->w, NULL, '{');
+	writer_string(&l->w, "event_id", id);
+	writer_string(&l->w, "target", row->target);
+	writer_raw(&l->w, "connection_id", event->fields[EVENT_CONNECTION_ID]);
+	writer_raw(&l->w, "object_type", event->fields[EVENT_OBJECT_TYPE]);
+	writer_number(&l->w, "records", row->delivery.records);
+	writer_number(&l->w, "attempts", row->delivery.attempts);
+	writer_time(&l->w, "received_at", event->received_at);
+	writer_time(&l->w, "parked_at", row->parked_at);
+	writer_string(&l->w, "why", row->why);
+	writer_close(&l->w, '}');
+}
+
+static int add_field(struct listing *l, const struct event *event, enum event_field field)
+{
+	l->text.len = 0;
+	if (event_field_text(event, field, &l->text) < 0)
+		return -1;
+	struct span text = {l->text.data, l->text.len};
+	table_text(&l->t, TINT_PLAIN, text.len == 0 ? (struct span){"-", 1} : text);
+	return 0;
+}
+
+static int list_parked(void *arg, const struct state_row *row)
+{
+	static const char *const names[] = {"event", "target", "connection", "object type", "tries", "parked", "why"};
+	struct listing *l = arg;
+	struct event event;
+	char id[EVENT_ID_SIZE];
+	text_hex(row->delivery.event, STATE_ID_SIZE, id);
+	if (read_event(l, row, &event) < 0)
+		return -1;
+	if (l->json) {
+		write_parked(l, row, &event, id);
+		return 0;
+	}
+	if (l->count++ == 0) {
+		for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+			table_cell(&l->t, TINT_FAINT, "%s", names[i]);
+		table_end(&l->t);
+	}
+	table_cell(&l->t, TINT_STRONG, "%s", id);
+	table_cell(&l->t, TINT_PLAIN, "%s", row->target);
+	if (add_field(l, &event, EVENT_CONNECTION_ID) < 0 || add_field(l, &event, EVENT_OBJECT_TYPE) < 0)
+		return -1;
+	table_number(&l->t, TINT_PLAIN, row->delivery.attempts);
+	table_ago(&l->t, TINT_PLAIN, row->parked_at, l->now);
+	table_cell(&l->t, TINT_BAD, "%s", row->why == NULL ? "-" : row->why);
+	table_end(&l->t);
+	return 0;
+}
+
+static int print_parked(struct deed *deed, bool json)
+{
+	struct listing l = {.spool = &deed->spool, .now = clock_now(), .json = json};
+	int result = 0;
+	if (json)
+		writer_open(&l.w, NULL, '[');
+	if (deed->state != NULL)
+		result = state_parked(deed->state, -1, list_parked, &l);
+	if (json)
+		writer_close(&l.w, ']');
+	if (result < 0)
+		result = command_failed(deed->conf);
+	else if (json)
+		result = writer_print(&l.w) < 0 ? EX_IOERR : 0;
+	else if (table_print(&l.t, "") < 0) {
+		log_warn("cannot write the list");
+		result = EX_IOERR;
+	}
+	buf_fini(&l.w.out);
+	buf_fini(&l.line);
+	buf_fini(&l.text);
+	return result;
+}
+
+int command_parked(const char *conf_path, int argc, char **argv)
+{
+	bool json = false;
+	const struct command_option known[] = {{"json", .flag = &json}, {0}};
+	struct deed deed;
+	if (command_options(argc, argv, known) != argc)
+		return EX_USAGE;
+	struct conf *conf = command_conf(conf_path, false);
+	if (conf == NULL)
+		return EX_CONFIG;
+	int result = deed_open(&deed, conf, STATE_LOOK);
+	if (result == 0)
+		result = print_parked(&deed, json);
+	deed_close(&deed);
+	conf_free(conf);
+	return result;
+}
+
+/* retry, drop */
+
+/* Deliveries, by number and what else it takes; read first, and changed then. */
+struct chosen {
+	struct chosen_row {
+		struct state_row row;
+		char *target;
+	} * list;
+	size_t count, cap;
+	int64_t last; /* the number of the last one that was read */
+};
+
+static void clear(struct chosen *c)
+{
+	for (size_t i = 0; i < c->count; i++)
+		free(c->list[i].target);
+	c->count = 0;
+}
+
+static int choose(void *arg, const struct state_row *row)
+{
+	struct chosen *c = arg;
+	if (c->count == c->cap) {
+		size_t cap = c->cap == 0 ? 16 : c->cap * 2;
+		struct chosen_row *list = reallocarray(c->list, cap, sizeof *list);
+		if (list == NULL)
+			return -1;
+		c->list = list;
+		c->cap = cap;
+	}
+	struct chosen_row *chosen = &c->list[c->count];
+	*chosen = (struct chosen_row){.row = *row, .target = strdup(row->target)};
+	if (chosen->target == NULL)
+		return -1;
+	c->count++;
+	c->last = row->delivery.id;
+	return 0;
+}
+
+/* What is done to a delivery that was parked, failed, or is named, and how it is told. */
+struct verb {
+	int (*change)(struct state *state, const struct state_row *row);
+	const char *result;
+	bool wakes;
+};
+
+/* In one transaction: the event's, or without one the next of those that failed. */
+static int change_some(struct deed *deed, const struct verb *verb, const uint8_t *id, struct chosen *chosen,
+		       uint64_t *changed)
+{
+	uint64_t n = 0;
+	clear(chosen);
+	if (deed_begin(deed) < 0)
+		return -1;
+	if ((id != NULL ? state_rows(deed->state, id, choose, chosen)
+			: state_failed(deed->state, chosen->last, DEED_ROWS, choose, chosen)) < 0)
+		goto fail;
+	for (size_t i = 0; i < chosen->count; i++) {
+		const struct chosen_row *row = &chosen->list[i];
+		int result = verb->change(deed->state, &row->row);
+		if (result < 0 ||
+		    (result == 1 && deed_tell(deed, row->target, row->row.delivery.event, verb->result, NULL) < 0))
+			goto fail;
+		n += (uint64_t)result;
+	}
+	if (deed_commit(deed) < 0)
+		goto fail;
+	*changed += n;
+	return 0;
+fail:
+	state_rollback(deed->state);
+	return -1;
+}
+
+static int change_all(struct deed *deed, const struct verb *verb, const uint8_t *id, uint64_t *changed)
+{
+	struct chosen chosen = {0};
+	int result;
+	do
+		result = change_some(deed, verb, id, &chosen, changed);
+	while (result == 0 && id == NULL && chosen.count == DEED_ROWS);
+	clear(&chosen);
+	free(chosen.list);
+	return result;
+}
+
+/* What is pending still, and when the first of it is due. */
+static int print_rest(struct deed *deed)
+{
+	char text[TEXT_HUMAN_SIZE];
+	int64_t next_at;
+	uint64_t pending;
+	if (state_pending_count(deed->state, &pending) < 0)
+		return -1;
+	int waits = state_lanes_next(deed->state, &next_at);
+	if (waits < 0 || pending == 0 || waits == 0)
+		return waits < 0 ? -1 : 0;
+	int64_t left = next_at < 0 ? 0 : next_at - state_age(deed->state);
+	text_human_duration(left < 0 ? 0 : left, text);
+	printf("%llu %s, the first is due %s%s\n", (unsigned long long)pending,
+	       pending == 1 ? "delivery is pending" : "deliveries are pending", left <= 0 ? "now" : "in ",
+	       left <= 0 ? "" : text);
+	return 0;
+}
+
+static int change(struct deed *deed, const struct verb *verb, const uint8_t *id)
+{
+	uint64_t changed = 0;
+	int result = 0;
+	if (deed->state != NULL && change_all(deed, verb, id, &changed) < 0) {
+		result = command_failed(deed->conf);
+	} else {
+		printf("%llu %s %s\n", (unsigned long long)changed, changed == 1 ? "delivery" : "deliveries",
+		       verb->result);
+		if (deed->state != NULL && print_rest(deed) < 0)
+			result = command_failed(deed->conf);
+		if (changed > 0 && verb->wakes)
+			command_wake(deed->conf, &deed->spool);
+		if (result == 0)
+			result = changed > 0 || id == NULL ? 0 : 1;
+	}
+	return result;
+}
+
+static int change_parked(const char *conf_path, int argc, char **argv, const struct verb *verb)
+{
+	bool all = false;
+	const struct command_option known[] = {{"all", .flag = &all}, {0}};
+	uint8_t id[STATE_ID_SIZE];
+	struct deed deed;
+	int at = command_options(argc, argv, known);
+	if (at < 0 || argc - at != (all ? 0 : 1) || (!all && deed_id(argv[at], id) < 0))
+		return EX_USAGE;
+	struct conf *conf = command_conf(conf_path, false);
+	if (conf == NULL)
+		return EX_CONFIG;
+	int result = deed_open(&deed, conf, STATE_CHANGE);
+	if (result == 0)
+		result = change(&deed, verb, all ? NULL : id);
+	deed_close(&deed);
+	conf_free(conf);
+	return result;
+}
+
+int command_retry(const char *conf_path, int argc, char **argv)
+{
+	static const struct verb verb = {state_delivery_retry, "retried", true};
+	return change_parked(conf_path, argc, argv, &verb);
+}
+
+int command_drop(const char *conf_path, int argc, char **argv)
+{
+	static const struct verb verb = {state_delivery_drop, "dropped", false};
+	return change_parked(conf_path, argc, argv, &verb);
+}

@@ -1,0 +1,278 @@
+#include "config.h"
+
+#include <stdio.h>
+#include <sysexits.h>
+
+#include "base/json_writer.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "command/command.h"
+#include "command/table.h"
+#include "report/overview.h"
+#include "report/status_json.h"
+
+static const enum tint health_tints[] = {
+	[HEALTH_OK] = TINT_GOOD,
+	[HEALTH_LATE] = TINT_WARNING,
+	[HEALTH_FAILING] = TINT_BAD,
+};
+
+static int print_json(const struct overview *o, const struct conf *conf)
+{
+	struct writer w = {0};
+	summary_write(&w, o, conf);
+	return writer_print(&w);
+}
+
+/* For people */
+
+static void label(struct table *t, const char *name)
+{
+	table_cell(t, TINT_FAINT, "%s", name);
+}
+
+static void add_health(struct table *t, enum health health, const char *why)
+{
+	table_cell(t, health_tints[health], "%s%s%s", health_names[health], why == NULL ? "" : ": ",
+		   why == NULL ? "" : why);
+}
+
+static void heading(struct table *t, const char *const *names)
+{
+	for (; *names != NULL; names++)
+		table_cell(t, TINT_FAINT, "%s", *names);
+	table_end(t);
+}
+
+static void add_line(struct table *t, const char *name, enum tint tint, const char *unit, uint64_t n)
+{
+	label(t, name);
+	table_number(t, n == 0 ? TINT_PLAIN : tint, n);
+	table_cell(t, TINT_PLAIN, "%s", unit);
+	table_end(t);
+}
+
+static int print_summary(const struct overview *o, const struct conf *conf)
+{
+	struct table t = {0};
+	label(&t, "state");
+	add_health(&t, o->health, o->why);
+	table_end(&t);
+	for (const struct overview_trouble *trouble = o->troubles; trouble != NULL; trouble = trouble->next) {
+		char since[TEXT_HUMAN_SIZE];
+		text_human_duration(o->now - trouble->at, since);
+		label(&t, "trouble");
+		table_cell(&t, TINT_BAD, "%s: %s, for %s", trouble->what, trouble->why, since);
+		table_end(&t);
+	}
+	label(&t, "spool");
+	table_cell(&t, TINT_PLAIN, "%s", conf->spool);
+	table_end(&t);
+	label(&t, "deliverer");
+	if (o->deliverer == 0)
+		table_cell(&t, TINT_PLAIN, "does not run%s", conf->deliver_auto ? "; the next event starts it" : "");
+	else if (o->deliverer < 0)
+		table_cell(&t, TINT_PLAIN, "runs");
+	else
+		table_cell(&t, TINT_PLAIN, "runs, process %lld", (long long)o->deliverer);
+	table_end(&t);
+	for (const struct overview_conf *c = o->confs; c != NULL; c = c->next) {
+		if (c->why == NULL)
+			continue;
+		label(&t, "configuration");
+		table_cell(&t, TINT_BAD, "the %s goes on with the one before: %s", c->by, c->why);
+		table_end(&t);
+	}
+	return table_print(&t, "");
+}
+
+static int print_counts(const struct overview *o)
+{
+	struct table t = {0};
+	add_line(&t, "accepted", TINT_PLAIN, "events", o->counts[STATE_EVENTS] + o->unread);
+	add_line(&t, "duplicates", TINT_PLAIN, "copies of them, dropped", o->counts[STATE_DUPLICATES]);
+	add_line(&t, "rejected", TINT_PLAIN, "requests", o->refused);
+	add_line(&t, "unread", TINT_PLAIN, "events that the deliverer has not taken in yet", o->unread);
+	add_line(&t, "pending", TINT_WARNING, "deliveries", o->backlog.pending);
+	add_line(&t, "parked", TINT_BAD, "deliveries that were given up", o->backlog.parked);
+	if (o->counts[STATE_UNMATCHED] > 0)
+		add_line(&t, "unmatched", TINT_PLAIN, "events that no target matched, kept in the archive alone",
+			 o->counts[STATE_UNMATCHED]);
+	if (o->counts[STATE_DAMAGED] > 0)
+		add_line(&t, "damaged", TINT_BAD, "lines of the journal, kept in damaged/", o->counts[STATE_DAMAGED]);
+	if (o->counts[STATE_TORN] > 0)
+		add_line(&t, "torn", TINT_PLAIN, "lines that a crash cut off before they were acknowledged",
+			 o->counts[STATE_TORN]);
+	if (o->counts[STATE_UNTOLD] > 0)
+		add_line(&t, "uncounted", TINT_WARNING,
+			 "times rejected requests may not have been counted; see audit_max", o->counts[STATE_UNTOLD]);
+	return table_print(&t, "");
+}
+
+static int print_endpoints(const struct overview *o)
+{
+	static const char *const names[] = {"endpoint", "events", "last", "rejected", "state", NULL};
+	struct table t = {0};
+	heading(&t, names);
+	for (const struct overview_endpoint *e = o->endpoints; e != NULL; e = e->next) {
+		table_cell(&t, TINT_STRONG, "%s", e->conf->path);
+		table_number(&t, TINT_PLAIN, e->events + e->unread);
+		table_ago(&t, TINT_PLAIN, e->last_at, o->now);
+		table_number(&t, TINT_PLAIN, e->refused);
+		add_health(&t, e->health, e->why);
+		table_end(&t);
+	}
+	return table_print(&t, "");
+}
+
+static int print_refusals(const struct overview *o)
+{
+	static const char *const names[] = {"rejected", "last", "status", "endpoint", "connection", "reason", NULL};
+	struct table t = {0};
+	if (o->refusals == NULL)
+		return 0;
+	heading(&t, names);
+	for (const struct overview_refusal *r = o->refusals; r != NULL; r = r->next) {
+		table_number(&t, TINT_PLAIN, r->count);
+		table_ago(&t, TINT_PLAIN, r->last_at, o->now);
+		table_number(&t, r->status >= 500 ? TINT_BAD : TINT_PLAIN, r->status);
+		table_cell(&t, TINT_PLAIN, "%s", *r->endpoint == '\0' ? "-" : r->endpoint);
+		table_cell(&t, TINT_PLAIN, "%s", *r->connection == '\0' ? "-" : r->connection);
+		table_cell(&t, TINT_PLAIN, "%s", r->reason);
+		table_end(&t);
+	}
+	return table_print(&t, "");
+}
+
+static void add_backlog(struct table *t, const struct overview *o, const struct overview_backlog *b)
+{
+	table_number(t, b->pending > 0 ? TINT_WARNING : TINT_PLAIN, b->pending);
+	table_number(t, b->parked > 0 ? TINT_BAD : TINT_PLAIN, b->parked);
+	if (b->oldest_at == 0)
+		table_cell(t, TINT_PLAIN, "-");
+	else
+		table_ago(t, TINT_PLAIN, b->oldest_at, o->now);
+}
+
+static int print_targets(const struct overview *o)
+{
+	static const char *const names[] = {"target", "done", "failed", "pending", "parked",
+					    "oldest", "last", "state",  NULL};
+	struct table t = {0};
+	if (o->targets == NULL)
+		return 0;
+	heading(&t, names);
+	for (const struct overview_target *g = o->targets; g != NULL; g = g->next) {
+		table_cell(&t, g->conf == NULL ? TINT_FAINT : TINT_STRONG, "%s", g->name);
+		table_number(&t, TINT_PLAIN, g->done);
+		table_number(&t, TINT_PLAIN, g->failed);
+		add_backlog(&t, o, &g->backlog);
+		table_ago(&t, TINT_PLAIN, g->done_at, o->now);
+		add_health(&t, g->health, g->conf != NULL ? g->why : "not in the configuration any more");
+		table_end(&t);
+	}
+	return table_print(&t, "");
+}
+
+static int print_errors(const struct overview *o)
+{
+	struct table t = {0};
+	for (const struct overview_target *g = o->targets; g != NULL; g = g->next) {
+		if (g->error == NULL || g->backlog.pending + g->backlog.parked == 0)
+			continue;
+		table_cell(&t, TINT_STRONG, "%s", g->name);
+		table_ago(&t, TINT_PLAIN, g->error_at, o->now);
+		table_cell(&t, TINT_BAD, "%s", g->error);
+		table_end(&t);
+	}
+	return table_print(&t, "  last error: ");
+}
+
+static int print_connections(const struct overview *o)
+{
+	static const char *const names[] = {"connection", "endpoint", "events", "last",  "rejected",
+					    "pending",    "parked",   "oldest", "state", NULL};
+	struct table t = {0};
+	if (o->connections == NULL)
+		return 0;
+	heading(&t, names);
+	for (const struct overview_connection *c = o->connections; c != NULL; c = c->next) {
+		table_cell(&t, TINT_STRONG, "%s", *c->connection == '\0' ? "-" : c->connection);
+		table_cell(&t, TINT_PLAIN, "%s", c->endpoint);
+		table_number(&t, TINT_PLAIN, c->events + c->unread);
+		table_ago(&t, TINT_PLAIN, c->last_at, o->now);
+		table_number(&t, TINT_PLAIN, c->refused);
+		add_backlog(&t, o, &c->backlog);
+		add_health(&t, c->health, c->why);
+		table_end(&t);
+	}
+	return table_print(&t, "");
+}
+
+static int print_syncs(const struct overview *o)
+{
+	static const char *const names[] = {"initial sync", "connection", "pages", "records",
+					    "begun",        "last page",  "state", NULL};
+	struct table t = {0};
+	if (o->syncs == NULL)
+		return 0;
+	heading(&t, names);
+	for (const struct overview_sync *s = o->syncs; s != NULL; s = s->next) {
+		table_cell(&t, TINT_STRONG, "%s", *s->object_type == '\0' ? "-" : s->object_type);
+		table_cell(&t, TINT_PLAIN, "%s", *s->connection == '\0' ? "-" : s->connection);
+		table_number(&t, TINT_PLAIN, s->pages);
+		table_number(&t, TINT_PLAIN, s->records);
+		table_ago(&t, TINT_PLAIN, s->begun_at, o->now);
+		table_ago(&t, TINT_PLAIN, s->last_at, o->now);
+		table_cell(&t, s->complete ? TINT_GOOD : TINT_WARNING, s->complete ? "complete" : "not complete");
+		table_end(&t);
+	}
+	return table_print(&t, "");
+}
+
+/* An empty line before what follows. */
+static int blank(bool wanted)
+{
+	return wanted && (putchar('\n') == EOF || fflush(stdout) != 0) ? -1 : 0;
+}
+
+static int print_text(const struct overview *o, const struct conf *conf)
+{
+	if (print_summary(o, conf) < 0 || blank(true) < 0 || print_counts(o) < 0 || blank(true) < 0 ||
+	    print_endpoints(o) < 0 || blank(o->refusals != NULL) < 0 || print_refusals(o) < 0 ||
+	    blank(o->targets != NULL) < 0 || print_targets(o) < 0 || print_errors(o) < 0 ||
+	    blank(o->connections != NULL) < 0 || print_connections(o) < 0 || blank(o->syncs != NULL) < 0 ||
+	    print_syncs(o) < 0) {
+		log_warn("cannot write the report");
+		return -1;
+	}
+	return 0;
+}
+
+static int status(const struct conf *conf, bool json)
+{
+	static const int codes[] = {[HEALTH_OK] = 0, [HEALTH_LATE] = 1, [HEALTH_FAILING] = 2};
+	struct overview o = {0};
+	int result = EX_IOERR;
+	if (overview_read(&o, conf, OVERVIEW_ALL) < 0) {
+		result = command_failed(conf);
+	} else if ((json ? print_json(&o, conf) : print_text(&o, conf)) == 0) {
+		result = codes[o.health];
+	}
+	overview_fini(&o);
+	return result;
+}
+
+int command_status(const char *conf_path, int argc, char **argv)
+{
+	bool json = false;
+	const struct command_option known[] = {{"json", .flag = &json}, {0}};
+	if (command_options(argc, argv, known) != argc)
+		return EX_USAGE;
+	struct conf *conf = command_conf(conf_path, false);
+	if (conf == NULL)
+		return EX_CONFIG;
+	int result = status(conf, json);
+	conf_free(conf);
+	return result;
+}

@@ -1,0 +1,569 @@
+#include "config.h"
+
+#include "deliver/intake.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fsio.h"
+#include "base/intern.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "stats/connections.h"
+#include "target/file.h"
+#include "target/retry.h"
+
+/* A round ends at the first of these. */
+#define EVENTS_MAX 8000
+#define BYTES_MAX  (64u << 20)
+#define FILES_MAX  200
+
+#define BUFFER_MAX (2u << 20) /* of records, before they are written */
+#define TRIES_MAX  10         /* at a round whose files are renamed while they are written to */
+
+/* Where a segment stands: as long as the round is not committed the reader can be put back. */
+struct place {
+	uint64_t from, to;
+	int64_t id;
+};
+
+struct entry {
+	struct state_delivery delivery;
+	char id[EVENT_ID_SIZE];
+	size_t place;
+	int64_t lane;
+};
+
+/* An event that a target wants. */
+struct claim {
+	size_t entry, target;
+	size_t file; /* NO_FILE: it becomes a delivery row */
+};
+#define NO_FILE SIZE_MAX
+
+/* A growing array. */
+struct list {
+	void *items;
+	size_t count, cap;
+};
+
+struct round {
+	struct names segments; /* places */
+	struct list places, entries, claims;
+	struct names ids;
+	struct outfiles files;
+	struct progress progress;
+	uint64_t counts[STATE_COUNTS];
+	size_t bytes;         /* read and written in this round */
+	size_t buffered;      /* of that, records that are not written yet */
+	size_t damaged_place; /* of the lines in `damaged` */
+	struct buf damaged, scratch, records;
+	struct state_tally *tallies; /* one a target */
+	bool *refused;               /* one a target: its files are not written in this round */
+};
+
+struct round *round_new(void)
+{
+	return calloc(1, sizeof(struct round));
+}
+
+void round_free(struct round *round)
+{
+	if (round == NULL)
+		return;
+	names_fini(&round->segments);
+	names_fini(&round->ids);
+	free(round->places.items);
+	free(round->entries.items);
+	free(round->claims.items);
+	free(round->tallies);
+	free(round->refused);
+	outfiles_fini(&round->files);
+	progress_fini(&round->progress);
+	buf_fini(&round->damaged);
+	buf_fini(&round->scratch);
+	buf_fini(&round->records);
+	free(round);
+}
+
+static int round_begin(struct round *round, const struct deliverer *d)
+{
+	names_clear(&round->segments);
+	names_clear(&round->ids);
+	outfiles_clear(&round->files);
+	progress_clear(&round->progress);
+	round->places.count = round->entries.count = round->claims.count = 0;
+	round->bytes = round->buffered = 0;
+	round->damaged.len = 0;
+	memset(round->counts, 0, sizeof round->counts);
+	size_t targets = d->conf->target_count;
+	/* The configuration may have changed since the last round. */
+	struct state_tally *tallies = reallocarray(round->tallies, targets + 1, sizeof *tallies);
+	if (tallies == NULL)
+		return -1;
+	round->tallies = tallies;
+	bool *refused = reallocarray(round->refused, targets + 1, sizeof *refused);
+	if (refused == NULL)
+		return -1;
+	round->refused = refused;
+	memset(tallies, 0, targets * sizeof *tallies);
+	memset(refused, 0, targets * sizeof *refused);
+	return 0;
+}
+
+/* Room for one more item of this size; NULL with errno ENOMEM. */
+static void *list_more(struct list *list, size_t size)
+{
+	if (list->count == list->cap) {
+		size_t cap = list->cap == 0 ? 64 : list->cap * 2;
+		void *items = reallocarray(list->items, cap, size);
+		if (items == NULL)
+			return NULL;
+		list->items = items;
+		list->cap = cap;
+	}
+	return memset((char *)list->items + size * list->count++, 0, size);
+}
+
+static struct place *place_at(const struct round *round, size_t i)
+{
+	return &((struct place *)round->places.items)[i];
+}
+
+static struct entry *entry_at(const struct round *round, size_t i)
+{
+	return &((struct entry *)round->entries.items)[i];
+}
+
+static struct claim *claim_at(const struct round *round, size_t i)
+{
+	return &((struct claim *)round->claims.items)[i];
+}
+
+/* The place of the line's segment. With its NUL, so that the name can be used as it is. */
+static int find_place(struct round *round, const struct reader_line *line, size_t *number)
+{
+	switch (names_add(&round->segments, line->segment, strlen(line->segment) + 1, number)) {
+	case NAMES_KNOWN:
+		return 0;
+	case NAMES_FAILED:
+		return -1;
+	case NAMES_NEW:
+		break;
+	}
+	struct place *place = list_more(&round->places, sizeof *place);
+	if (place == NULL)
+		return -1;
+	place->from = place->to = line->offset;
+	return 0;
+}
+
+static const char *place_name(const struct round *round, size_t place)
+{
+	return names_get(&round->segments, place).ptr;
+}
+
+/* Appends the lines set aside to damaged/, synced. A crash before the round is committed leaves them there twice. */
+static int save_damaged(struct round *round, const struct deliverer *d)
+{
+	if (round->damaged.len == 0)
+		return 0;
+	const char *name = place_name(round, round->damaged_place);
+	int fd = openat(d->spool.damaged_fd, name,
+			O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -1;
+	int result = spool_own(&d->spool, fd) < 0 || fsio_write(fd, round->damaged.data, round->damaged.len) < 0 ||
+				     fsio_sync(fd) < 0 || fsio_sync(d->spool.damaged_fd) < 0
+			     ? -1
+			     : 0;
+	int saved = errno;
+	close(fd);
+	errno = saved;
+	round->damaged.len = 0;
+	return result;
+}
+
+/* Two lines for each: where it stood, and itself as it was. */
+static int take_damaged(struct round *round, const struct deliverer *d, const struct reader_line *line, size_t place,
+			const char *why)
+{
+	if (round->damaged_place != place && save_damaged(round, d) < 0)
+		return -1;
+	round->damaged_place = place;
+	round->counts[STATE_DAMAGED]++;
+	log_warnx("%s/journal/%s: the line at offset %llu is %s; it is set aside in damaged/", d->conf->spool,
+		  line->segment, (unsigned long long)line->offset, why);
+	return buf_printf(&round->damaged, "{\"offset\":%llu,\"length\":%zu,\"why\":\"%s\"}\n",
+			  (unsigned long long)line->offset, line->raw.len, why) < 0 ||
+			       buf_append(&round->damaged, line->raw.ptr, line->raw.len) < 0 ||
+			       buf_char(&round->damaged, '\n') < 0
+		       ? -1
+		       : 0;
+}
+
+/* 1: the event is new; 0: it is a duplicate; -1 with errno. */
+static int is_new(struct round *round, const struct deliverer *d, const struct event *event, uint8_t id[STATE_ID_SIZE])
+{
+	size_t number;
+	text_unhex(event->id, EVENT_ID_SIZE - 1, id, STATE_ID_SIZE);
+	int seen = state_seen(d->state, id);
+	if (seen != 0)
+		return seen < 0 ? -1 : 0;
+	switch (names_add(&round->ids, id, STATE_ID_SIZE, &number)) {
+	case NAMES_NEW:
+		return 1;
+	case NAMES_KNOWN:
+		return 0;
+	case NAMES_FAILED:
+		break;
+	}
+	return -1;
+}
+
+/* Writes the records that wait to be written. */
+static int flush(struct round *round, struct deliverer *d)
+{
+	round->bytes += round->buffered;
+	round->buffered = 0;
+	state_release(d->state);
+	return outfiles_flush(&round->files, d);
+}
+
+struct draining {
+	struct round *round;
+	struct deliverer *d;
+	size_t before; /* bytes that were counted already */
+};
+
+static int drain_records(void *arg, struct buf *out)
+{
+	struct draining *draining = arg;
+	draining->round->buffered += out->len - draining->before;
+	draining->before = 0;
+	return flush(draining->round, draining->d);
+}
+
+/* Adds the event's records to the target's file. */
+static int claim_file(struct round *round, struct deliverer *d, const struct target *target, const struct event *event,
+		      struct claim *claim)
+{
+	round->scratch.len = 0;
+	if (target_path(target->conf, event, &round->scratch) < 0 ||
+	    outfiles_add(&round->files, (struct span){round->scratch.data, round->scratch.len},
+			 target_fixed(target->conf), target->conf->mode, &claim->file) < 0)
+		return -1;
+	struct buf *out = &round->files.list[claim->file].records;
+	struct draining draining = {round, d, out->len};
+	if (event_records(event, out, drain_records, &draining) < 0)
+		return -1;
+	round->buffered += out->len - draining.before;
+	return 0;
+}
+
+static int claim_event(struct round *round, struct deliverer *d, const struct event *event, size_t entry_number)
+{
+	bool has_lane = false;
+	for (size_t i = 0; i < d->conf->target_count; i++) {
+		const struct target *target = &d->targets[i];
+		struct entry *entry = entry_at(round, entry_number);
+		int wants = target_matches(target->conf, event, &round->scratch);
+		if (wants < 0)
+			return -1;
+		if (!wants)
+			continue;
+		if (!has_lane && target_lane(event, &round->scratch, &entry->lane) < 0)
+			return -1;
+		has_lane = true;
+		struct claim *claim = list_more(&round->claims, sizeof *claim);
+		if (claim == NULL)
+			return -1;
+		*claim = (struct claim){entry_number, i, NO_FILE};
+		if (target->conf->file == NULL)
+			continue;
+		int held = target->waiting ? state_lane_is_waiting(d->state, target->id, entry->lane) : 0;
+		if (held < 0 || (!held && claim_file(round, d, target, event, claim) < 0))
+			return -1;
+	}
+	round->counts[STATE_UNMATCHED] += !has_lane;
+	return 0;
+}
+
+static int take_event(struct round *round, struct deliverer *d, const struct reader_line *line, size_t place)
+{
+	uint8_t id[STATE_ID_SIZE];
+	int result = is_new(round, d, &line->event, id);
+	if (result < 0)
+		return -1;
+	if (result == 0) {
+		round->counts[STATE_DUPLICATES]++;
+		return 0;
+	}
+	struct entry *entry = list_more(&round->entries, sizeof *entry);
+	if (entry == NULL)
+		return -1;
+	entry->place = place;
+	entry->delivery.offset = line->offset;
+	entry->delivery.length = line->raw.len;
+	entry->delivery.records = line->event.count;
+	memcpy(entry->delivery.event, id, sizeof id);
+	memcpy(entry->id, line->event.id, sizeof entry->id);
+	round->counts[STATE_EVENTS]++;
+	round->counts[STATE_RECORDS] += line->event.count;
+	if (progress_note(&round->progress, &line->event) < 0)
+		return -1;
+	return claim_event(round, d, &line->event, round->entries.count - 1);
+}
+
+static int take_line(struct round *round, struct deliverer *d, enum reader_found found, const struct reader_line *line)
+{
+	size_t place;
+	int result = 0;
+	if (find_place(round, line, &place) < 0)
+		return -1;
+	switch (found) {
+	case READER_LINE:
+		result = take_event(round, d, line, place);
+		break;
+	case READER_DAMAGED:
+		result = take_damaged(round, d, line, place, "damaged");
+		break;
+	case READER_NEWER:
+		result = take_damaged(round, d, line, place, "of a version that this program does not know");
+		break;
+	case READER_TORN:
+		round->counts[STATE_TORN]++;
+		break;
+	case READER_NONE:
+	case READER_FAILED:
+		return 0;
+	}
+	place_at(round, place)->to = line->next;
+	round->bytes += line->raw.len;
+	return result;
+}
+
+/* What was passed over: once a minute, for it stays there. */
+static void tell_stray(struct deliverer *d)
+{
+	struct reader_stray stray;
+	int64_t now = clock_monotonic();
+	if (!reader_stray(d->reader, &stray) || (d->stray_at != 0 && now - d->stray_at < 60 * CLOCK_SECOND))
+		return;
+	d->stray_at = now;
+	log_warnx("%s/journal/%s is passed over, for it %s; remove it, or put it right; `hookspool status` counts them",
+		  d->spool.path, stray.name, spool_fault(stray.error));
+}
+
+static bool is_full(const struct round *round)
+{
+	return round->entries.count >= EVENTS_MAX || round->bytes >= BYTES_MAX || round->damaged.len >= BYTES_MAX ||
+	       round->files.names.count >= FILES_MAX;
+}
+
+/* One that was taken away meanwhile is none. */
+static void note_unread(struct deliverer *d, const char *segment)
+{
+	if (errno == ENOENT)
+		return;
+	strcpy(d->unread.segment, segment);
+	d->unread.error = errno;
+}
+
+/* Reads what the round takes. 0, or -1 with errno. */
+static int read_events(struct round *round, struct deliverer *d)
+{
+	struct reader_line line;
+	enum reader_found found;
+	for (size_t i = 0; i < d->conf->target_count; i++) {
+		int waiting = state_is_waiting(d->state, d->targets[i].id);
+		if (waiting < 0)
+			return -1;
+		d->targets[i].waiting = waiting == 1;
+	}
+	tell_stray(d);
+	d->unread.segment[0] = '\0';
+	while (!is_full(round)) {
+		found = reader_next(d->reader, &line);
+		if (found == READER_NONE)
+			return 0;
+		if (found == READER_FAILED)
+			note_unread(d, line.segment);
+		else if (state_hold(d->state) < 0 || take_line(round, d, found, &line) < 0 ||
+			 (round->buffered >= BUFFER_MAX && flush(round, d) < 0)) {
+			/* The reader counts it as taken, and it may not stand in a place yet that put_back knows. */
+			int saved = errno;
+			reader_resume(d->reader, line.segment, line.offset);
+			errno = saved;
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* Whether a file of the claim's target refuses it. */
+static int claim_error(const struct round *round, const struct claim *claim)
+{
+	return claim->file == NO_FILE ? 0 : outfiles_error(&round->files, claim->file);
+}
+
+/* A target takes all of its events of the round, or none: so that a lane's order is kept whatever files it needs. */
+static void spread_refusals(void *arg)
+{
+	struct round *round = arg;
+	bool again = true;
+	while (again) {
+		again = false;
+		for (size_t i = 0; i < round->claims.count; i++) {
+			const struct claim *claim = claim_at(round, i);
+			if (claim_error(round, claim) != 0)
+				round->refused[claim->target] = true;
+		}
+		for (size_t i = 0; i < round->claims.count; i++) {
+			const struct claim *claim = claim_at(round, i);
+			if (claim->file != NO_FILE && round->refused[claim->target])
+				again |= outfiles_refuse(&round->files, claim->file, ECANCELED);
+		}
+	}
+}
+
+/* A delivery row: the target runs scripts, or its file refused. What failed has had its first attempt; what was only
+ * held back with it is ready. */
+static int put_delivery(struct round *round, struct deliverer *d, const struct claim *claim, int error)
+{
+	const struct entry *entry = entry_at(round, claim->entry);
+	const struct target *target = &d->targets[claim->target];
+	struct state_delivery delivery = entry->delivery;
+	int64_t next_at = state_ready(d->state);
+	bool failed = error != 0 && error != ECANCELED;
+	delivery.segment_id = place_at(round, entry->place)->id;
+	if (failed) {
+		uint64_t random;
+		fsio_random(&random, sizeof random);
+		delivery.attempts = 1;
+		delivery.first_at = state_age(d->state);
+		next_at = delivery.first_at + retry_delay(1, RETRY_MAX, random);
+		round->tallies[claim->target].failed++;
+		round->tallies[claim->target].error = outfiles_why(&round->files, claim->file);
+		deliverer_tell(d, target, entry->id, 1, "retry", outfiles_why(&round->files, claim->file));
+	}
+	if (state_delivery_add(d->state, target->id, entry->lane, &delivery) < 0)
+		return -1;
+	return state_lane_add(d->state, target->id, entry->lane, next_at);
+}
+
+static int put_claims(struct round *round, struct deliverer *d)
+{
+	for (size_t i = 0; i < round->claims.count; i++) {
+		const struct claim *claim = claim_at(round, i);
+		int error = claim_error(round, claim);
+		if (claim->file == NO_FILE || error != 0) {
+			if (put_delivery(round, d, claim, error) < 0)
+				return -1;
+			continue;
+		}
+		round->tallies[claim->target].done++;
+		deliverer_tell(d, &d->targets[claim->target], entry_at(round, claim->entry)->id, 1, "done", NULL);
+	}
+	return 0;
+}
+
+static int put_seen(struct round *round, struct deliverer *d)
+{
+	for (size_t i = 0; i < round->entries.count; i++)
+		if (state_seen_add(d->state, entry_at(round, i)->delivery.event) < 0)
+			return -1;
+	return 0;
+}
+
+/* What a commit is about. */
+struct put {
+	struct round *round;
+	struct deliverer *d;
+};
+
+static int put_round(void *arg)
+{
+	const struct put *put = arg;
+	struct round *round = put->round;
+	struct deliverer *d = put->d;
+	for (size_t i = 0; i < round->places.count; i++)
+		if (state_cursor_put(d->state, place_name(round, i), place_at(round, i)->to, &place_at(round, i)->id) <
+		    0)
+			return -1;
+	if (put_seen(round, d) < 0 || put_claims(round, d) < 0 || progress_put(&round->progress, d->state) < 0)
+		return -1;
+	for (size_t i = 0; i < STATE_COUNTS; i++)
+		if (state_count_add(d->state, (enum state_count)i, round->counts[i]) < 0)
+			return -1;
+	for (size_t i = 0; i < d->conf->target_count; i++) {
+		const struct state_tally *tally = &round->tallies[i];
+		if (tally->done + tally->failed > 0 && state_target_add(d->state, d->targets[i].id, tally) < 0)
+			return -1;
+	}
+	return state_seen_sweep(d->state, round->entries.count * 2, d->conf->remember);
+}
+
+/* The next round takes the same events again. */
+static void put_back(struct round *round, struct deliverer *d)
+{
+	int saved = errno;
+	for (size_t i = 0; i < round->places.count; i++)
+		reader_resume(d->reader, place_name(round, i), place_at(round, i)->from);
+	d->story.len = 0;
+	errno = saved;
+}
+
+/* Writes and commits what was read. */
+static enum outfiles_result finish(struct round *round, struct deliverer *d)
+{
+	state_release(d->state);
+	if (save_damaged(round, d) < 0)
+		return OUTFILES_FAILED;
+	round->bytes += round->buffered;
+	round->buffered = 0;
+	enum outfiles_result result = outfiles_write(&round->files, d, spread_refusals, round);
+	if (result != OUTFILES_WRITTEN)
+		return result;
+	return outfiles_commit(&round->files, d, put_round, &(struct put){round, d}) < 0 ? OUTFILES_FAILED
+											 : OUTFILES_WRITTEN;
+}
+
+static enum round_result take(struct round *round, struct deliverer *d, bool *moved)
+{
+	enum outfiles_result result = OUTFILES_FAILED;
+	*moved = false;
+	if (round_begin(round, d) < 0 || reader_look(d->reader) < 0)
+		return ROUND_FAILED;
+	if (read_events(round, d) == 0) {
+		if (round->places.count == 0)
+			return ROUND_NOTHING;
+		result = finish(round, d);
+	}
+	if (result == OUTFILES_WRITTEN) {
+		deliverer_publish(d);
+		return ROUND_TAKEN;
+	}
+	outfiles_undo(&round->files, d, true);
+	put_back(round, d);
+	*moved = result == OUTFILES_MOVED;
+	return ROUND_FAILED;
+}
+
+enum round_result round_take(struct round *round, struct deliverer *d)
+{
+	bool moved = false;
+	enum round_result result;
+	for (int tries = 0; tries == 0 || (moved && tries < TRIES_MAX); tries++) {
+		result = take(round, d, &moved);
+		int saved = errno;
+		state_release(d->state);
+		outfiles_clear(&round->files);
+		errno = moved ? ESTALE : saved;
+	}
+	return result;
+}

@@ -1,0 +1,191 @@
+#include "config.h"
+
+#include "target/file_standing.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+
+#define HEAD_START "{\"event_id\":\""
+#define HEAD_INDEX "\",\"index\":"
+#define ID_DIGITS  (2 * STATE_ID_SIZE)
+#define ID_AT      (sizeof HEAD_START - 1)
+#define INDEX_AT   (ID_AT + ID_DIGITS)
+#define NUMBER_AT  (INDEX_AT + sizeof HEAD_INDEX - 1)
+
+static bool begins_with(struct span text, size_t at, const char *expected)
+{
+	size_t n = strlen(expected);
+	if (text.len <= at)
+		return true;
+	if (n > text.len - at)
+		n = text.len - at;
+	return memcmp(text.ptr + at, expected, n) == 0;
+}
+
+/* "null" is the number of the only record of an event without elements. */
+static bool read_number(struct span text, uint32_t *index)
+{
+	uint64_t number = 0;
+	size_t at = NUMBER_AT;
+	if (text.len >= at + 5 && memcmp(text.ptr + at, "null,", 5) == 0) {
+		*index = 0;
+		return true;
+	}
+	while (at < text.len && at < NUMBER_AT + 10 && text.ptr[at] >= '0' && text.ptr[at] <= '9')
+		number = number * 10 + (uint64_t)(text.ptr[at++] - '0');
+	if (at == NUMBER_AT || at == text.len || text.ptr[at] != ',' || number >= UINT32_MAX)
+		return false;
+	*index = (uint32_t)number;
+	return true;
+}
+
+enum standing_head standing_head(struct span text, uint8_t id[STATE_ID_SIZE], uint32_t *index)
+{
+	size_t digits = text.len <= ID_AT ? 0 : text.len - ID_AT < ID_DIGITS ? text.len - ID_AT : ID_DIGITS;
+	*index = UINT32_MAX;
+	if (!begins_with(text, 0, HEAD_START))
+		return HEAD_ALIEN;
+	for (size_t i = 0; i < digits; i++)
+		if (strchr("0123456789abcdef", text.ptr[ID_AT + i]) == NULL || text.ptr[ID_AT + i] == '\0')
+			return HEAD_ALIEN;
+	if (digits < ID_DIGITS)
+		return HEAD_BEGUN;
+	if (!begins_with(text, INDEX_AT, HEAD_INDEX))
+		return HEAD_ALIEN;
+	text_unhex(text.ptr + ID_AT, ID_DIGITS, id, STATE_ID_SIZE);
+	if (text.len > NUMBER_AT)
+		read_number(text, index);
+	return HEAD_OF_EVENT;
+}
+
+static struct standing_event *standing_event(struct standing *standing, const uint8_t id[STATE_ID_SIZE])
+{
+	size_t number;
+	if (standing->events.count == standing->cap) {
+		size_t cap = standing->cap == 0 ? 16 : standing->cap * 2;
+		struct standing_event *list = reallocarray(standing->list, cap, sizeof *list);
+		if (list == NULL)
+			return NULL;
+		standing->list = list;
+		standing->cap = cap;
+	}
+	switch (names_add(&standing->events, id, STATE_ID_SIZE, &number)) {
+	case NAMES_FAILED:
+		return NULL;
+	case NAMES_NEW:
+		standing->list[number] = (struct standing_event){0};
+		break;
+	case NAMES_KNOWN:
+		break;
+	}
+	return &standing->list[number];
+}
+
+int standing_put(struct standing *standing, const uint8_t id[STATE_ID_SIZE], uint32_t records, bool unknown)
+{
+	struct standing_event *event = standing_event(standing, id);
+	if (event == NULL)
+		return -1;
+	event->records = records;
+	event->unknown = unknown;
+	return 0;
+}
+
+int standing_note(struct standing *standing, const uint8_t id[STATE_ID_SIZE], uint32_t index, bool unknown)
+{
+	struct standing_event *event = standing_event(standing, id);
+	if (event == NULL)
+		return -1;
+	event->unknown = unknown;
+	if (event->records == index)
+		event->records++;
+	return 0;
+}
+
+static bool stands(struct standing *standing, struct span record)
+{
+	uint8_t id[STATE_ID_SIZE];
+	uint32_t index;
+	if (standing_head(record, id, &index) != HEAD_OF_EVENT)
+		return false;
+	size_t number = names_find(&standing->events, id, sizeof id);
+	if (number == SIZE_MAX)
+		return false;
+	standing->list[number].met = true;
+	return index < standing->list[number].records;
+}
+
+void standing_leave_out(struct standing *standing, struct buf *records)
+{
+	size_t kept = 0;
+	if (standing->events.count == 0)
+		return;
+	for (size_t at = 0; at < records->len;) {
+		const char *line = records->data + at, *newline = memchr(line, '\n', records->len - at);
+		size_t n = newline == NULL ? records->len - at : (size_t)(newline + 1 - line);
+		if (!stands(standing, (struct span){line, n})) {
+			memmove(records->data + kept, line, n);
+			kept += n;
+		}
+		at += n;
+	}
+	records->len = kept;
+}
+
+static const uint8_t *event_id(const struct standing *standing, size_t i)
+{
+	return (const uint8_t *)names_get(&standing->events, i).ptr;
+}
+
+int standing_store(const struct standing *standing, struct state *state, struct span path)
+{
+	size_t unknown = 0;
+	for (size_t i = 0; i < standing->events.count; i++)
+		unknown += standing->list[i].unknown;
+	for (size_t i = 0; i < standing->events.count; i++) {
+		const struct standing_event *event = &standing->list[i];
+		bool is_stored = event->records > 0 && !(event->unknown && unknown-- > STANDING_UNKNOWN);
+		int result = is_stored ? state_standing_put(state, path, event_id(standing, i), event->records,
+							    event->unknown)
+				       : state_standing_drop(state, path, event_id(standing, i));
+		if (result < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int standing_drop_met(const struct standing *standing, struct state *state, struct span path, uint64_t *left)
+{
+	*left = 0;
+	for (size_t i = 0; i < standing->events.count; i++) {
+		if (!standing->list[i].met)
+			(*left)++;
+		else if (state_standing_drop(state, path, event_id(standing, i)) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int load_one(void *arg, const uint8_t event[STATE_ID_SIZE], uint32_t records, bool unknown)
+{
+	return standing_put(arg, event, records, unknown);
+}
+
+int standing_load(struct standing *standing, struct state *state, struct span path)
+{
+	return state_standing(state, path, load_one, standing);
+}
+
+void standing_clear(struct standing *standing)
+{
+	names_clear(&standing->events);
+}
+
+void standing_fini(struct standing *standing)
+{
+	names_fini(&standing->events);
+	free(standing->list);
+	*standing = (struct standing){0};
+}
