@@ -36,18 +36,13 @@ _hookspool() {
 		words=$(hookspool "${conf[@]}" check 2>/dev/null | sed -n 's/^target  *//p')
 		;;
 	*)
-		case $command in
-		'') words='-c -h -V serve deliver check sign verify status log show replay parked retry drop' ;;
-		serve) words='-s' ;;
-		deliver) words='--once --stay' ;;
-		sign) words='--endpoint --object --type --event --connection --nonce --algorithm --encoding' ;;
-		verify) words='--endpoint --explain' ;;
-		status | parked | show) words='--json' ;;
-		log) words='-f --follow --json' ;;
-		replay) words='--since --target' ;;
-		retry | drop) words='--all' ;;
-		esac
-		[ -z "$command" ] || words="$words --help"
+		# Commands, or the options in the usage line and at the beginning of lines.
+		if [ -z "$command" ]; then
+			words="-c -h -V $(hookspool -h 2>/dev/null | sed -n 's/^    \([a-z]*\) .*/\1/p')"
+		else
+			words="--help $(hookspool "$command" --help 2>/dev/null |
+				sed -n '1s/.*FILE\]//p; s/^    \(-[^ ]*\( --[^ ]*\)*\).*/\1/p' | grep -oe '--*[a-z][a-z-]*')"
+		fi
 		# What is parked is what these are about.
 		case $command:$word in
 		show:-* | retry:-* | drop:-*) ;;

@@ -30,61 +30,74 @@
 #include "base/log.h"
 #include "base/signals.h"
 #include "command/command.h"
-#include "command/help.h"
 #include "web/cgi.h"
 #include "web/listen.h"
 
-static const struct command commands[] = {
-	{"serve", command_serve, "[-s SOCKET]", "serve FastCGI on a unix socket; start and watch a deliverer", false},
-	{"deliver", command_deliver, "[--once|--stay]", "deliver what is in the journal; end when idle", false},
-	{"check", command_check, "", "say what the configuration means, or what is wrong with it", true},
-	{"sign", command_sign, "[OPTION …] FILE", "print a signed payload for the data in FILE", true},
-	{"verify", command_verify, "[--endpoint PATH] [--explain] FILE", "check a captured body", true},
-	{"status", command_status, "[--json]", "how it is: what came, what waits, what failed", true},
-	{"log", command_log, "[-f] [--json]", "the audit trail: requests and deliveries", true},
-	{"show", command_show, "[--json] ID", "an event and what became of it", true},
-	{"replay", command_replay, "[--target NAME] ID | --since TIME", "deliver again", false},
-	{"parked", command_parked, "[--json]", "what was given up", true},
-	{"retry", command_retry, "ID | --all", "try again what was given up", false},
-	{"drop", command_drop, "ID | --all", "forget what was given up", false},
-};
-#define COMMANDS (sizeof commands / sizeof commands[0])
+/* The commands, in the order of the help. A row is a file of command/ that defines NAME_command. */
+/* clang-format off */
+#define COMMANDS(row) \
+	row(serve) \
+	row(deliver) \
+	row(check) \
+	row(sign) \
+	row(verify) \
+	row(status) \
+	row(log) \
+	row(show) \
+	row(replay) \
+	row(parked) \
+	row(retry) \
+	row(drop)
+/* clang-format on */
+
+#define DECLARE(name) extern const struct command name##_command;
+#define ROW(name)     &name##_command,
+COMMANDS(DECLARE)
+static const struct command *const commands[] = {COMMANDS(ROW) NULL};
 
 static void print_usage(FILE *to)
 {
 	fprintf(to, "usage: hookspool [-c FILE] COMMAND …\n\n");
-	for (size_t i = 0; i < COMMANDS; i++)
-		fprintf(to, "    %-8s %s\n", commands[i].name, commands[i].summary);
+	for (const struct command *const *c = commands; *c != NULL; c++)
+		fprintf(to, "    %-8s %s\n", (*c)->name, (*c)->summary);
 	fprintf(to, "\nWithout a command it serves the web server that started it (FastCGI or CGI).\n"
 		    "hookspool COMMAND --help says more, hookspool(1) all; hookspool.conf(5) describes\n"
 		    "the configuration.\n");
 }
 
-static void print_help(const struct command *command)
+static void print_command_usage(FILE *to, const struct command *command)
 {
-	printf("usage: hookspool [-c FILE] %s %s\n\n%s", command->name, command->arguments, help_text(command->name));
+	fprintf(to, "usage: hookspool [-c FILE] %s %s\n", command->name, command->arguments);
+}
+
+static const struct command *find_command(const char *name)
+{
+	const struct command *const *c = commands;
+	while (*c != NULL && strcmp((*c)->name, name) != 0)
+		c++;
+	return *c;
 }
 
 static int run_command(const char *conf_path, int argc, char **argv)
 {
-	for (size_t i = 0; i < COMMANDS; i++) {
-		if (strcmp(argv[0], commands[i].name) != 0)
-			continue;
-		if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-			print_help(&commands[i]);
-			return 0;
-		}
-		optind = 0;
-		if (commands[i].prints)
-			signals_end_at_pipe();
-		int result = commands[i].run(conf_path, argc, argv);
-		if (result == EX_USAGE)
-			fprintf(stderr, "usage: hookspool [-c FILE] %s %s\n", commands[i].name, commands[i].arguments);
-		return result;
+	const struct command *command = find_command(argv[0]);
+	if (command == NULL) {
+		log_warnx("there is no command \"%s\"", argv[0]);
+		print_usage(stderr);
+		return EX_USAGE;
 	}
-	log_warnx("there is no command \"%s\"", argv[0]);
-	print_usage(stderr);
-	return EX_USAGE;
+	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+		print_command_usage(stdout, command);
+		printf("\n%s", command->help);
+		return 0;
+	}
+	optind = 0;
+	if (command->prints)
+		signals_end_at_pipe();
+	int result = command->run(conf_path, argc, argv);
+	if (result == EX_USAGE)
+		print_command_usage(stderr, command);
+	return result;
 }
 
 /* What a web server or systemd starts: it says what it wants in the descriptors. */

@@ -470,7 +470,7 @@ static void print_conf(struct check *c)
 		log_warnx("%s has no target: what is received will be delivered nowhere", conf->path);
 }
 
-int command_check(const char *conf_path, int argc, char **argv)
+static int run_check(const char *conf_path, int argc, char **argv)
 {
 	(void)argv;
 	if (argc != 1)
@@ -487,3 +487,13 @@ int command_check(const char *conf_path, int argc, char **argv)
 	}
 	return c.fails ? 1 : 0;
 }
+
+const struct command check_command = {
+	.name = "check",
+	.arguments = "",
+	.summary = "say what the configuration means, or what is wrong with it",
+	.help = "Reads the configuration, the modes of the secrets and the spool, and says what\n"
+		"they mean, or what is wrong, with file and line.\n",
+	.prints = true,
+	.run = run_check,
+};

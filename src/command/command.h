@@ -1,5 +1,4 @@
-/* The commands, one file each. `conf_path` is what -c gave, or NULL; argv[0] is the command's name. Each returns an
- * exit code: 0, 1 (refused, not found), or one of sysexits.h; hookspool(1) lists them. */
+/* What a command is, and what commands have in common. */
 #ifndef HOOKSPOOL_COMMAND_COMMAND_H
 #define HOOKSPOOL_COMMAND_COMMAND_H
 
@@ -9,25 +8,15 @@
 
 struct spool;
 
+/* A file defines its command as `const struct command NAME_command`; the list in main.c names it. */
 struct command {
-	const char *name;
+	const char *name, *arguments, *summary; /* for the usage text */
+	const char *help;                       /* a screen, which follows the usage line */
+	bool prints;                            /* and does nothing else: without a reader it ends */
+	/* conf_path is what -c gave, or NULL; argv[0] is the command's name. Returns an exit code: 0, 1 (refused, not
+	 * found), or one of sysexits.h; hookspool(1) lists them. After EX_USAGE the usage line is printed. */
 	int (*run)(const char *conf_path, int argc, char **argv);
-	const char *arguments, *summary; /* for the usage text */
-	bool prints;                     /* and does nothing else: without a reader it ends */
 };
-
-int command_serve(const char *conf_path, int argc, char **argv);
-int command_deliver(const char *conf_path, int argc, char **argv);
-int command_check(const char *conf_path, int argc, char **argv);
-int command_sign(const char *conf_path, int argc, char **argv);
-int command_verify(const char *conf_path, int argc, char **argv);
-int command_status(const char *conf_path, int argc, char **argv);
-int command_log(const char *conf_path, int argc, char **argv);
-int command_show(const char *conf_path, int argc, char **argv);
-int command_replay(const char *conf_path, int argc, char **argv);
-int command_parked(const char *conf_path, int argc, char **argv);
-int command_retry(const char *conf_path, int argc, char **argv);
-int command_drop(const char *conf_path, int argc, char **argv);
 
 /* Not by name: what a web server starts without arguments. */
 int command_cgi(const char *conf_path);

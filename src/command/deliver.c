@@ -50,7 +50,7 @@ static int become_owner(struct current *current)
 	return result;
 }
 
-int command_deliver(const char *conf_path, int argc, char **argv)
+static int run_deliver(const char *conf_path, int argc, char **argv)
 {
 	bool once = false, stay = false;
 	const struct command_option known[] = {{"once", .flag = &once}, {"stay", .flag = &stay}, {0}};
@@ -77,3 +77,16 @@ int command_deliver(const char *conf_path, int argc, char **argv)
 	current_close(&current);
 	return result;
 }
+
+const struct command deliver_command = {
+	.name = "deliver",
+	.arguments = "[--once|--stay]",
+	.summary = "deliver what is in the journal; end when idle",
+	.help = "Delivers what is in the journal. One deliverer works on a spool at a time; a\n"
+		"second one ends at once. Without an option it ends when it has been idle for\n"
+		"a while and nothing waits for another attempt: good for cron.\n"
+		"\n"
+		"    --once      try everything that can be delivered now once, and end\n"
+		"    --stay      go on until SIGTERM: for a service\n",
+	.run = run_deliver,
+};

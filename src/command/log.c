@@ -260,7 +260,7 @@ static int print_log(const struct conf *conf, bool json, bool following)
 	return result;
 }
 
-int command_log(const char *conf_path, int argc, char **argv)
+static int run_log(const char *conf_path, int argc, char **argv)
 {
 	bool json = false, following = false;
 	const struct command_option known[] = {
@@ -277,3 +277,16 @@ int command_log(const char *conf_path, int argc, char **argv)
 	conf_free(conf);
 	return result;
 }
+
+const struct command log_command = {
+	.name = "log",
+	.arguments = "[-f] [--json]",
+	.summary = "the audit trail: requests and deliveries",
+	.help = "Prints the audit trail: each request and how it was answered, each attempt to\n"
+		"deliver, and what operators did. Times are UTC.\n"
+		"\n"
+		"    -f, --follow   print the last ten lines and then what comes\n"
+		"    --json         the lines as they are kept; hookspool(7) has their members\n",
+	.prints = true,
+	.run = run_log,
+};

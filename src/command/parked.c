@@ -118,7 +118,7 @@ static int print_parked(struct deed *deed, bool json)
 	return result;
 }
 
-int command_parked(const char *conf_path, int argc, char **argv)
+static int run_parked(const char *conf_path, int argc, char **argv)
 {
 	bool json = false;
 	const struct command_option known[] = {{"json", .flag = &json}, {0}};
@@ -135,6 +135,18 @@ int command_parked(const char *conf_path, int argc, char **argv)
 	conf_free(conf);
 	return result;
 }
+
+const struct command parked_command = {
+	.name = "parked",
+	.arguments = "[--json]",
+	.summary = "what was given up",
+	.help = "Lists the deliveries that were given up: the script said so (exit code 100), or\n"
+		"it has failed for as long as retry_for says.\n"
+		"\n"
+		"    --json      for programs\n",
+	.prints = true,
+	.run = run_parked,
+};
 
 /* retry, drop */
 
@@ -280,14 +292,32 @@ static int change_parked(const char *conf_path, int argc, char **argv, const str
 	return result;
 }
 
-int command_retry(const char *conf_path, int argc, char **argv)
+static int run_retry(const char *conf_path, int argc, char **argv)
 {
 	static const struct verb verb = {state_delivery_retry, "retried", true};
 	return change_parked(conf_path, argc, argv, &verb);
 }
 
-int command_drop(const char *conf_path, int argc, char **argv)
+const struct command retry_command = {
+	.name = "retry",
+	.arguments = "ID | --all",
+	.summary = "try again what was given up",
+	.help = "Tries parked deliveries again, as if for the first time, and those that wait for\n"
+		"another attempt at once: of one event, or all.\n",
+	.run = run_retry,
+};
+
+static int run_drop(const char *conf_path, int argc, char **argv)
 {
 	static const struct verb verb = {state_delivery_drop, "dropped", false};
 	return change_parked(conf_path, argc, argv, &verb);
 }
+
+const struct command drop_command = {
+	.name = "drop",
+	.arguments = "ID | --all",
+	.summary = "forget what was given up",
+	.help = "Forgets the deliveries of one event, or all that are parked or have failed. The\n"
+		"event itself stays for as long as keep says, and can be replayed.\n",
+	.run = run_drop,
+};

@@ -489,7 +489,7 @@ static bool has_target(const struct conf *conf, const char *name)
 	return false;
 }
 
-int command_replay(const char *conf_path, int argc, char **argv)
+static int run_replay(const char *conf_path, int argc, char **argv)
 {
 	struct wish wish = {0};
 	const char *since = NULL;
@@ -517,3 +517,17 @@ int command_replay(const char *conf_path, int argc, char **argv)
 	conf_free(conf);
 	return result;
 }
+
+const struct command replay_command = {
+	.name = "replay",
+	.arguments = "[--target NAME] ID | --since TIME",
+	.summary = "deliver again",
+	.help = "Delivers again what is kept in the journal or the archive: one event, or all\n"
+		"that were received since a time. They go to each target that they match, files\n"
+		"too. What still waits is not delivered twice; what was parked is tried again.\n"
+		"\n"
+		"    --since TIME    \"2h\" is two hours ago; or a moment in UTC, such as\n"
+		"                    2026-11-24 or \"2026-11-24 09:00:00Z\"\n"
+		"    --target NAME   to this target only\n",
+	.run = run_replay,
+};

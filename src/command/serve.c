@@ -223,7 +223,7 @@ static int serve(struct current *current, struct server_options options)
 	return result;
 }
 
-int command_serve(const char *conf_path, int argc, char **argv)
+static int run_serve(const char *conf_path, int argc, char **argv)
 {
 	struct server_options options = {.listen_fd = inherit_listener()};
 	int option;
@@ -254,6 +254,18 @@ int command_serve(const char *conf_path, int argc, char **argv)
 	current_close(&current);
 	return result;
 }
+
+const struct command serve_command = {
+	.name = "serve",
+	.arguments = "[-s SOCKET]",
+	.summary = "serve FastCGI on a unix socket; start and watch a deliverer",
+	.help = "Serves FastCGI on a unix socket until SIGTERM, and answers what is in flight\n"
+		"then. With deliver = \"auto\" it starts a deliverer and watches it.\n"
+		"\n"
+		"    -s SOCKET   make this socket, mode 0660; without it the socket is the one\n"
+		"                that systemd passed\n",
+	.run = run_serve,
+};
 
 int command_fcgi(const char *conf_path, int listen_fd)
 {

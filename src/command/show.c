@@ -403,7 +403,7 @@ static int print_show(struct show *s, bool json)
 	return EX_IOERR;
 }
 
-int command_show(const char *conf_path, int argc, char **argv)
+static int run_show(const char *conf_path, int argc, char **argv)
 {
 	bool json = false;
 	const struct command_option known[] = {{"json", .flag = &json}, {0}};
@@ -427,3 +427,21 @@ int command_show(const char *conf_path, int argc, char **argv)
 	conf_free(conf);
 	return result;
 }
+
+const struct command show_command = {
+	.name = "show",
+	.arguments = "[--json] ID",
+	.summary = "an event and what became of it",
+	.help = "Shows an event and what became of it at each target:\n"
+		"\n"
+		"    unread     it has not been taken in yet\n"
+		"    pending    it waits for its turn, or for the next attempt\n"
+		"    parked     it was given up: see retry and drop\n"
+		"    done       it was delivered\n"
+		"    dropped    somebody dropped it\n"
+		"    settled    done or dropped, longer ago than the audit trail goes back\n"
+		"\n"
+		"    --json      for programs; has the data, too\n",
+	.prints = true,
+	.run = run_show,
+};

@@ -125,7 +125,7 @@ static bool is_one_of(const char *option, const char *value, const char *const *
 	return false;
 }
 
-int command_sign(const char *conf_path, int argc, char **argv)
+static int run_sign(const char *conf_path, int argc, char **argv)
 {
 	uint8_t random[16];
 	char nonce[2 * sizeof random + 1];
@@ -162,3 +162,25 @@ int command_sign(const char *conf_path, int argc, char **argv)
 	conf_free(conf);
 	return result;
 }
+
+const struct command sign_command = {
+	.name = "sign",
+	.arguments = "[OPTION …] FILE",
+	.summary = "print a signed payload for the data in FILE",
+	.help = "Prints a signed payload for the JSON array or object in FILE (- is standard\n"
+		"input), for a test:\n"
+		"\n"
+		"    echo '[{\"id\":\"1\"}]' | hookspool sign - |\n"
+		"        curl -H 'Content-Type: application/json' --data-binary @- URL\n"
+		"\n"
+		"    --endpoint PATH      whose first secret signs; the first one by default\n"
+		"    --object TYPE        crm_contact by default\n"
+		"    --type TYPE          VIRTUAL by default\n"
+		"    --event EVENT        updated by default\n"
+		"    --connection ID      example-connection by default\n"
+		"    --nonce NONCE        random by default; the same one makes the same event\n"
+		"    --algorithm NAME     sha1, sha256 or both; both by default\n"
+		"    --encoding NAME      base64 or hex; base64 by default\n",
+	.prints = true,
+	.run = run_sign,
+};

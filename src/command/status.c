@@ -263,7 +263,7 @@ static int status(const struct conf *conf, bool json)
 	return result;
 }
 
-int command_status(const char *conf_path, int argc, char **argv)
+static int run_status(const char *conf_path, int argc, char **argv)
 {
 	bool json = false;
 	const struct command_option known[] = {{"json", .flag = &json}, {0}};
@@ -276,3 +276,22 @@ int command_status(const char *conf_path, int argc, char **argv)
 	conf_free(conf);
 	return result;
 }
+
+const struct command status_command = {
+	.name = "status",
+	.arguments = "[--json]",
+	.summary = "how it is: what came, what waits, what failed",
+	.help = "Says how the spool is: what came, what waits, what was given up; for each\n"
+		"endpoint, target and connection, and how far initial syncs are.\n"
+		"\n"
+		"    --json      for programs\n"
+		"\n"
+		"Its exit code is for monitoring:\n"
+		"    0   ok\n"
+		"    1   late: an event has waited longer than late_after, or a connection has\n"
+		"        been silent for longer than its endpoint's expect\n"
+		"    2   failing: deliveries are parked, attempts have failed for longer than\n"
+		"        late_after, or requests could not be stored\n",
+	.prints = true,
+	.run = run_status,
+};

@@ -110,7 +110,7 @@ end:
 	return result;
 }
 
-int command_verify(const char *conf_path, int argc, char **argv)
+static int run_verify(const char *conf_path, int argc, char **argv)
 {
 	const char *endpoint = NULL;
 	bool explaining = false;
@@ -129,3 +129,20 @@ int command_verify(const char *conf_path, int argc, char **argv)
 	conf_free(conf);
 	return result;
 }
+
+const struct command verify_command = {
+	.name = "verify",
+	.arguments = "[--endpoint PATH] [--explain] FILE",
+	.summary = "check a captured body",
+	.help = "Checks a captured body (- is standard input), and says whether it would be\n"
+		"accepted, or why not.\n"
+		"\n"
+		"    --endpoint PATH   whose secrets are tried; the first one by default\n"
+		"    --explain         for each signature in it: what was signed, how, and with\n"
+		"                      which secret. Tried are hex, base64 and base64url; data\n"
+		"                      as it stands, data without white space, the whole body;\n"
+		"                      the nonce behind, before, or not at all; each secret;\n"
+		"                      SHA-1 and SHA-256\n",
+	.prints = true,
+	.run = run_verify,
+};
