@@ -44,6 +44,11 @@ int buf_str(struct buf *b, const char *s)
 	return buf_append(b, s, strlen(s));
 }
 
+int buf_span(struct buf *b, struct span s)
+{
+	return buf_append(b, s.ptr, s.len);
+}
+
 int buf_char(struct buf *b, char c)
 {
 	return buf_append(b, &c, 1);

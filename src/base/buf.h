@@ -22,6 +22,7 @@ struct buf {
 int buf_reserve(struct buf *b, size_t more);
 int buf_append(struct buf *b, const void *bytes, size_t n);
 int buf_str(struct buf *b, const char *s);
+int buf_span(struct buf *b, struct span s);
 int buf_char(struct buf *b, char c);
 int buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

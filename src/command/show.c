@@ -14,6 +14,7 @@
 #include "command/session.h"
 #include "command/table.h"
 #include "config/arena.h"
+#include "event/line.h"
 #include "spool/audit_read.h"
 #include "spool/search.h"
 #include "target/target.h"
@@ -227,7 +228,7 @@ static int find(struct show *s)
 	bar_end(&s->bar);
 	if (result < 0)
 		return -1;
-	if (s->found && event_decode(s->line.data, s->line.len, &s->event) != EVENT_OK) {
+	if (s->found && line_decode(s->line.data, s->line.len, &s->event) != LINE_OK) {
 		errno = EBADMSG;
 		return -1;
 	}

@@ -12,6 +12,7 @@
 
 #include "base/fsio.h"
 #include "base/text.h"
+#include "event/line.h"
 #include "spool/lines.h"
 #include "spool/segment.h"
 
@@ -58,7 +59,7 @@ static int add_line(void *arg, const char *line, size_t n, uint64_t offset)
 	struct event event;
 	uint8_t id[STATE_ID_SIZE];
 	size_t number;
-	if (event_decode(line, n, &event) != EVENT_OK)
+	if (line_decode(line, n, &event) != LINE_OK)
 		return 0;
 	text_unhex(event.id, EVENT_ID_SIZE - 1, id, sizeof id);
 	switch (names_add(&adopt->events, id, sizeof id, &number)) {

@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "deliver/adopt.h"
 #include "deliver/kept.h"
+#include "event/line.h"
 #include "spool/lines.h"
 #include "spool/segment.h"
 
@@ -399,7 +400,7 @@ static int remember_line(void *arg, const char *line, size_t n, uint64_t offset)
 	struct event event;
 	uint8_t id[STATE_ID_SIZE];
 	(void)offset;
-	if (event_decode(line, n, &event) != EVENT_OK)
+	if (line_decode(line, n, &event) != LINE_OK)
 		return 0;
 	text_unhex(event.id, EVENT_ID_SIZE - 1, id, sizeof id);
 	if (adopt_has(r->adopt, id))

@@ -8,8 +8,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fsio.h"
 #include "base/text.h"
+#include "event/record.h"
 #include "spool/segment.h"
 #include "target/file.h"
 #include "target/orphans.h"
@@ -365,7 +367,7 @@ static int write_input(struct lanes *lanes, struct deliverer *d, struct slot *sl
 			continue;
 		*what = "its records cannot be written for the script";
 		lanes->records.len = 0;
-		if (event_records(&event, &lanes->records, drain_to_sheet, &sheet) < 0 ||
+		if (records_append(&event, &lanes->records, drain_to_sheet, &sheet) < 0 ||
 		    drain_to_sheet(&sheet, &lanes->records) < 0)
 			return -1;
 		input->records += event.count;
@@ -542,7 +544,7 @@ static int gather_delivery(struct lanes *lanes, struct deliverer *d, struct batc
 	struct buf *out = &lanes->files.list[*file].records;
 	struct draining draining = {lanes, d, batch};
 	size_t before = out->len;
-	if (event_records(&event, out, drain_to_files, &draining) < 0) {
+	if (records_append(&event, out, drain_to_files, &draining) < 0) {
 		if (!batch->spoiled)
 			out->len = before;
 		return -1;

@@ -13,6 +13,7 @@
 #include "base/intern.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "event/record.h"
 #include "stats/connections.h"
 #include "target/file.h"
 #include "target/retry.h"
@@ -259,7 +260,7 @@ static int claim_file(struct round *round, struct deliverer *d, const struct tar
 		return -1;
 	struct buf *out = &round->files.list[claim->file].records;
 	struct draining draining = {round, d, out->len};
-	if (event_records(event, out, drain_records, &draining) < 0)
+	if (records_append(event, out, drain_records, &draining) < 0)
 		return -1;
 	round->buffered += out->len - draining.before;
 	return 0;

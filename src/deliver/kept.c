@@ -14,6 +14,7 @@
 #include "base/fsio.h"
 #include "base/intern.h"
 #include "deliver/adopt.h"
+#include "event/line.h"
 #include "spool/segment.h"
 
 #define YOUNG      (60 * CLOCK_SECOND) /* most of what is younger waits for its first attempt */
@@ -279,7 +280,7 @@ static int copy_line(struct copy *copy, const struct move *move)
 	    fsio_read_at(copy->fd, b->data + at, length, (off_t)move->place.offset) != (ssize_t)length)
 		return 0;
 	/* One that is damaged is copied as it is: who reads it will say so. */
-	if (event_decode(b->data + at, length, &event) == EVENT_OK && event.received_at < copy->stamp)
+	if (line_decode(b->data + at, length, &event) == LINE_OK && event.received_at < copy->stamp)
 		copy->stamp = event.received_at;
 	b->len += length;
 	copy->read[move->from] += length + 1;

@@ -1,19 +1,17 @@
-/* An event as it stands in the journal: a line, and the records that it becomes. Pure. doc/journal.md has the format.
- */
+/* An event: who sent it, what it is about, and its identity, by which a duplicate is known. event/line has it as a line
+ * of the journal, event/record as what targets get. Pure. */
 #ifndef HOOKSPOOL_EVENT_EVENT_H
 #define HOOKSPOOL_EVENT_EVENT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/uio.h>
 
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/hash.h"
 
-#define EVENT_VERSION 1
-#define EVENT_ID_SIZE 33 /* 32 hex digits and a NUL */
+#define EVENT_ID_BYTES 16
+#define EVENT_ID_SIZE  (2 * EVENT_ID_BYTES + 1) /* as hex digits, with a NUL */
 
 /* The sender's fields, in the order of the line and of the record. */
 enum event_field {
@@ -46,46 +44,15 @@ struct event {
 
 /* Fills event->id from endpoint, nonce (decoded) and data. */
 void event_identify(struct event *event, struct span decoded_nonce);
-
-/* The same for one who updates the hash with event->data in between. */
+/* The same in two steps, for a caller that updates the hash with event->data itself, in between. */
 void event_identify_begin(const struct event *event, struct span decoded_nonce, struct hash *hash);
 void event_identify_end(struct event *event, struct hash *hash);
 
-/* A line to be written: head, data (borrowed from the event) and tail, in three vectors, newline included. */
-struct event_line {
-	struct buf head;
-	struct span data;
-	char tail[32];
-	size_t tail_len;
-};
-/* Fills a line, zeroed or used before. 0, or -1 with errno ENOMEM. Free with event_line_fini. */
-int event_encode(const struct event *event, struct event_line *line);
-void event_line_vectors(struct event_line *line, struct iovec iov[3]);
-void event_line_fini(struct event_line *line);
-
-enum event_verdict {
-	EVENT_OK,
-	EVENT_DAMAGED, /* checksum, or not the shape */
-	EVENT_NEWER,   /* a good line of a version that this program does not know */
-};
-/* Reads a line (without its newline) back. Spans point into it. */
-enum event_verdict event_decode(const char *line, size_t n, struct event *event);
-
-/* Appends the event's records, one JSON line each, always with the same keys in the same order. An event without
- * elements gives one record with index null and count 0.
- *
- * Records can be hundreds of times as large as their event. Whenever a megabyte of them stands in `out`, `drain` is to
- * take all of it and leave `out` empty: 0, or -1 with errno, which ends it. NULL: they stay in `out`. 0, or -1 with
- * errno (ENOMEM, or the drain's): then a part of them may have been drained or stand in `out`; without a drain `out` is
- * as it was. */
-typedef int event_drain(void *arg, struct buf *out);
-int event_records(const struct event *event, struct buf *out, event_drain *drain, void *arg);
-
-/* At most so many bytes of event_records are not the event's data: each record has the fields and the keys again.
- * Cheap: nothing is read but lengths. */
-uint64_t event_records_overhead(const struct event *event);
-
 /* Decodes a field to UTF-8 and appends it; an absent field appends nothing. 0, or -1 with errno ENOMEM. */
 int event_field_text(const struct event *event, enum event_field field, struct buf *out);
+
+/* Appends `,"endpoint":…` up to the last of the sender's fields, which a line and a record have in common. 0, or -1
+ * with errno ENOMEM. */
+int event_append_origin(const struct event *event, struct buf *out);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "event/record.h"
 #include "receive/page.h"
 #include "sender/scheme.h"
 
@@ -172,12 +173,12 @@ static enum outcome verify(struct receive *receive, const struct conf_endpoint *
 				   ->accept(endpoint, receipt->body.data, receipt->body.len, &receipt->event, reason)];
 	if (outcome != ACCEPTED)
 		return outcome;
-	if (event_records_overhead(&receipt->event) > RECORDS_MAX) {
+	if (records_overhead(&receipt->event) > RECORDS_MAX) {
 		*reason = NULL;
 		return TOO_MANY;
 	}
 	receipt->event.received_at = clock_now();
-	if (event_encode(&receipt->event, &receipt->line) < 0) {
+	if (line_encode(&receipt->event, &receipt->line) < 0) {
 		*reason = NULL;
 		return FAULT;
 	}
@@ -348,7 +349,7 @@ void receipt_release(struct receive *receive, struct receipt *receipt)
 	else if (receipt->body.cap > BODIES_LARGE)
 		buf_fini(&receipt->body);
 	if (receipt->line.head.cap > HEAD_LARGE)
-		event_line_fini(&receipt->line);
+		line_fini(&receipt->line);
 	atomic_fetch_sub(&receive->in_flight, receipt->held);
 	receipt->held = 0;
 }
@@ -372,7 +373,7 @@ void receipt_clear(struct receive *receive, struct receipt *receipt)
 
 void receipt_fini(struct receipt *receipt)
 {
-	event_line_fini(&receipt->line);
+	line_fini(&receipt->line);
 	buf_fini(&receipt->body);
 	buf_fini(&receipt->reply);
 	receipt_part(receipt);

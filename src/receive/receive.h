@@ -9,6 +9,7 @@
 
 #include "config/current.h"
 #include "event/event.h"
+#include "event/line.h"
 #include "receive/bodies.h"
 #include "web/request.h"
 
@@ -29,7 +30,7 @@ struct receipt {
 	size_t bytes;  /* that the body had */
 	uint64_t held; /* bytes counted in receive->in_flight */
 	struct event event;
-	struct event_line line;
+	struct line line;
 	bool accepted;
 	struct answer answer;
 	const char *reason; /* for the audit */

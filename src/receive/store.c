@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fsio.h"
 #include "base/log.h"
+#include "event/line.h"
 #include "receive/spawn.h"
 #include "spool/layout.h"
 
@@ -140,7 +141,7 @@ static const char *append(struct store *store, struct receipt *const *receipts, 
 		return "out of memory";
 	for (size_t i = 0; i < count; i++)
 		if (receipts[i]->accepted) {
-			event_line_vectors(&receipts[i]->line, iov + vectors);
+			line_vectors(&receipts[i]->line, iov + vectors);
 			vectors += 3;
 		}
 	const char *failed = NULL;

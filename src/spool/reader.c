@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/fsio.h"
+#include "event/line.h"
 #include "spool/segment.h"
 
 #define WINDOW_MIN (256u << 10)
@@ -432,7 +433,7 @@ static int find_line(struct source *source, uint64_t max, bool *whole)
 static enum reader_found judge_tail(const struct source *source)
 {
 	struct event event;
-	return source->head_len > 0 && event_decode(head_start(source), source->head_len - 1, &event) != EVENT_DAMAGED
+	return source->head_len > 0 && line_decode(head_start(source), source->head_len - 1, &event) != LINE_DAMAGED
 		       ? READER_DAMAGED
 		       : READER_TORN;
 }
@@ -453,15 +454,15 @@ static enum reader_found source_load(struct reader *reader, struct source *sourc
 		source->head = judge_tail(source);
 		return source->head;
 	}
-	switch (event_decode(head_start(source), source->head_len, &source->event)) {
-	case EVENT_OK:
+	switch (line_decode(head_start(source), source->head_len, &source->event)) {
+	case LINE_OK:
 		source->head = READER_LINE;
 		source->key = source->event.received_at;
 		break;
-	case EVENT_NEWER:
+	case LINE_NEWER:
 		source->head = READER_NEWER;
 		break;
-	case EVENT_DAMAGED:
+	case LINE_DAMAGED:
 		source->head = READER_DAMAGED;
 		break;
 	}
@@ -584,7 +585,7 @@ int reader_fetch(const struct spool *spool, const char *segment, uint64_t offset
 	fsio_close(&fd);
 	if (n < 0)
 		return cannot_fetch();
-	if ((uint64_t)n != length || event_decode(out->data + out->len, length, event) != EVENT_OK) {
+	if ((uint64_t)n != length || line_decode(out->data + out->len, length, event) != LINE_OK) {
 		errno = EBADMSG;
 		return -1;
 	}

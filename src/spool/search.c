@@ -10,22 +10,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fsio.h"
+#include "event/line.h"
 #include "spool/segment.h"
 
 #define CHUNK (1u << 20)
 #define MARGIN                                                                                                         \
 	(INT64_C(3600) * CLOCK_SECOND) /* a file's time and its lines' may differ so much, if a clock was set          \
 					*/
-
-/* Where the time and the identity stand in a line (doc/journal.md, The line). */
-#define LINE_HEAD   "{\"v\":1,\"received_at\":\""
-#define LINE_TIME   (sizeof LINE_HEAD - 1)
-#define LINE_MIDDLE "\",\"event_id\":\""
-#define LINE_ID     (LINE_TIME + CLOCK_TEXT_SIZE - 1 + sizeof LINE_MIDDLE - 1)
-#define LINE_MIN    (LINE_ID + EVENT_ID_SIZE - 1)
-#define LINE_NEXT   "\",\"endpoint\":\""
-#define CONNECTION  ",\"connection_id\":"
 
 struct names_list {
 	char (*names)[SEGMENT_NAME_SIZE];
@@ -113,11 +106,10 @@ static int list_folder(struct search *search, int folder, struct names_list *lis
 /* Looks at the two fields where they stand, before the whole line is read. */
 static bool may_fit(const struct search *search, const char *line, size_t n)
 {
-	if (n < LINE_MIN || memcmp(line, LINE_HEAD, LINE_TIME) != 0)
-		return false;
-	if (search->query->id != NULL && memcmp(line + LINE_ID, search->query->id, EVENT_ID_SIZE - 1) != 0)
-		return false;
-	return memcmp(line + LINE_TIME, search->since, CLOCK_TEXT_SIZE - 1) >= 0;
+	struct line_head head;
+	const char *id = search->query->id;
+	return line_peek(line, n, &head) && (id == NULL || memcmp(head.id, id, EVENT_ID_SIZE - 1) == 0) &&
+	       memcmp(head.received_at, search->since, CLOCK_TEXT_SIZE - 1) >= 0;
 }
 
 static int search_window(struct search *search, struct history_line *line, size_t *used)
@@ -127,7 +119,7 @@ static int search_window(struct search *search, struct history_line *line, size_
 	while (result == 0 && (newline = memchr(start, '\n', (size_t)(end - start))) != NULL) {
 		size_t n = (size_t)(newline - start);
 		line->raw = (struct span){start, n};
-		if (may_fit(search, start, n) && event_decode(start, n, &line->event) == EVENT_OK)
+		if (may_fit(search, start, n) && line_decode(start, n, &line->event) == LINE_OK)
 			result = search->each(search->arg, line);
 		line->offset += n + 1;
 		start = newline + 1;
@@ -136,37 +128,15 @@ static int search_window(struct search *search, struct history_line *line, size_
 	return result;
 }
 
-/* The token behind the key; absent if it is null. No string of the sender's can have this key in it, whose quotes would
- * be escaped there. */
-static struct span find_connection(const char *from, const char *end)
-{
-	const char *key = memmem(from, (size_t)(end - from), CONNECTION, sizeof CONNECTION - 1);
-	const char *start = key == NULL ? end : key + sizeof CONNECTION - 1;
-	if (start == end || *start != '"')
-		return (struct span){NULL, 0};
-	for (const char *s = start + 1; s < end; s++) {
-		if (*s == '"')
-			return (struct span){start, (size_t)(s + 1 - start)};
-		if (*s == '\\')
-			s++;
-	}
-	return (struct span){NULL, 0};
-}
-
 static int glance(struct search *search, const char *line, size_t n)
 {
 	struct history_glance glance = {.length = n};
-	if (n < LINE_MIN + sizeof LINE_NEXT || memcmp(line, LINE_HEAD, LINE_TIME) != 0 ||
-	    memcmp(line + LINE_MIN, LINE_NEXT, sizeof LINE_NEXT - 1) != 0 ||
-	    clock_parse_text(line + LINE_TIME, &glance.received_at) < 0)
+	struct line_head head;
+	if (!line_peek(line, n, &head) || clock_parse_text(head.received_at, &glance.received_at) < 0)
 		return 0;
-	glance.endpoint.ptr = line + LINE_MIN + sizeof LINE_NEXT - 1;
-	const char *quote = memchr(glance.endpoint.ptr, '"', n - (size_t)(glance.endpoint.ptr - line));
-	if (quote == NULL)
-		return 0;
-	glance.endpoint.len = (size_t)(quote - glance.endpoint.ptr);
-	glance.connection = find_connection(quote, line + n);
-	return search->glimpse(search->arg, &glance);
+	glance.endpoint = line_peek_endpoint(&head);
+	glance.connection = line_peek_connection(&head);
+	return glance.endpoint.ptr == NULL ? 0 : search->glimpse(search->arg, &glance);
 }
 
 static int glance_window(struct search *search, struct history_line *line, size_t *used)

@@ -12,6 +12,7 @@
 #include "base/intern.h"
 #include "base/json.h"
 #include "base/text.h"
+#include "event/record.h"
 
 #define CHUNK      (256u << 10)
 #define RECORD_MAX (1u << 30) /* of a line that is taken for a record */
@@ -53,7 +54,7 @@ static int fail(struct remains *r, enum remains_result failure)
 /* Calls back for each line from `at` up to `stop`. */
 static int walk_lines(struct remains *r, uint64_t at, uint64_t stop, char *chunk, each_line *each)
 {
-	char head[STANDING_HEAD_MAX];
+	char head[RECORD_HEAD_MAX];
 	struct line line = {.start = at, .head = {head, 0}};
 	while (at < stop) {
 		size_t want = stop - at < CHUNK ? (size_t)(stop - at) : CHUNK;
@@ -88,7 +89,7 @@ static int note_event(struct remains *r, const struct line *line)
 	uint8_t id[STATE_ID_SIZE];
 	uint32_t index;
 	size_t number;
-	if (standing_head(line->head, id, &index) != HEAD_OF_EVENT)
+	if (record_head(line->head, id, &index) != RECORD_OF_EVENT)
 		return 0;
 	switch (names_add(&r->events, id, sizeof id, &number)) {
 	case NAMES_KNOWN:
@@ -249,7 +250,7 @@ static int judge_record(struct remains *r, const struct line *line, enum fate lo
 			uint32_t *index, enum fate *fate)
 {
 	*fate = FATE_NONE;
-	if (standing_head(line->head, id, index) != HEAD_OF_EVENT || *index == UINT32_MAX)
+	if (record_head(line->head, id, index) != RECORD_OF_EVENT || *index == UINT32_MAX)
 		return 0;
 	enum fate found = fate_of(r, id);
 	int whole = found < lowest ? 0 : is_record(r, line);
@@ -262,8 +263,8 @@ static int judge_torn(const struct remains *r, const struct line *line)
 {
 	uint8_t id[STATE_ID_SIZE];
 	uint32_t index;
-	enum standing_head head = standing_head(line->head, id, &index);
-	return head == HEAD_BEGUN || (head == HEAD_OF_EVENT && fate_of(r, id) == FATE_AGAIN);
+	enum record_head head = record_head(line->head, id, &index);
+	return head == RECORD_BEGUN || (head == RECORD_OF_EVENT && fate_of(r, id) == FATE_AGAIN);
 }
 
 /* The end moves behind each line that stays. */

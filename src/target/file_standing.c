@@ -5,60 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/text.h"
-
-#define HEAD_START "{\"event_id\":\""
-#define HEAD_INDEX "\",\"index\":"
-#define ID_DIGITS  (2 * STATE_ID_SIZE)
-#define ID_AT      (sizeof HEAD_START - 1)
-#define INDEX_AT   (ID_AT + ID_DIGITS)
-#define NUMBER_AT  (INDEX_AT + sizeof HEAD_INDEX - 1)
-
-static bool begins_with(struct span text, size_t at, const char *expected)
-{
-	size_t n = strlen(expected);
-	if (text.len <= at)
-		return true;
-	if (n > text.len - at)
-		n = text.len - at;
-	return memcmp(text.ptr + at, expected, n) == 0;
-}
-
-/* "null" is the number of the only record of an event without elements. */
-static bool read_number(struct span text, uint32_t *index)
-{
-	uint64_t number = 0;
-	size_t at = NUMBER_AT;
-	if (text.len >= at + 5 && memcmp(text.ptr + at, "null,", 5) == 0) {
-		*index = 0;
-		return true;
-	}
-	while (at < text.len && at < NUMBER_AT + 10 && text.ptr[at] >= '0' && text.ptr[at] <= '9')
-		number = number * 10 + (uint64_t)(text.ptr[at++] - '0');
-	if (at == NUMBER_AT || at == text.len || text.ptr[at] != ',' || number >= UINT32_MAX)
-		return false;
-	*index = (uint32_t)number;
-	return true;
-}
-
-enum standing_head standing_head(struct span text, uint8_t id[STATE_ID_SIZE], uint32_t *index)
-{
-	size_t digits = text.len <= ID_AT ? 0 : text.len - ID_AT < ID_DIGITS ? text.len - ID_AT : ID_DIGITS;
-	*index = UINT32_MAX;
-	if (!begins_with(text, 0, HEAD_START))
-		return HEAD_ALIEN;
-	for (size_t i = 0; i < digits; i++)
-		if (strchr("0123456789abcdef", text.ptr[ID_AT + i]) == NULL || text.ptr[ID_AT + i] == '\0')
-			return HEAD_ALIEN;
-	if (digits < ID_DIGITS)
-		return HEAD_BEGUN;
-	if (!begins_with(text, INDEX_AT, HEAD_INDEX))
-		return HEAD_ALIEN;
-	text_unhex(text.ptr + ID_AT, ID_DIGITS, id, STATE_ID_SIZE);
-	if (text.len > NUMBER_AT)
-		read_number(text, index);
-	return HEAD_OF_EVENT;
-}
+#include "event/record.h"
 
 static struct standing_event *standing_event(struct standing *standing, const uint8_t id[STATE_ID_SIZE])
 {
@@ -108,7 +55,7 @@ static bool stands(struct standing *standing, struct span record)
 {
 	uint8_t id[STATE_ID_SIZE];
 	uint32_t index;
-	if (standing_head(record, id, &index) != HEAD_OF_EVENT)
+	if (record_head(record, id, &index) != RECORD_OF_EVENT)
 		return false;
 	size_t number = names_find(&standing->events, id, sizeof id);
 	if (number == SIZE_MAX)

@@ -12,15 +12,6 @@
 #include "base/intern.h"
 #include "state/state.h"
 
-/* The first bytes of a record: its event, and its number within it (event_records). */
-#define STANDING_HEAD_MAX 80
-enum standing_head {
-	HEAD_ALIEN,   /* no record of this program begins so */
-	HEAD_BEGUN,   /* too short to say whose record it is; any could begin so */
-	HEAD_OF_EVENT /* *id is filled in; *index too, unless the text ends before it: then it is UINT32_MAX */
-};
-enum standing_head standing_head(struct span text, uint8_t id[STATE_ID_SIZE], uint32_t *index);
-
 /* Of one file. Zero-initialise to begin. */
 struct standing {
 	struct names events; /* their identities */

@@ -6,6 +6,7 @@
 #include <fnmatch.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "config/template.h"
 

@@ -21,6 +21,7 @@
 #include "config/conf.h"
 #include "deliver/deliver.h"
 #include "event/event.h"
+#include "event/line.h"
 #include "spool/spool.h"
 
 #define PARTS     10
@@ -44,7 +45,7 @@ static struct span span(const char *text)
 
 static void put_line(struct buf *out, unsigned long number, int64_t at)
 {
-	static struct event_line line;
+	static struct line line;
 	struct iovec iov[3];
 	char nonce[32], connection[16];
 	snprintf(nonce, sizeof nonce, "\"%lu\"", number);
@@ -60,9 +61,9 @@ static void put_line(struct buf *out, unsigned long number, int64_t at)
 	event.fields[EVENT_OBJECT_TYPE] = span("\"crm_contact\"");
 	event.fields[EVENT_CONNECTION_ID] = span(connection);
 	event_identify(&event, (struct span){nonce + 1, strlen(nonce) - 2});
-	if (event_encode(&event, &line) < 0)
+	if (line_encode(&event, &line) < 0)
 		die("encode");
-	event_line_vectors(&line, iov);
+	line_vectors(&line, iov);
 	for (size_t i = 0; i < 3; i++)
 		if (buf_append(out, iov[i].iov_base, iov[i].iov_len) < 0)
 			die("memory");

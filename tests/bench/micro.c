@@ -11,10 +11,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "config/conf.h"
 #include "event/event.h"
+#include "event/line.h"
+#include "event/record.h"
 #include "sender/mac.h"
 #include "sender/scheme.h"
 #include "spool/segment.h"
@@ -36,7 +39,7 @@ struct subject {
 	struct buf body, scratch, line, records;
 	struct json_value data;
 	struct event event;
-	struct event_line encoded;
+	struct line encoded;
 	struct json_tokener *tokener;
 	struct spool spool;
 	struct segment segment;
@@ -123,25 +126,25 @@ static void step_accept(struct subject *s)
 
 static void step_encode(struct subject *s)
 {
-	s->failed |= event_encode(&s->event, &s->encoded) < 0;
+	s->failed |= line_encode(&s->event, &s->encoded) < 0;
 }
 
 static void step_decode(struct subject *s)
 {
 	struct event event;
-	s->failed |= event_decode(s->line.data, s->line.len, &event) != EVENT_OK;
+	s->failed |= line_decode(s->line.data, s->line.len, &event) != LINE_OK;
 }
 
 static void step_records(struct subject *s)
 {
 	s->records.len = 0;
-	s->failed |= event_records(&s->event, &s->records, NULL, NULL) < 0;
+	s->failed |= records_append(&s->event, &s->records, NULL, NULL) < 0;
 }
 
 static void step_append(struct subject *s)
 {
 	struct iovec iov[3];
-	event_line_vectors(&s->encoded, iov);
+	line_vectors(&s->encoded, iov);
 	if (s->segment.fd >= 0 && segment_is_full(&s->segment, 0)) {
 		unlinkat(s->spool.journal_fd, s->segment.name, 0);
 		segment_close(&s->segment);
@@ -251,7 +254,7 @@ static int prepare(struct subject *s, const struct buf *data)
 	step_scan(s);
 	step_accept(s);
 	step_encode(s);
-	event_line_vectors(&s->encoded, iov);
+	line_vectors(&s->encoded, iov);
 	for (size_t i = 0; i < 3; i++)
 		if (buf_append(&s->line, iov[i].iov_base, iov[i].iov_len) < 0)
 			return -1;
@@ -300,7 +303,7 @@ int main(int argc, char **argv)
 	segment_close(&subject.segment);
 	spool_close(&subject.spool);
 	json_tokener_free(subject.tokener);
-	event_line_fini(&subject.encoded);
+	line_fini(&subject.encoded);
 	struct buf *const bufs[] = {&subject.body, &subject.scratch, &subject.line, &subject.records};
 	for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++)
 		buf_fini(bufs[i]);

@@ -6,6 +6,8 @@
 #include <xxhash.h>
 
 #include "event/event.h"
+#include "event/line.h"
+#include "event/record.h"
 #include "fuzz.h"
 
 #define SUM_BEFORE ",\"sum\":\""
@@ -34,16 +36,16 @@ static bool is_same(struct span a, struct span b)
 
 static void check_round_trip(const struct event *event)
 {
-	struct event_line line = {0};
+	struct line line = {0};
 	struct iovec iov[3];
 	struct buf text = {0};
 	struct event again;
-	MUST(event_encode(event, &line) == 0);
-	event_line_vectors(&line, iov);
+	MUST(line_encode(event, &line) == 0);
+	line_vectors(&line, iov);
 	for (size_t i = 0; i < 3; i++)
 		MUST(buf_append(&text, iov[i].iov_base, iov[i].iov_len) == 0);
 	MUST(text.data[text.len - 1] == '\n');
-	MUST(event_decode(text.data, text.len - 1, &again) == EVENT_OK);
+	MUST(line_decode(text.data, text.len - 1, &again) == LINE_OK);
 	MUST(again.received_at == event->received_at && again.count == event->count);
 	MUST(strcmp(again.id, event->id) == 0);
 	MUST(is_same(again.endpoint, event->endpoint) && is_same(again.scheme, event->scheme));
@@ -51,7 +53,7 @@ static void check_round_trip(const struct event *event)
 	for (size_t i = 0; i < EVENT_FIELDS; i++)
 		MUST(is_same(again.fields[i], event->fields[i]));
 	buf_fini(&text);
-	event_line_fini(&line);
+	line_fini(&line);
 }
 
 static void check_sum(const char *line, size_t n)
@@ -67,15 +69,15 @@ static void try_line(const char *line, size_t n)
 {
 	struct event event;
 	struct buf out = {0};
-	enum event_verdict verdict = event_decode(line, n, &event);
-	if (verdict != EVENT_DAMAGED)
+	enum line_verdict verdict = line_decode(line, n, &event);
+	if (verdict != LINE_DAMAGED)
 		check_sum(line, n);
-	if (verdict != EVENT_OK)
+	if (verdict != LINE_OK)
 		return;
 	check_spans(&event, line, n);
 	check_round_trip(&event);
 	/* What is not JSON gives no good records, but nothing is read that is not there. */
-	MUST(event_records(&event, &out, NULL, NULL) == 0);
+	MUST(records_append(&event, &out, NULL, NULL) == 0);
 	for (size_t i = 0; i < EVENT_FIELDS; i++)
 		MUST(event_field_text(&event, i, &out) == 0);
 	buf_fini(&out);

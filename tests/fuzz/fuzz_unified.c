@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "event/line.h"
+#include "event/record.h"
 #include "fuzz.h"
 #include "sender/scheme.h"
 
@@ -295,7 +297,7 @@ static void check_records(const struct event *event)
 {
 	struct buf out = {0};
 	size_t lines = 0;
-	MUST(event_records(event, &out, NULL, NULL) == 0);
+	MUST(records_append(event, &out, NULL, NULL) == 0);
 	for (const char *at = out.data, *end = out.data + out.len; at < end; lines++) {
 		struct json_value record;
 		size_t where;
@@ -310,22 +312,22 @@ static void check_records(const struct event *event)
 
 static void check_line(struct event *event)
 {
-	struct event_line line = {0};
+	struct line line = {0};
 	struct iovec iov[3];
 	struct buf text = {0};
 	struct event again;
 	event->received_at = INT64_C(1795424400123456);
-	MUST(event_encode(event, &line) == 0);
-	event_line_vectors(&line, iov);
+	MUST(line_encode(event, &line) == 0);
+	line_vectors(&line, iov);
 	for (size_t i = 0; i < 3; i++)
 		MUST(buf_append(&text, iov[i].iov_base, iov[i].iov_len) == 0);
 	MUST(memchr(text.data, '\n', text.len) == text.data + text.len - 1);
-	MUST(event_decode(text.data, text.len - 1, &again) == EVENT_OK);
+	MUST(line_decode(text.data, text.len - 1, &again) == LINE_OK);
 	MUST(strcmp(again.id, event->id) == 0 && again.count == event->count);
 	MUST(again.data.len == event->data.len && memcmp(again.data.ptr, event->data.ptr, again.data.len) == 0);
 	check_records(&again);
 	buf_fini(&text);
-	event_line_fini(&line);
+	line_fini(&line);
 }
 
 static void check_identity(const struct event *event, struct span nonce)

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "deliver/deliverer.h"
+#include "event/record.h"
 #include "spool/segment.h"
 #include "unit.h"
 
@@ -72,7 +73,7 @@ static inline struct unit_written unit_event_for(struct unit_deliverer *t, const
 	event.fields[EVENT_CONNECTION_ID] = unit_span(connection);
 	unit_line(&event, &line);
 	written.length = line.len - 1;
-	assert_int_equal(event_records(&event, &written.records, NULL, NULL), 0);
+	assert_int_equal(records_append(&event, &written.records, NULL, NULL), 0);
 	assert_non_null(buf_cstr(&written.records));
 	text_unhex(event.id, EVENT_ID_SIZE - 1, written.id, sizeof written.id);
 	if (unread) {

@@ -212,41 +212,6 @@ static void what_the_target_does_not_want_any_more_stays(void **state)
 	standing_fini(&standing);
 }
 
-static const struct {
-	const char *text;
-	enum standing_head head;
-	uint32_t index;
-} heads[] = {
-	{"", HEAD_BEGUN, UINT32_MAX},
-	{"{", HEAD_BEGUN, UINT32_MAX},
-	{"{\"event_id\":\"", HEAD_BEGUN, UINT32_MAX},
-	{"{\"event_id\":\"0123456789abcdef0123456789abcde", HEAD_BEGUN, UINT32_MAX},
-	{"{\"event_id\":\"0123456789abcdef0123456789abcdef", HEAD_OF_EVENT, UINT32_MAX},
-	{"{\"event_id\":\"0123456789abcdef0123456789abcdef\",\"ind", HEAD_OF_EVENT, UINT32_MAX},
-	{"{\"event_id\":\"0123456789abcdef0123456789abcdef\",\"index\":12", HEAD_OF_EVENT, UINT32_MAX},
-	{"{\"event_id\":\"0123456789abcdef0123456789abcdef\",\"index\":12,", HEAD_OF_EVENT, 12},
-	{"{\"event_id\":\"0123456789abcdef0123456789abcdef\",\"index\":null,", HEAD_OF_EVENT, 0},
-	{"{\"event_id\":\"0123456789abcdef0123456789abcdef\",\"index\":99999999999,", HEAD_OF_EVENT, UINT32_MAX},
-	{"{\"event_id\":\"0123456789abcdef0123456789abcdef\",\"index\":x,", HEAD_OF_EVENT, UINT32_MAX},
-	{"{\"event_id\":\"0123456789abcdef0123456789abcdef\",\"other\":", HEAD_ALIEN, UINT32_MAX},
-	{"{\"event_id\":\"0123456789ABCDEF0123456789abcdef\",\"index\":1,", HEAD_ALIEN, UINT32_MAX},
-	{"{\"event\":", HEAD_ALIEN, UINT32_MAX},
-	{"x", HEAD_ALIEN, UINT32_MAX},
-	{"\n", HEAD_ALIEN, UINT32_MAX},
-};
-
-static void heads_of_records(void **state)
-{
-	(void)state;
-	for (size_t i = 0; i < UNIT_COUNT(heads); i++) {
-		uint8_t id[STATE_ID_SIZE];
-		uint32_t index;
-		enum standing_head head = standing_head(unit_span(heads[i].text), id, &index);
-		unit_check(head == heads[i].head && index == heads[i].index, "\"%s\": %d, %u", heads[i].text, head,
-			   index);
-	}
-}
-
 static void what_stands_is_left_out(void **state)
 {
 	(void)state;
@@ -320,7 +285,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(judges, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_file_that_shrinks_meanwhile_is_not_judged, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_the_target_does_not_want_any_more_stays, setup, teardown),
-		cmocka_unit_test(heads_of_records),
 		cmocka_unit_test_setup_teardown(what_stands_is_left_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(only_what_comes_first_stands, setup, teardown),
 		cmocka_unit_test_setup_teardown(of_unknown_events_the_last_ones_are_stored, setup, teardown),

@@ -9,6 +9,8 @@
 #include "config/conf.h"
 #include "config/current.h"
 #include "config/template.h"
+#include "event/line.h"
+#include "event/record.h"
 #include "receive/receive.h"
 #include "sender/scheme.h"
 #include "unit.h"
@@ -254,17 +256,17 @@ static struct event event;
 
 static bool write_line(void)
 {
-	struct event_line line = {0};
-	int result = event_encode(&event, &line);
+	struct line line = {0};
+	int result = line_encode(&event, &line);
 	assert_true(result == 0 || errno == ENOMEM);
-	event_line_fini(&line);
+	line_fini(&line);
 	return result == 0;
 }
 
 static bool write_records(void)
 {
 	struct buf out = {0};
-	int result = event_records(&event, &out, NULL, NULL);
+	int result = records_append(&event, &out, NULL, NULL);
 	assert_true(result == 0 || (errno == ENOMEM && out.len == 0));
 	buf_fini(&out);
 	return result == 0;

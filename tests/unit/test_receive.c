@@ -4,7 +4,9 @@
 
 #include <inttypes.h>
 
+#include "base/clock.h"
 #include "base/json.h"
+#include "event/line.h"
 #include "unit.h"
 
 #define SECRET "wks_5de520f96e439b002043d8d8_secret" /* of the samples */
@@ -251,10 +253,10 @@ static void accepted(void **state)
 		assert_string_equal(receipt.reason, "accepted");
 		assert_string_equal(receipt.endpoint, "/webhook");
 		assert_int_equal(receipt.bytes, peer.body.len);
-		event_line_vectors(&receipt.line, iov);
+		line_vectors(&receipt.line, iov);
 		for (size_t k = 0; k < 3; k++)
 			assert_int_equal(buf_append(&line, iov[k].iov_base, iov[k].iov_len), 0);
-		assert_int_equal(event_decode(line.data, line.len - 1, &event), EVENT_OK);
+		assert_int_equal(line_decode(line.data, line.len - 1, &event), LINE_OK);
 		assert_int_equal(line.data[line.len - 1], '\n');
 		assert_string_equal(event.id, receipt.answer.id);
 		assert_int_equal(event.count, samples[i].count);

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "base/clock.h"
 #include "target/retry.h"
 
 #include "unit.h"

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sys/time.h>
 
+#include "base/clock.h"
 #include "spool/segment.h"
 #include "unit.h"
 

@@ -22,6 +22,7 @@
 #include "base/buf.h"
 #include "config/conf.h"
 #include "event/event.h"
+#include "event/line.h"
 #include "spool/spool.h"
 
 #define UNIT_COUNT(table) (sizeof(table) / sizeof(table)[0])
@@ -45,6 +46,11 @@
 static inline bool unit_same(struct span a, const char *text)
 {
 	return a.ptr != NULL && a.len == strlen(text) && memcmp(a.ptr, text, a.len) == 0;
+}
+
+static inline bool unit_same_span(struct span a, struct span b)
+{
+	return (a.ptr == NULL) == (b.ptr == NULL) && a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
 static inline struct span unit_span(const char *text)
@@ -180,13 +186,13 @@ static inline struct event unit_event(int64_t received_at, const char *nonce, co
 /* Its line, newline included. */
 static inline void unit_line(const struct event *event, struct buf *out)
 {
-	struct event_line line = {0};
+	struct line line = {0};
 	struct iovec iov[3];
-	assert_int_equal(event_encode(event, &line), 0);
-	event_line_vectors(&line, iov);
+	assert_int_equal(line_encode(event, &line), 0);
+	line_vectors(&line, iov);
 	for (size_t i = 0; i < 3; i++)
 		assert_int_equal(buf_append(out, iov[i].iov_base, iov[i].iov_len), 0);
-	event_line_fini(&line);
+	line_fini(&line);
 }
 
 /* `text` with the checksum that belongs to it, without newline: for lines that no encoder writes. */
