@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 int buf_reserve(struct buf *b, size_t more)
 {
 	if (more <= b->cap - b->len)
@@ -76,35 +78,9 @@ int buf_printf(struct buf *b, const char *format, ...)
 	}
 }
 
-/* The length of the UTF-8 sequence (RFC 3629) that begins at s, or 0 if none does. */
-static size_t utf8_length(const unsigned char *s, size_t n)
+static int append_escaped(struct buf *b, uint32_t code)
 {
-	static const struct {
-		unsigned char lead_min, lead_max, second_min, second_max, length;
-	} forms[] = {
-		{0x00, 0x7f, 0x00, 0x00, 1}, {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-		{0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-		{0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-	};
-	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
-		if (s[0] < forms[i].lead_min || s[0] > forms[i].lead_max)
-			continue;
-		size_t length = forms[i].length;
-		if (length > n)
-			return 0;
-		if (length > 1 && (s[1] < forms[i].second_min || s[1] > forms[i].second_max))
-			return 0;
-		for (size_t k = 2; k < length; k++)
-			if ((s[k] & 0xc0) != 0x80)
-				return 0;
-		return length;
-	}
-	return 0;
-}
-
-static int append_escaped(struct buf *b, unsigned char c)
-{
-	switch (c) {
+	switch (code) {
 	case '"':
 		return buf_str(b, "\\\"");
 	case '\\':
@@ -114,7 +90,7 @@ static int append_escaped(struct buf *b, unsigned char c)
 	case '\t':
 		return buf_str(b, "\\t");
 	default:
-		return buf_printf(b, "\\u%04x", c);
+		return buf_printf(b, "\\u%04x", code);
 	}
 }
 
@@ -126,26 +102,24 @@ static bool is_plain(unsigned char c)
 int buf_json_string(struct buf *b, const char *bytes, size_t n)
 {
 	size_t before = b->len;
-	const unsigned char *s = (const unsigned char *)bytes;
 	int failed = buf_char(b, '"');
 	for (size_t i = 0; i < n && !failed;) {
 		size_t plain = i;
-		while (plain < n && is_plain(s[plain]))
+		while (plain < n && is_plain((unsigned char)bytes[plain]))
 			plain++;
-		failed = buf_append(b, s + i, plain - i);
+		failed = buf_append(b, bytes + i, plain - i);
 		i = plain;
 		if (i == n || failed)
 			break;
-		size_t length = utf8_length(s + i, n - i);
-		if (length == 0) {
+		uint32_t code;
+		size_t length = utf8_decode(bytes + i, n - i, &code);
+		if (length == 0 || length > n - i) {
 			failed = buf_str(b, "\xef\xbf\xbd");
 			length = 1;
-		} else if (length == 1) {
-			failed = append_escaped(b, s[i]);
-		} else if (s[i] == 0xc2 && s[i + 1] < 0xa0) {
-			failed = append_escaped(b, s[i + 1]); /* U+0080 to U+009F are control characters too */
+		} else if (length == 1 || code < 0xa0) {
+			failed = append_escaped(b, code); /* U+0080 to U+009F are control characters too */
 		} else {
-			failed = buf_append(b, s + i, length);
+			failed = buf_append(b, bytes + i, length);
 		}
 		i += length;
 	}

@@ -5,6 +5,8 @@
 #include <endian.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* Runs once for each token or each few bytes. */
 #define HOT static inline __attribute__((always_inline))
 
@@ -153,27 +155,11 @@ HOT const byte *skip_text(const byte *p, const byte *end)
 	return p;
 }
 
-/* The length of the character at p, and 0 if it is not UTF-8; one that the end cuts counts as if it went on. */
-static size_t utf8_length(const byte *p, const byte *end)
+/* 0 if the character at p is not UTF-8; one that the end cuts counts as if it went on. */
+static size_t character_length(const struct reader *r, const byte *p)
 {
-	static const struct {
-		byte first, last, second_min, second_max, length;
-	} forms[] = {
-		{0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3}, {0xe1, 0xec, 0x80, 0xbf, 3},
-		{0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3}, {0xf0, 0xf0, 0x90, 0xbf, 4},
-		{0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
-	};
-	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
-		if (*p < forms[i].first || *p > forms[i].last)
-			continue;
-		if (end - p > 1 && (p[1] < forms[i].second_min || p[1] > forms[i].second_max))
-			return 0;
-		for (size_t k = 2; k < forms[i].length && p + k < end; k++)
-			if ((p[k] & 0xc0) != 0x80)
-				return 0;
-		return forms[i].length;
-	}
-	return 0;
+	uint32_t code;
+	return utf8_decode((const char *)p, (size_t)(r->end - p), &code);
 }
 
 static bool is_hex(byte c)
@@ -213,7 +199,7 @@ static const byte *read_special(struct reader *r, const byte *p)
 		return stuck_at(r, p);
 	if (*p == '\\')
 		return read_escape(r, p);
-	size_t length = utf8_length(p, r->end);
+	size_t length = character_length(r, p);
 	if (length == 0)
 		return stuck_at(r, p);
 	if (length > (size_t)(r->end - p))
@@ -469,7 +455,7 @@ static enum json_error name_error(const struct reader *r)
 		return JSON_DEEP;
 	if (r->stuck == r->end)
 		return JSON_END;
-	if (*r->stuck >= 0x80 && utf8_length(r->stuck, r->end) == 0)
+	if (*r->stuck >= 0x80 && character_length(r, r->stuck) == 0)
 		return JSON_UTF8;
 	return JSON_SYNTAX;
 }
@@ -688,27 +674,6 @@ static uint32_t decode_escape(const byte **at, const byte *end)
 	return 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
 }
 
-static char *encode_utf8(char *out, uint32_t c)
-{
-	if (c < 0x80) {
-		*out++ = (char)c;
-		return out;
-	}
-	if (c < 0x800) {
-		*out++ = (char)(0xc0 | c >> 6);
-	} else {
-		if (c < 0x10000) {
-			*out++ = (char)(0xe0 | c >> 12);
-		} else {
-			*out++ = (char)(0xf0 | c >> 18);
-			*out++ = (char)(0x80 | (c >> 12 & 0x3f));
-		}
-		*out++ = (char)(0x80 | (c >> 6 & 0x3f));
-	}
-	*out++ = (char)(0x80 | (c & 0x3f));
-	return out;
-}
-
 int json_decode_string(struct span token, struct buf *out, bool *lossy)
 {
 	const byte *p = (const byte *)token.ptr + 1;
@@ -731,7 +696,7 @@ int json_decode_string(struct span token, struct buf *out, bool *lossy)
 			if (lossy != NULL)
 				*lossy = true;
 		}
-		to = encode_utf8(to, c);
+		to = utf8_encode(to, c);
 	}
 	out->len = (size_t)(to - out->data);
 	return 0;

@@ -9,7 +9,9 @@
 #include "base/clock.h"
 #include "base/fsio.h"
 #include "base/log.h"
+#include "base/plain.h"
 #include "base/text.h"
+#include "base/utf8.h"
 #include "command/command.h"
 #include "command/table.h"
 #include "spool/audit_read.h"
@@ -52,11 +54,9 @@ static int append_member(struct printer *p, const struct trail_line *line, enum 
 		return -1;
 	if (p->plain.len == 0 && buf_char(&p->plain, '-') < 0)
 		return -1;
-	if (table_plain(&p->text, p->plain.data, p->plain.len) < 0 || buf_cstr(&p->text) == NULL)
+	if (plain_append(&p->text, p->plain.data, p->plain.len) < 0 || buf_cstr(&p->text) == NULL)
 		return -1;
-	int columns = 0;
-	for (const char *s = p->text.data; *s != '\0'; s++)
-		columns += ((unsigned char)*s & 0xc0) != 0x80;
+	int columns = (int)utf8_columns(p->text.data, p->text.len);
 	return buf_printf(&p->out, "  %s%*s", p->text.data, columns < width ? width - columns : 0, "");
 }
 

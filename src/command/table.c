@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "base/fsio.h"
+#include "base/plain.h"
 #include "base/text.h"
+#include "base/utf8.h"
 
 #define GAP 2
 
@@ -41,60 +43,6 @@ const char *tint_end(enum tint tint)
 	return tint != TINT_PLAIN && is_coloured() ? "\033[0m" : "";
 }
 
-/* Bytes of the UTF-8 character at s, its code in *code; 0 if there is none. */
-static size_t decode(const unsigned char *s, size_t n, uint32_t *code)
-{
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t len = s[0] < 0x80 ? 1 : s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : s[0] >= 0xc2 ? 2 : 0;
-	if (len == 0 || len > n || s[0] > 0xf4)
-		return 0;
-	*code = len == 1 ? s[0] : s[0] & (0xffu >> (len + 1));
-	for (size_t i = 1; i < len; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		*code = *code << 6 | (s[i] & 0x3f);
-	}
-	return *code < least[len] || *code > 0x10ffff || (*code >= 0xd800 && *code < 0xe000) ? 0 : len;
-}
-
-/* Controls of both sets, and the marks that turn the direction of what follows, or end a line. */
-static bool is_obeyed(uint32_t code)
-{
-	return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x61c || (code >= 0x200e && code <= 0x200f) ||
-	       (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
-}
-
-int table_plain(struct buf *out, const char *bytes, size_t n)
-{
-	const unsigned char *s = (const unsigned char *)bytes;
-	while (n > 0) {
-		uint32_t code = 0;
-		size_t len = decode(s, n, &code);
-		int result;
-		if (len == 0)
-			result = buf_printf(out, "\\x%02x", s[0]);
-		else if (is_obeyed(code))
-			result = buf_printf(out, code < 0x80 ? "\\x%02x" : "\\u%04x", code);
-		else
-			result = buf_append(out, s, len);
-		if (result < 0)
-			return -1;
-		len = len == 0 ? 1 : len;
-		s += len;
-		n -= len;
-	}
-	return 0;
-}
-
-/* Characters, of which each is taken for a column. */
-static size_t width(const char *s, size_t n)
-{
-	size_t count = 0;
-	for (size_t i = 0; i < n; i++)
-		count += ((unsigned char)s[i] & 0xc0) != 0x80;
-	return count;
-}
-
 static struct table_cell *add_cell(struct table *t, enum tint tint, const char *bytes, size_t n)
 {
 	if (t->count == t->cap) {
@@ -107,10 +55,10 @@ static struct table_cell *add_cell(struct table *t, enum tint tint, const char *
 	}
 	struct table_cell *cell = &t->cells[t->count];
 	*cell = (struct table_cell){.at = t->text.len, .tint = tint};
-	if (table_plain(&t->text, bytes, n) < 0)
+	if (plain_append(&t->text, bytes, n) < 0)
 		return NULL;
 	cell->len = t->text.len - cell->at;
-	cell->width = width(t->text.data + cell->at, cell->len);
+	cell->width = utf8_columns(t->text.data + cell->at, cell->len);
 	t->count++;
 	return cell;
 }

@@ -48,10 +48,6 @@ void table_end(struct table *t);
 /* Writes all rows to standard output, each after `indent`, and leaves the table empty. 0, or -1 with errno. */
 int table_print(struct table *t, const char *indent);
 
-/* Appends text such as a sender wrote, on one line, with nothing in it that a terminal would obey. 0, or -1 with errno
- * ENOMEM. */
-int table_plain(struct buf *out, const char *bytes, size_t n);
-
 /* What begins and ends a tint on standard output; empty where that is no terminal, or its user wants none
  * (no-color.org). */
 const char *tint_begin(enum tint tint);

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/plain.h"
 #include "base/text.h"
-#include "command/table.h"
 
 void html_markup(struct html *h, const char *markup)
 {
@@ -36,7 +36,7 @@ void html_text(struct html *h, struct span text)
 {
 	struct buf plain = {0};
 	if (text.len > 0 &&
-	    (table_plain(&plain, text.ptr, text.len) < 0 || escape(&h->out, (struct span){plain.data, plain.len}) < 0))
+	    (plain_append(&plain, text.ptr, text.len) < 0 || escape(&h->out, (struct span){plain.data, plain.len}) < 0))
 		h->failed = true;
 	buf_fini(&plain);
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "command/table.h"
+#include "base/plain.h"
 
 /* A family begins: what follows are its samples. */
 static int family(struct buf *out, const char *name, const char *type, const char *help)
@@ -21,7 +21,7 @@ static int label(struct buf *out, const char *before, const char *name, const ch
 	struct buf plain = {0};
 	int result = buf_printf(out, "%s%s=\"", before, name);
 	if (result == 0)
-		result = table_plain(&plain, value, strlen(value));
+		result = plain_append(&plain, value, strlen(value));
 	for (size_t i = 0; i < plain.len && result == 0; i++) {
 		if (plain.data[i] == '"' || plain.data[i] == '\\')
 			result = buf_char(out, '\\');
