@@ -1,5 +1,5 @@
-# Bash completion for hookspool: source it from ~/.bashrc, or put it where bash-completion looks, under the name
-# "hookspool" (/usr/share/bash-completion/completions/hookspool).
+# Bash completion for hookspool. Source this file from ~/.bashrc, or install it as
+# /usr/share/bash-completion/completions/hookspool.
 
 _hookspool() {
 	local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
@@ -36,14 +36,14 @@ _hookspool() {
 		words=$(hookspool "${conf[@]}" check 2>/dev/null | sed -n 's/^target  *//p')
 		;;
 	*)
-		# Commands, or the options in the usage line and at the beginning of lines.
+		# The commands, or a command's options: those in its usage line and at the beginning of the help's lines.
 		if [ -z "$command" ]; then
 			words="-c -h -V $(hookspool -h 2>/dev/null | sed -n 's/^    \([a-z]*\) .*/\1/p')"
 		else
 			words="--help $(hookspool "$command" --help 2>/dev/null |
 				sed -n '1s/.*FILE\]//p; s/^    \(-[^ ]*\( --[^ ]*\)*\).*/\1/p' | grep -oe '--*[a-z][a-z-]*')"
 		fi
-		# What is parked is what these are about.
+		# Identities of parked events.
 		case $command:$word in
 		show:-* | retry:-* | drop:-*) ;;
 		show:* | retry:* | drop:*)
