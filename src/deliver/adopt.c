@@ -118,12 +118,12 @@ static int look_at(void *arg, int folder, const char *name)
 
 int adopt_look(struct adopt *adopt, struct deliverer *d)
 {
-	struct looking looking = {.adopt = adopt, .spool = &d->spool};
+	struct looking looking = {.adopt = adopt, .spool = d->spool};
 	int result = state_cursors(d->state, add_known, &looking);
 	if (result == 0)
-		result = fsio_each_name(d->spool.journal_fd, ".", look_at, &looking);
+		result = fsio_each_name(d->spool->journal_fd, ".", look_at, &looking);
 	if (result == 0 && adopt->segments.count > 0)
-		result = fsio_sync(d->spool.journal_fd);
+		result = fsio_sync(d->spool->journal_fd);
 	int saved = errno;
 	names_fini(&looking.known);
 	errno = saved;

@@ -82,7 +82,7 @@ static int sync_segment(const struct spool *spool, const char *name)
  * finds the name gone. 1: it stands under the `hidden` name; 0: it has more, or is gone; -1 with errno. */
 static int hide(struct pass *pass, const char *name, uint64_t size, char hidden[SEGMENT_HIDDEN_SIZE])
 {
-	int journal = pass->d->spool.journal_fd;
+	int journal = pass->d->spool->journal_fd;
 	struct stat st;
 	/* The deliverer's own. */
 	bool is_kept = segment_is_kept(name);
@@ -101,7 +101,7 @@ static int hide(struct pass *pass, const char *name, uint64_t size, char hidden[
 static void show(const struct pass *pass, const char *hidden, const char *name)
 {
 	int saved = errno;
-	renameat(pass->d->spool.journal_fd, hidden, pass->d->spool.journal_fd, name);
+	renameat(pass->d->spool->journal_fd, hidden, pass->d->spool->journal_fd, name);
 	errno = saved;
 }
 
@@ -110,7 +110,7 @@ static int unlink_segment(struct pass *pass, const char *name, uint64_t size)
 {
 	char hidden[SEGMENT_HIDDEN_SIZE];
 	int result = hide(pass, name, size, hidden);
-	if (result != 1 || unlinkat(pass->d->spool.journal_fd, hidden, 0) == 0)
+	if (result != 1 || unlinkat(pass->d->spool->journal_fd, hidden, 0) == 0)
 		return result;
 	show(pass, hidden, name);
 	return errno == ENOENT || errno == EISDIR ? 0 : -1;
@@ -119,7 +119,7 @@ static int unlink_segment(struct pass *pass, const char *name, uint64_t size)
 /* Copies it to another file system, one a pass. 1: it is there; 0: not yet; -1 with errno. */
 static int copy_segment(struct pass *pass, const char *name, uint64_t size)
 {
-	const struct spool *spool = &pass->d->spool;
+	const struct spool *spool = pass->d->spool;
 	if (pass->is_copying)
 		return 0;
 	pass->is_copying = true;
@@ -132,7 +132,7 @@ static int copy_segment(struct pass *pass, const char *name, uint64_t size)
 /* 1; 0: it is on its way; -1 with errno. */
 static int move_segment(struct pass *pass, const char *name, uint64_t size)
 {
-	const struct spool *spool = &pass->d->spool;
+	const struct spool *spool = pass->d->spool;
 	char hidden[SEGMENT_HIDDEN_SIZE];
 	if (sync_segment(spool, name) < 0)
 		return is_odd(errno) ? 0 : -1;
@@ -160,7 +160,7 @@ static int read_segment(struct pass *pass, const char *name, uint64_t size)
 {
 	struct buf *b = &pass->lines;
 	size_t before = b->len;
-	int fd = spool_open_shared(&pass->d->spool, pass->d->spool.journal_fd, name, O_RDONLY);
+	int fd = spool_open_shared(pass->d->spool, pass->d->spool->journal_fd, name, O_RDONLY);
 	if (fd < 0)
 		return is_odd(errno) ? 0 : -1;
 	ssize_t n = buf_reserve(b, size) < 0 ? -1 : fsio_read_at(fd, b->data + before, size, 0);
@@ -195,7 +195,7 @@ static bool collect(void *arg, const char *name, uint64_t size)
 		result = -1;
 	else if (size == 0 || kept_is_copied(kept, name))
 		result = remove_segment(pass, name, size);
-	else if (may_move(&pass->d->spool, name, size))
+	else if (may_move(pass->d->spool, name, size))
 		result = move_segment(pass, name, size);
 	else if (pass->lines.len > 0 && pass->lines.len + size > PASS_BYTES)
 		return false;
@@ -242,14 +242,14 @@ static int open_old_fold(const struct deliverer *d, char name[SEGMENT_NAME_SIZE]
 	int64_t stamp;
 	struct stat st;
 	name[0] = '\0';
-	if (fsio_each_name(d->spool.archive_fd, ".", latest_fold, name) < 0)
+	if (fsio_each_name(d->spool->archive_fd, ".", latest_fold, name) < 0)
 		return -1;
 	errno = 0;
 	if (name[0] == '\0')
 		return -1;
 	segment_parse_name(name, &stamp);
 	int64_t age = clock_now() - stamp;
-	int fd = openat(d->spool.archive_fd, name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int fd = openat(d->spool->archive_fd, name, O_RDWR | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
 		return -1;
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size >= FOLD_SIZE || age < 0 ||
@@ -269,8 +269,8 @@ static int open_fold(const struct deliverer *d, char name[SEGMENT_NAME_SIZE])
 		return fd;
 	clock_stamp(clock_now(), stamp);
 	snprintf(name, SEGMENT_NAME_SIZE, "%s" SEGMENT_FOLD_END, stamp);
-	fd = openat(d->spool.archive_fd, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd >= 0 && (spool_own(&d->spool, fd) < 0 || fsio_sync(d->spool.archive_fd) < 0)) {
+	fd = openat(d->spool->archive_fd, name, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd >= 0 && (spool_own(d->spool, fd) < 0 || fsio_sync(d->spool->archive_fd) < 0)) {
 		fsio_close(&fd);
 		return -1;
 	}
@@ -300,14 +300,14 @@ static int record_pass(struct pass *pass, const char *fold_name)
 	struct deliverer *d = pass->d;
 	struct stat st;
 	int result = 0;
-	if ((pass->moved && fsio_sync(d->spool.archive_fd) < 0) || fsio_sync(d->spool.journal_fd) < 0)
+	if ((pass->moved && fsio_sync(d->spool->archive_fd) < 0) || fsio_sync(d->spool->journal_fd) < 0)
 		result = -1;
 	if (result == 0 && fold_name[0] != '\0')
 		result = state_archive_put(d->state, fold_name, pass->fold_size);
 	for (size_t i = 0; i < pass->gone.count && result == 0; i++) {
 		const char *name = names_get(&pass->gone, i).ptr;
 		result = state_cursor_drop(d->state, name);
-		if (result == 0 && pass->moved && fstatat(d->spool.archive_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		if (result == 0 && pass->moved && fstatat(d->spool->archive_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 			result = state_archive_put(d->state, name, (uint64_t)st.st_size);
 	}
 	if (result == 0 && state_commit(d->state) == 0)
@@ -357,7 +357,7 @@ static int prune_one(struct deliverer *d, const char *name)
 	int pinned = state_is_pinned(d->state, name);
 	if (pinned != 0)
 		return pinned < 0 ? -1 : 0;
-	if (unlinkat(d->spool.archive_fd, name, 0) < 0 && errno != ENOENT)
+	if (unlinkat(d->spool->archive_fd, name, 0) < 0 && errno != ENOENT)
 		return -1;
 	return state_archive_drop(d->state, name) < 0 ? -1 : state_cursor_drop(d->state, name);
 }
@@ -384,7 +384,7 @@ static int find_missing(void *arg, const char *segment, uint64_t offset)
 {
 	struct pass *pass = arg;
 	(void)offset;
-	if (faccessat(pass->d->spool.journal_fd, segment, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
+	if (faccessat(pass->d->spool->journal_fd, segment, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
 		return 0;
 	return add_name(&pass->gone, segment);
 }
@@ -413,9 +413,9 @@ static int remember_line(void *arg, const char *line, size_t n, uint64_t offset)
 static int remember_from(const struct remembering *r, const char *name, uint64_t offset)
 {
 	uint64_t length;
-	int fd = openat(r->d->spool.archive_fd, name, READ_FLAGS);
+	int fd = openat(r->d->spool->archive_fd, name, READ_FLAGS);
 	if (fd < 0) {
-		log_warn("%s/archive/%s", r->d->spool.path, name);
+		log_warn("%s/archive/%s", r->d->spool->path, name);
 		return -1;
 	}
 	int result = lines_each(fd, offset, remember_line, (void *)r, &length);
@@ -437,7 +437,7 @@ static int remember_file(void *arg, int folder, const char *name)
 
 static bool is_in_journal(const struct deliverer *d, const char *name)
 {
-	return faccessat(d->spool.journal_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	return faccessat(d->spool->journal_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 /* Names the files of the archive that hold more than is recorded. Of one that stands in the journal too, only what the
@@ -483,7 +483,7 @@ int archive_recover(struct deliverer *d, const struct adopt *adopt)
 	struct pass pass = {.d = d};
 	int result = state_cursors(d->state, find_missing, &pass);
 	if (result == 0)
-		result = fsio_each_name(d->spool.archive_fd, ".", find_unknown, &pass);
+		result = fsio_each_name(d->spool->archive_fd, ".", find_unknown, &pass);
 	if (result == 0 && pass.folded.count + pass.gone.count > 0) {
 		result = state_begin(d->state);
 		if (result == 0 && (recover(&pass, adopt) < 0 || state_commit(d->state) < 0)) {
@@ -501,5 +501,5 @@ int archive_recover(struct deliverer *d, const struct adopt *adopt)
 int archive_remember(struct deliverer *d, const struct adopt *adopt)
 {
 	struct remembering r = {d, adopt};
-	return fsio_each_name(d->spool.archive_fd, ".", remember_file, &r);
+	return fsio_each_name(d->spool->archive_fd, ".", remember_file, &r);
 }

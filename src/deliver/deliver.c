@@ -172,7 +172,7 @@ static void report(struct session *s)
 	int64_t begun = clock_monotonic();
 	s->asked = false;
 	s->told = state_changes(s->d.state);
-	s->post->watcher->report(s->post->watcher->arg, s->d.conf, &s->d.spool, s->d.state);
+	s->post->watcher->report(s->post->watcher->arg, s->d.conf, s->d.spool, s->d.state);
 	int64_t now = clock_monotonic(), pause = (now - begun) * REPORT_SHARE;
 	/* If the machine stood still meanwhile, it seems to have taken long. */
 	if (pause > REPORT_LATEST)
@@ -263,7 +263,7 @@ static int change_conf(struct session *s)
 	s->d.targets = targets;
 	s->d.conf = conf;
 	s->d.audit.max = conf->audit_max;
-	spool_renew(&s->d.spool, conf);
+	spool_renew(&post->spool, conf);
 	conf_free(post->conf);
 	post->conf = conf;
 	s->asked = s->more = true;
@@ -275,18 +275,18 @@ static int session_open(struct session *s, struct post *post)
 	bool fresh;
 	*s = (struct session){.post = post,
 			      .d = {.conf = post->conf,
-				    .spool = post->spool,
+				    .spool = &post->spool,
 				    .files_before = post->files_before,
 				    .runs_max = descriptors_for_scripts(descriptors_now())},
 			      .asked = true,
 			      .more = true,
 			      .pause = FAILURE_PAUSE};
-	audit_init(&s->d.audit, &s->d.spool, post->conf->audit_max);
-	s->d.state = state_open(&s->d.spool, STATE_DELIVER, &fresh);
+	audit_init(&s->d.audit, s->d.spool, post->conf->audit_max);
+	s->d.state = state_open(s->d.spool, STATE_DELIVER, &fresh);
 	if (s->d.state == NULL || recover(s, fresh) < 0 || open_targets(&s->d) < 0 ||
 	    gone_find(&s->gone, s->d.state, s->d.conf) < 0)
 		return -1;
-	s->d.reader = reader_new(&s->d.spool);
+	s->d.reader = reader_new(s->d.spool);
 	s->d.kept = kept_new();
 	s->round = round_new();
 	s->lanes = lanes_new(post->conf);
@@ -467,7 +467,7 @@ static enum outcome tell_unread(struct session *s)
 	snprintf(why, sizeof why, "journal/%s: %s; what was received after it waits; %s", segment,
 		 strerrordesc_np(error), remedy_of(error));
 	if (error != 0)
-		log_warnx("%s: %s: %s", s->d.spool.path, HELD_UP, why);
+		log_warnx("%s: %s: %s", s->d.spool->path, HELD_UP, why);
 	return tell_trouble(s->d.state, HELD_UP, error != 0 ? why : NULL) < 0 ? judge_state() : GO_ON;
 }
 
@@ -565,8 +565,8 @@ static int tidy_state(struct session *s)
 	if (state_begin(state) < 0)
 		return -1;
 	if (state_seen_sweep(state, TIDY_ROWS, s->d.conf->remember) < 0 ||
-	    state_files_sweep(state, s->d.era, FILES_UNUSED, FILES_DOUBTED) < 0 || state_traffic_sweep(state) < 0 ||
-	    state_keep_age(state) < 0 || state_commit(state) < 0) {
+	    state_files_sweep(state, s->d.era.number, FILES_UNUSED, FILES_DOUBTED) < 0 ||
+	    state_traffic_sweep(state) < 0 || state_keep_age(state) < 0 || state_commit(state) < 0) {
 		state_rollback(state);
 		return -1;
 	}
@@ -617,7 +617,7 @@ static int compare_conf(struct session *s)
 
 static enum outcome tally(struct session *s)
 {
-	int more = tally_fold(s->d.state, &s->d.spool);
+	int more = tally_fold(s->d.state, s->d.spool);
 	s->tally_at = more > 0 ? 0 : clock_monotonic() + TALLY_EVERY;
 	if (more == 0 && !s->is_compared)
 		more = compare_conf(s);

@@ -5,6 +5,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+struct target_context deliverer_context(struct deliverer *d)
+{
+	return (struct target_context){d->conf, d->spool, d->state, d->targets, &d->era};
+}
+
 void deliverer_tell(struct deliverer *d, const struct target *target, const char *event_id, unsigned attempt,
 		    const char *result, const char *detail)
 {

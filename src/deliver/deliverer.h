@@ -5,19 +5,16 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-#include "config/conf.h"
 #include "deliver/transfer.h"
 #include "spool/audit_write.h"
 #include "spool/reader.h"
-#include "spool/spool.h"
-#include "state/state.h"
-#include "target/target.h"
+#include "target/context.h"
 
 struct kept;
 
 struct deliverer {
 	const struct conf *conf; /* in force for what is begun now; what runs has its own */
-	struct spool spool;
+	const struct spool *spool;
 	struct state *state;
 	struct reader *reader;
 	struct kept *kept;
@@ -35,12 +32,11 @@ struct deliverer {
 	} unread;
 	int64_t stray_at;  /* us, monotonic: when a stray was last told of; 0: never */
 	int64_t warned_at; /* us, monotonic: when a failure was last logged; 0: never */
-	/* A random number, made anew when records may have been left in a file that are not committed, and at the
-	 * start: behind the length of a file that was recorded in the present era, all was written by others. 0: a new
-	 * one is to be made. */
-	int64_t era;
-	int64_t told_at; /* us, monotonic: when bytes of others in a file were last told of; 0: never */
+	struct target_era era;
 };
+
+/* For targets, until the configuration changes. */
+struct target_context deliverer_context(struct deliverer *d);
 
 /* Appends the audit line of a delivery attempt to the story. detail may be NULL. Lack of memory costs the line. */
 void deliverer_tell(struct deliverer *d, const struct target *target, const char *event_id, unsigned attempt,

@@ -209,7 +209,7 @@ static int fetch(struct deliverer *d, const struct target *target, int64_t lane,
 		 struct buf *line, struct event *event)
 {
 	line->len = 0;
-	if (reader_fetch(&d->spool, delivery->segment, delivery->offset, delivery->length, line, event) == 0)
+	if (reader_fetch(d->spool, delivery->segment, delivery->offset, delivery->length, line, event) == 0)
 		return 1;
 	if (errno != ENOENT && errno != EBADMSG)
 		return -1;
@@ -324,7 +324,7 @@ struct sheet {
 static int keep_reserve(const struct deliverer *d)
 {
 	uint64_t bytes, inodes;
-	if (fsio_free_space(d->spool.fd, &bytes, &inodes) == 0 && bytes < d->conf->reserve) {
+	if (fsio_free_space(d->spool->fd, &bytes, &inodes) == 0 && bytes < d->conf->reserve) {
 		errno = ENOSPC;
 		return -1;
 	}
@@ -335,7 +335,7 @@ static int drain_to_sheet(void *arg, struct buf *out)
 {
 	struct sheet *sheet = arg;
 	if (!sheet->on_disk && sheet->bytes + out->len > SHEET_MAX) {
-		if (target_run_unload(&sheet->input->fd, sheet->d->spool.fd) < 0)
+		if (target_run_unload(&sheet->input->fd, sheet->d->spool->fd) < 0)
 			return -1;
 		sheet->on_disk = true;
 	}
@@ -523,7 +523,7 @@ static int drain_to_files(void *arg, struct buf *out)
 	const struct draining *draining = arg;
 	(void)out;
 	draining->batch->spoiled = true;
-	return outfiles_flush(&draining->lanes->files, draining->d);
+	return outfiles_flush(&draining->lanes->files);
 }
 
 /* Adds a delivery's records to its file. 1; 0: its line is gone; -1 with errno, and the batch is spoiled if a part of
@@ -659,7 +659,7 @@ static int append_batch(struct lanes *lanes, struct deliverer *d, struct batch *
 		return -1;
 	if (batch->lane_count == 0)
 		return 0;
-	switch (outfiles_write(&lanes->files, d, spread_errors, &recording)) {
+	switch (outfiles_write(&lanes->files, spread_errors, &recording)) {
 	case OUTFILES_WRITTEN:
 		break;
 	case OUTFILES_MOVED:
@@ -668,7 +668,7 @@ static int append_batch(struct lanes *lanes, struct deliverer *d, struct batch *
 	case OUTFILES_FAILED:
 		return -1;
 	}
-	if (outfiles_commit(&lanes->files, d, record_batch, &recording) < 0) {
+	if (outfiles_commit(&lanes->files, record_batch, &recording) < 0) {
 		d->story.len = 0;
 		return -1;
 	}
@@ -678,13 +678,15 @@ static int append_batch(struct lanes *lanes, struct deliverer *d, struct batch *
 
 static int append_files(struct lanes *lanes, struct deliverer *d, const struct target *target, int64_t limit)
 {
+	const struct target_context context = deliverer_context(d);
 	struct batch batch = {.target = target};
 	int waiting = state_is_waiting(d->state, target->id);
 	if (waiting <= 0)
 		return waiting;
+	outfiles_begin(&lanes->files, &context);
 	int result = append_batch(lanes, d, &batch, limit), saved = errno;
 	if (result < 0)
-		outfiles_undo(&lanes->files, d, true);
+		outfiles_undo(&lanes->files, true);
 	outfiles_clear(&lanes->files);
 	give_back(lanes);
 	errno = saved;

@@ -91,11 +91,13 @@ void round_free(struct round *round)
 	free(round);
 }
 
-static int round_begin(struct round *round, const struct deliverer *d)
+static int round_begin(struct round *round, struct deliverer *d)
 {
+	const struct target_context context = deliverer_context(d);
 	names_clear(&round->segments);
 	names_clear(&round->ids);
 	outfiles_clear(&round->files);
+	outfiles_begin(&round->files, &context);
 	progress_clear(&round->progress);
 	round->places.count = round->entries.count = round->claims.count = 0;
 	round->bytes = round->buffered = 0;
@@ -174,12 +176,12 @@ static int save_damaged(struct round *round, const struct deliverer *d)
 	if (round->damaged.len == 0)
 		return 0;
 	const char *name = place_name(round, round->damaged_place);
-	int fd = openat(d->spool.damaged_fd, name,
+	int fd = openat(d->spool->damaged_fd, name,
 			O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -1;
-	int result = spool_own(&d->spool, fd) < 0 || fsio_write(fd, round->damaged.data, round->damaged.len) < 0 ||
-				     fsio_sync(fd) < 0 || fsio_sync(d->spool.damaged_fd) < 0
+	int result = spool_own(d->spool, fd) < 0 || fsio_write(fd, round->damaged.data, round->damaged.len) < 0 ||
+				     fsio_sync(fd) < 0 || fsio_sync(d->spool->damaged_fd) < 0
 			     ? -1
 			     : 0;
 	int saved = errno;
@@ -232,7 +234,7 @@ static int flush(struct round *round, struct deliverer *d)
 	round->bytes += round->buffered;
 	round->buffered = 0;
 	state_release(d->state);
-	return outfiles_flush(&round->files, d);
+	return outfiles_flush(&round->files);
 }
 
 struct draining {
@@ -357,7 +359,7 @@ static void tell_stray(struct deliverer *d)
 		return;
 	d->stray_at = now;
 	log_warnx("%s/journal/%s is passed over, for it %s; remove it, or put it right; `hookspool status` counts them",
-		  d->spool.path, stray.name, spool_fault(stray.error));
+		  d->spool->path, stray.name, spool_fault(stray.error));
 }
 
 static bool is_full(const struct round *round)
@@ -527,11 +529,11 @@ static enum outfiles_result finish(struct round *round, struct deliverer *d)
 		return OUTFILES_FAILED;
 	round->bytes += round->buffered;
 	round->buffered = 0;
-	enum outfiles_result result = outfiles_write(&round->files, d, spread_refusals, round);
+	enum outfiles_result result = outfiles_write(&round->files, spread_refusals, round);
 	if (result != OUTFILES_WRITTEN)
 		return result;
-	return outfiles_commit(&round->files, d, put_round, &(struct put){round, d}) < 0 ? OUTFILES_FAILED
-											 : OUTFILES_WRITTEN;
+	return outfiles_commit(&round->files, put_round, &(struct put){round, d}) < 0 ? OUTFILES_FAILED
+										      : OUTFILES_WRITTEN;
 }
 
 static enum round_result take(struct round *round, struct deliverer *d, bool *moved)
@@ -549,7 +551,7 @@ static enum round_result take(struct round *round, struct deliverer *d, bool *mo
 		deliverer_publish(d);
 		return ROUND_TAKEN;
 	}
-	outfiles_undo(&round->files, d, true);
+	outfiles_undo(&round->files, true);
 	put_back(round, d);
 	*moved = result == OUTFILES_MOVED;
 	return ROUND_FAILED;

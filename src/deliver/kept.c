@@ -106,7 +106,7 @@ static int may_copy(struct kept *kept, struct deliverer *d, struct pinned *p)
 		kept->again_at = clock_monotonic() + LOOK_AGAIN;
 		return 0;
 	}
-	if (fstatat(d->spool.archive_fd, p->pin.name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+	if (fstatat(d->spool->archive_fd, p->pin.name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
 		return 0;
 	p->is_archived = true;
 	p->size = (uint64_t)st.st_size;
@@ -257,7 +257,7 @@ static int by_row(const void *a, const void *b)
 static int open_from(struct copy *copy, size_t from)
 {
 	const struct pinned *p = &copy->kept->found[from];
-	const struct spool *spool = &copy->d->spool;
+	const struct spool *spool = copy->d->spool;
 	if (copy->fd >= 0 && copy->from == from)
 		return 0;
 	fsio_close(&copy->fd);
@@ -330,14 +330,14 @@ static int copy_lines(struct copy *copy)
 static bool has_space(const struct copy *copy)
 {
 	uint64_t bytes, inodes;
-	return fsio_free_space(copy->d->spool.journal_fd, &bytes, &inodes) == 0 &&
+	return fsio_free_space(copy->d->spool->journal_fd, &bytes, &inodes) == 0 &&
 	       bytes >= SPACE_LEFT + 2 * copy->bytes.len && inodes > 0;
 }
 
 /* The new segment gets its name when it is whole and synced. */
 static int write_segment(struct copy *copy)
 {
-	const struct spool *spool = &copy->d->spool;
+	const struct spool *spool = copy->d->spool;
 	char draft[SEGMENT_NAME_SIZE + 1];
 	segment_name_kept(copy->name, copy->stamp);
 	snprintf(draft, sizeof draft, ".%s", copy->name);
@@ -361,7 +361,7 @@ static int move_rows(struct copy *copy)
 {
 	struct state *state = copy->d->state;
 	int64_t segment;
-	if (fsio_sync(copy->d->spool.journal_fd) < 0 ||
+	if (fsio_sync(copy->d->spool->journal_fd) < 0 ||
 	    state_cursor_put(state, copy->name, copy->bytes.len, &segment) < 0)
 		return -1;
 	for (size_t i = 0; i < copy->count; i++)

@@ -94,7 +94,7 @@ int errands_run(struct deliverer *d)
 {
 	struct errand errands[ERRANDS_MAX];
 	struct rows rows;
-	int count = errand_list(&d->spool, errands, ERRANDS_MAX), done = 0;
+	int count = errand_list(d->spool, errands, ERRANDS_MAX), done = 0;
 	if (count < 0)
 		return -1;
 	for (int i = 0; i < count; i++) {
@@ -105,7 +105,7 @@ int errands_run(struct deliverer *d)
 		if (more < 0)
 			return -1;
 		/* It is carried out again then, which changes nothing. */
-		if (errand_done(&d->spool, &errands[i]) < 0 && errno != ENOENT)
+		if (errand_done(d->spool, &errands[i]) < 0 && errno != ENOENT)
 			deliverer_complain(d, "an errand that was carried out cannot be removed from errands/");
 		else
 			done++;

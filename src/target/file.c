@@ -46,6 +46,11 @@ static struct buf emptied(struct buf b)
 	return (struct buf){b.data, 0, b.cap};
 }
 
+void outfiles_begin(struct outfiles *files, const struct target_context *context)
+{
+	files->context = *context;
+}
+
 int outfiles_add(struct outfiles *files, struct span path, size_t fixed, mode_t mode, size_t *number)
 {
 	if (grow(files) < 0)
@@ -241,32 +246,33 @@ static int cut(const struct outfile *file, uint64_t length)
 	return ftruncate(file->fd, (off_t)length) < 0 ? -1 : fsio_sync(file->fd);
 }
 
-static int64_t era(struct deliverer *d)
+static int64_t era(const struct target_context *c)
 {
-	while (d->era == 0)
-		fsio_random(&d->era, sizeof d->era);
-	return d->era;
+	while (c->era->number == 0)
+		fsio_random(&c->era->number, sizeof c->era->number);
+	return c->era->number;
 }
 
 /* Two programs that write to one file do it all the time. */
-static void note_others(struct deliverer *d, struct outfile *file, uint64_t bytes)
+static void note_others(const struct target_context *c, struct outfile *file, uint64_t bytes)
 {
 	int64_t now = clock_monotonic(), before = file->others_at;
 	file->others_at = clock_now();
-	if ((d->told_at != 0 && now - d->told_at < TELL_EVERY) ||
+	if ((c->era->told_at != 0 && now - c->era->told_at < TELL_EVERY) ||
 	    (before <= file->others_at && file->others_at - before < TELL_AGAIN))
 		return;
-	d->told_at = now;
+	c->era->told_at = now;
 	log_warnx("%s: %llu bytes of it were not written by this spool, or will not be written again; they stay",
 		  file->path.data, (unsigned long long)bytes);
 }
 
 /* From where on it may have remains. In the era in which it was recorded, nowhere; in another file than the one that
  * was recorded neither: there it can only be a last line without its end. 0, or -1 with errno. */
-static int find_doubt(struct deliverer *d, const struct outfile *file, const struct state_file *known, uint64_t *from)
+static int find_doubt(const struct target_context *c, const struct outfile *file, const struct state_file *known,
+		      uint64_t *from)
 {
 	int64_t mark = known->mark;
-	if (known->era != era(d) && file->length >= known->length) {
+	if (known->era != era(c) && file->length >= known->length) {
 		if (known->has_mark && read_mark(file, known->length, &mark) < 0)
 			return -1;
 		*from = known->length;
@@ -289,10 +295,10 @@ static int end_line(struct outfile *file)
 }
 
 /* Cuts off what will be written again. 0; 1: the file has an error; -1 with errno: the state failed. */
-static int cut_remains(struct deliverer *d, struct outfile *file, uint64_t from)
+static int cut_remains(const struct target_context *c, struct outfile *file, uint64_t from)
 {
 	uint64_t end = from;
-	switch (remains_judge(d, file->fd, file->path.data, from, file->length, &end, &file->standing)) {
+	switch (remains_judge(c, file->fd, file->path.data, from, file->length, &end, &file->standing)) {
 	case REMAINS_FAILED:
 		return -1;
 	case REMAINS_UNREADABLE:
@@ -302,7 +308,7 @@ static int cut_remains(struct deliverer *d, struct outfile *file, uint64_t from)
 		break;
 	}
 	if (end > from)
-		note_others(d, file, end - from);
+		note_others(c, file, end - from);
 	if (end == file->length)
 		return 0;
 	log_warnx("%s: %llu bytes of records that were not committed are cut off, to be written again", file->path.data,
@@ -315,36 +321,36 @@ static int cut_remains(struct deliverer *d, struct outfile *file, uint64_t from)
 }
 
 /* In the era in which its length was recorded, all that came behind that is of others. 0, or -1 with errno. */
-static int find_others(struct deliverer *d, struct outfile *file, const struct state_file *known)
+static int find_others(const struct target_context *c, struct outfile *file, const struct state_file *known)
 {
 	int64_t mark;
-	if (known->era != era(d) || file->length <= known->length)
+	if (known->era != era(c) || file->length <= known->length)
 		return 0;
 	if (read_mark(file, known->length, &mark) < 0)
 		return -1;
 	if (mark == known->mark)
-		note_others(d, file, file->length - known->length);
+		note_others(c, file, file->length - known->length);
 	return 0;
 }
 
 /* Compares the file with what is recorded of it. 0, or -1 with errno if the state failed. */
-static int outfile_look(struct deliverer *d, struct outfile *file)
+static int outfile_look(const struct target_context *c, struct outfile *file)
 {
 	uint64_t from;
 	struct state_file known = {0};
-	int found = state_file(d->state, outfile_path(file), &known);
-	if (found < 0 || (known.standing > 0 && standing_load(&file->standing, d->state, outfile_path(file)) < 0))
+	int found = state_file(c->state, outfile_path(file), &known);
+	if (found < 0 || (known.standing > 0 && standing_load(&file->standing, c->state, outfile_path(file)) < 0))
 		return -1;
 	file->others_at = known.others_at;
-	if (found == 1 && known.era == era(d) && known.length == file->length)
+	if (found == 1 && known.era == era(c) && known.length == file->length)
 		return 0;
-	int result = found == 1 ? find_others(d, file, &known) < 0 ? -1 : find_doubt(d, file, &known, &from)
+	int result = found == 1 ? find_others(c, file, &known) < 0 ? -1 : find_doubt(c, file, &known, &from)
 				: fsio_find_tail(file->fd, file->length, &from);
 	if (result < 0) {
 		outfile_fail(file, " cannot be read");
 		return 0;
 	}
-	if (from < file->length && (result = cut_remains(d, file, from)) != 0)
+	if (from < file->length && (result = cut_remains(c, file, from)) != 0)
 		return result < 0 ? -1 : 0;
 	if (end_line(file) < 0)
 		outfile_fail(file, ": its last line cannot be ended");
@@ -367,7 +373,7 @@ static int compare_newcomers(const void *a, const void *b)
 
 /* Opens the files that are new in the set, in the order of their names: two spools that share several files would wait
  * for each other's locks else. 0, or -1 with errno if the state failed. */
-static int open_files(struct outfiles *files, struct deliverer *d)
+static int open_files(struct outfiles *files)
 {
 	int result = 0;
 	size_t count = files->names.count - files->opened;
@@ -380,7 +386,7 @@ static int open_files(struct outfiles *files, struct deliverer *d)
 	for (size_t i = 0; i < count && result == 0; i++) {
 		struct outfile *file = &files->list[newcomers[i].number];
 		if (file->error == 0 && outfile_open(files, newcomers[i].number) == 1)
-			result = outfile_look(d, file);
+			result = outfile_look(&files->context, file);
 	}
 	files->opened += count;
 	free(newcomers);
@@ -393,20 +399,21 @@ static bool is_in_use(const struct outfiles *files, size_t number)
 	return file->same_as == number && file->fd >= 0;
 }
 
-static int record(struct deliverer *d, struct outfile *file, uint64_t length, int64_t in_era, uint64_t standing)
+static int record(const struct target_context *c, struct outfile *file, uint64_t length, int64_t in_era,
+		  uint64_t standing)
 {
 	struct state_file now = {
 		.length = length, .has_mark = true, .era = in_era, .standing = standing, .others_at = file->others_at};
 	if (read_mark(file, length, &now.mark) < 0)
 		return -1;
-	return state_file_put(d->state, outfile_path(file), &now);
+	return state_file_put(c->state, outfile_path(file), &now);
 }
 
-static int record_one(struct deliverer *d, struct outfile *file)
+static int record_one(const struct target_context *c, struct outfile *file)
 {
-	return standing_store(&file->standing, d->state, outfile_path(file)) < 0
+	return standing_store(&file->standing, c->state, outfile_path(file)) < 0
 		       ? -1
-		       : record(d, file, file->length, era(d), file->standing.events.count);
+		       : record(c, file, file->length, era(c), file->standing.events.count);
 }
 
 static bool is_to_record(const struct outfiles *files, size_t number)
@@ -414,25 +421,26 @@ static bool is_to_record(const struct outfiles *files, size_t number)
 	return is_in_use(files, number) && files->list[number].is_new && files->list[number].error == 0;
 }
 
-static int record_new(struct outfiles *files, struct deliverer *d)
+static int record_new(struct outfiles *files)
 {
+	const struct target_context *c = &files->context;
 	bool some = false;
 	for (size_t i = 0; i < files->names.count; i++)
 		some |= is_to_record(files, i);
 	if (!some)
 		return 0;
-	if (state_begin(d->state) < 0)
+	if (state_begin(c->state) < 0)
 		return -1;
 	for (size_t i = 0; i < files->names.count; i++)
-		if (is_to_record(files, i) && record_one(d, &files->list[i]) < 0)
+		if (is_to_record(files, i) && record_one(c, &files->list[i]) < 0)
 			goto fail;
-	if (state_commit(d->state) < 0)
+	if (state_commit(c->state) < 0)
 		goto fail;
 	for (size_t i = 0; i < files->names.count; i++)
 		files->list[i].is_new = false;
 	return 0;
 fail:
-	state_rollback(d->state);
+	state_rollback(c->state);
 	return -1;
 }
 
@@ -447,7 +455,7 @@ struct space {
 
 /* Whether the file system keeps twice its reserve if so much is appended: what is left is for the receiver, whose
  * events wait well where they are. */
-static bool has_space(const struct deliverer *d, const struct outfile *file, size_t n, struct space *space)
+static bool has_space(const struct target_context *c, const struct outfile *file, size_t n, struct space *space)
 {
 	uint64_t inodes;
 	if (!space->known || space->device != file->device) {
@@ -455,14 +463,14 @@ static bool has_space(const struct deliverer *d, const struct outfile *file, siz
 		if (fsio_free_space(file->fd, &space->bytes, &inodes) < 0)
 			space->bytes = UINT64_MAX;
 	}
-	if (space->bytes < n || (space->bytes - n) / 2 < d->conf->reserve)
+	if (space->bytes < n || (space->bytes - n) / 2 < c->conf->reserve)
 		return false;
 	space->bytes -= n;
 	return true;
 }
 
 /* What of a write that failed has come into the file, which ends with it then, is cut off. */
-static void take_back(struct outfile *file, struct deliverer *d, const struct buf *records)
+static void take_back(const struct target_context *c, struct outfile *file, const struct buf *records)
 {
 	struct stat st;
 	uint64_t length = file->length + file->grown, size;
@@ -480,23 +488,24 @@ static void take_back(struct outfile *file, struct deliverer *d, const struct bu
 	if (size == length || cut(file, length) == 0)
 		return;
 doubt:
-	d->era = 0;
+	c->era->number = 0;
 }
 
-static void append(struct outfiles *files, struct deliverer *d, size_t number, struct space *space)
+static void append(struct outfiles *files, size_t number, struct space *space)
 {
 	struct outfile *records = &files->list[number], *file = outfile(files, number);
+	const struct target_context *c = &files->context;
 	standing_leave_out(&file->standing, &records->records);
 	size_t n = records->records.len;
 	off_t at = (off_t)(file->length + file->grown);
 	if (n == 0 || file->error != 0)
 		return;
-	if (!has_space(d, file, n, space)) {
+	if (!has_space(c, file, n, space)) {
 		errno = ENOSPC;
 		outfile_fail(file, ": its file system would have less free than twice the reserve");
 	} else if (fsio_write(file->fd, records->records.data, n) < 0) {
 		outfile_fail(file, " cannot be appended to");
-		take_back(file, d, &records->records);
+		take_back(c, file, &records->records);
 	} else {
 		file->grown += n;
 		/* The disk can begin; outfiles_write waits for it. */
@@ -504,13 +513,13 @@ static void append(struct outfiles *files, struct deliverer *d, size_t number, s
 	}
 }
 
-int outfiles_flush(struct outfiles *files, struct deliverer *d)
+int outfiles_flush(struct outfiles *files)
 {
 	struct space space = {0};
-	if (open_files(files, d) < 0 || record_new(files, d) < 0)
+	if (open_files(files) < 0 || record_new(files) < 0)
 		return -1;
 	for (size_t i = 0; i < files->names.count; i++) {
-		append(files, d, i, &space);
+		append(files, i, &space);
 		files->list[i].records.len = 0;
 	}
 	return 0;
@@ -544,10 +553,10 @@ static bool confirm(struct outfiles *files)
 	return true;
 }
 
-enum outfiles_result outfiles_write(struct outfiles *files, struct deliverer *d, outfiles_spread *spread, void *arg)
+enum outfiles_result outfiles_write(struct outfiles *files, outfiles_spread *spread, void *arg)
 {
 	enum outfiles_result result = OUTFILES_WRITTEN;
-	if (outfiles_flush(files, d) < 0) {
+	if (outfiles_flush(files) < 0) {
 		result = OUTFILES_FAILED;
 	} else {
 		spread(arg);
@@ -557,49 +566,50 @@ enum outfiles_result outfiles_write(struct outfiles *files, struct deliverer *d,
 			result = OUTFILES_MOVED;
 		spread(arg);
 	}
-	outfiles_undo(files, d, result != OUTFILES_WRITTEN);
+	outfiles_undo(files, result != OUTFILES_WRITTEN);
 	return result;
 }
 
 /* Exactly what this set has appended is cut off. Where anything else has come in, the next append looks at it. */
-static void undo(struct outfile *file, struct deliverer *d)
+static void undo(const struct target_context *c, struct outfile *file)
 {
 	struct stat st;
 	if (fstat(file->fd, &st) < 0 || (uint64_t)st.st_size != file->length + file->grown ||
 	    cut(file, file->length) < 0)
-		d->era = 0;
+		c->era->number = 0;
 	file->grown = 0;
 }
 
 /* What was appended is judged when the state is asked again: whether a commit that failed is durable is known only
  * then. */
-static void leave(struct outfiles *files, struct deliverer *d)
+static void leave(struct outfiles *files)
 {
-	d->era = 0;
+	files->context.era->number = 0;
 	for (size_t i = 0; i < files->names.count; i++)
 		files->list[i].grown = 0;
 }
 
-void outfiles_undo(struct outfiles *files, struct deliverer *d, bool all)
+void outfiles_undo(struct outfiles *files, bool all)
 {
 	int saved = errno;
 	/* Another deliverer writes to these files now, and judges what it finds there: where locks do nothing, this
 	 * length may be the one that it has reached. */
 	if (saved == STATE_TAKEN) {
-		leave(files, d);
+		leave(files);
 		return;
 	}
 	for (size_t i = 0; i < files->names.count; i++) {
 		struct outfile *file = &files->list[i];
 		if (is_in_use(files, i) && file->grown > 0 && (all || file->error != 0))
-			undo(file, d);
+			undo(&files->context, file);
 	}
 	errno = saved;
 }
 
 /* Others may have written among it: then the file is looked at again. */
-static int settle(struct outfiles *files, struct deliverer *d)
+static int settle(struct outfiles *files)
 {
+	const struct target_context *c = &files->context;
 	for (size_t i = 0; i < files->names.count; i++) {
 		uint64_t left;
 		struct outfile *file = &files->list[i];
@@ -610,27 +620,28 @@ static int settle(struct outfiles *files, struct deliverer *d)
 		bool alone = file->size == file->length + file->grown;
 		if (file->size < file->length + file->grown)
 			log_warnx("%s: cut by another program while records were appended to it", file->path.data);
-		if (standing_drop_met(&file->standing, d->state, outfile_path(file), &left) < 0 ||
-		    record(d, file, file->size, alone ? era(d) : 0, left) < 0)
+		if (standing_drop_met(&file->standing, c->state, outfile_path(file), &left) < 0 ||
+		    record(c, file, file->size, alone ? era(c) : 0, left) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-int outfiles_commit(struct outfiles *files, struct deliverer *d, outfiles_put *put, void *arg)
+int outfiles_commit(struct outfiles *files, outfiles_put *put, void *arg)
 {
+	struct state *state = files->context.state;
 	bool asked = false;
-	if (state_begin(d->state) == 0 && settle(files, d) == 0 && put(arg) == 0 && state_keep_age(d->state) == 0 &&
-	    state_is_there(d->state) == 0) {
+	if (state_begin(state) == 0 && settle(files) == 0 && put(arg) == 0 && state_keep_age(state) == 0 &&
+	    state_is_there(state) == 0) {
 		asked = true;
-		if (state_commit(d->state) == 0)
+		if (state_commit(state) == 0)
 			return 0;
 	}
-	state_rollback(d->state);
+	state_rollback(state);
 	if (!asked)
-		outfiles_undo(files, d, true);
+		outfiles_undo(files, true);
 	else
-		leave(files, d);
+		leave(files);
 	return -1;
 }
 

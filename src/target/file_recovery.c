@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "event/record.h"
+#include "spool/reader.h"
 
 #define CHUNK      (256u << 10)
 #define RECORD_MAX (1u << 30) /* of a line that is taken for a record */
@@ -26,7 +27,7 @@ enum fate {
 };
 
 struct remains {
-	struct deliverer *d;
+	const struct target_context *c;
 	int fd;
 	const char *path;
 	uint64_t size;
@@ -136,13 +137,13 @@ static int note_row(void *arg, const struct state_row *row)
 	size_t number = names_find(&r->events, row->delivery.event, STATE_ID_SIZE);
 	if (number == SIZE_MAX)
 		return 0;
-	for (size_t i = 0; i < r->d->conf->target_count; i++) {
+	for (size_t i = 0; i < r->c->conf->target_count; i++) {
 		struct event event;
-		const struct target *target = &r->d->targets[i];
+		const struct target *target = &r->c->targets[i];
 		if (target->id != row->target_id)
 			continue;
 		r->line.len = 0;
-		if (reader_fetch(&r->d->spool, row->delivery.segment, row->delivery.offset, row->delivery.length,
+		if (reader_fetch(r->c->spool, row->delivery.segment, row->delivery.offset, row->delivery.length,
 				 &r->line, &event) < 0)
 			return errno == ENOENT || errno == EBADMSG ? 0 : fail(r, REMAINS_UNREADABLE);
 		int here = leads_here(r, target, &event);
@@ -162,11 +163,11 @@ static int note_unread(struct remains *r, const struct event *event)
 	size_t number = names_find(&r->events, id, sizeof id);
 	if (number == SIZE_MAX)
 		return 0;
-	int seen = state_seen(r->d->state, id);
+	int seen = state_seen(r->c->state, id);
 	if (seen != 0)
 		return seen < 0 ? fail(r, REMAINS_FAILED) : 0;
-	for (size_t i = 0; i < r->d->conf->target_count; i++) {
-		const struct target *target = &r->d->targets[i];
+	for (size_t i = 0; i < r->c->conf->target_count; i++) {
+		const struct target *target = &r->c->targets[i];
 		int here = leads_here(r, target, event);
 		if (here == 1)
 			here = target_matches(target->conf, event, &r->expanded);
@@ -188,7 +189,7 @@ static int read_journal(struct remains *r, struct reader *reader)
 {
 	struct reader_line line;
 	enum reader_found found;
-	if (state_cursors(r->d->state, resume, reader) < 0)
+	if (state_cursors(r->c->state, resume, reader) < 0)
 		return fail(r, REMAINS_FAILED);
 	if (reader_look(reader) < 0)
 		return fail(r, REMAINS_UNREADABLE);
@@ -208,7 +209,7 @@ static int find_unknown(struct remains *r)
 	for (size_t i = r->events.count; i > 0 && found < STANDING_UNKNOWN; i--) {
 		if (r->fates.data[i - 1] != FATE_NONE)
 			continue;
-		int seen = state_seen(r->d->state, (const uint8_t *)names_get(&r->events, i - 1).ptr);
+		int seen = state_seen(r->c->state, (const uint8_t *)names_get(&r->events, i - 1).ptr);
 		if (seen < 0)
 			return fail(r, REMAINS_FAILED);
 		if (seen)
@@ -223,9 +224,9 @@ static int find_fates(struct remains *r)
 {
 	if (r->events.count == 0)
 		return 0;
-	if (state_all_lines(r->d->state, note_row, r) < 0)
+	if (state_all_lines(r->c->state, note_row, r) < 0)
 		return r->failure != REMAINS_JUDGED ? -1 : fail(r, REMAINS_FAILED);
-	struct reader *reader = reader_new(&r->d->spool);
+	struct reader *reader = reader_new(r->c->spool);
 	int result = reader == NULL ? fail(r, REMAINS_UNREADABLE) : read_journal(r, reader), saved = errno;
 	reader_free(reader);
 	errno = saved;
@@ -305,10 +306,10 @@ static int judge(struct remains *r, uint64_t from, char *chunk)
 		       : walk_lines(r, from, r->end, chunk, note_standing);
 }
 
-enum remains_result remains_judge(struct deliverer *d, int fd, const char *path, uint64_t from, uint64_t size,
-				  uint64_t *end, struct standing *standing)
+enum remains_result remains_judge(const struct target_context *c, int fd, const char *path, uint64_t from,
+				  uint64_t size, uint64_t *end, struct standing *standing)
 {
-	struct remains r = {.d = d, .fd = fd, .path = path, .size = size, .end = from, .standing = standing};
+	struct remains r = {.c = c, .fd = fd, .path = path, .size = size, .end = from, .standing = standing};
 	char *chunk = malloc(CHUNK);
 	if (chunk == NULL)
 		return REMAINS_UNREADABLE;

@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "deliver/deliverer.h"
+#include "target/context.h"
 #include "target/file_standing.h"
 
 enum remains_result {
@@ -17,7 +17,7 @@ enum remains_result {
 /* The file of fd, readable, is known by this path (without symbolic links) and has this size. *end: where it is to be
  * cut; `from` at least, and what stands before it is to stay. What is among that and will be written again all the same
  * is noted in `standing`. */
-enum remains_result remains_judge(struct deliverer *d, int fd, const char *path, uint64_t from, uint64_t size,
-				  uint64_t *end, struct standing *standing);
+enum remains_result remains_judge(const struct target_context *c, int fd, const char *path, uint64_t from,
+				  uint64_t size, uint64_t *end, struct standing *standing);
 
 #endif

@@ -1,29 +1,31 @@
-/* A deliverer's context with events in its journal, as those who write output files need it. */
+/* What those who write output files need of a deliverer, with events in its journal. */
 #ifndef HOOKSPOOL_JOURNAL_FILES_H
 #define HOOKSPOOL_JOURNAL_FILES_H
 
 #include "base/text.h"
-#include "deliver/deliverer.h"
 #include "event/record.h"
 #include "spool/segment.h"
+#include "target/context.h"
 #include "unit.h"
 
 /* One target, with a file below out/ for each connection. */
-struct unit_deliverer {
+struct unit_targets {
 	char *folder; /* without symbolic links */
 	char *template;
 	struct conf conf;
 	struct conf_target conf_target;
 	struct target target;
-	struct deliverer d;
+	struct spool spool;
+	struct target_era era;
+	struct target_context c;
 	int64_t now;
 };
 
-static inline void unit_deliverer_open(struct unit_deliverer *t)
+static inline void unit_targets_open(struct unit_targets *t)
 {
 	bool fresh;
 	char *folder = unit_folder();
-	*t = (struct unit_deliverer){.folder = realpath(folder, NULL), .now = INT64_C(1795435200000000)};
+	*t = (struct unit_targets){.folder = realpath(folder, NULL), .now = INT64_C(1795435200000000)};
 	free(folder);
 	assert_true(asprintf(&t->template, "%s/out/%%{connection_id}", t->folder) > 0);
 	t->conf = unit_conf(strdup(unit_path(t->folder, "spool")));
@@ -31,18 +33,18 @@ static inline void unit_deliverer_open(struct unit_deliverer *t)
 	t->conf.targets = &t->conf_target;
 	t->conf.target_count = 1;
 	t->target.conf = &t->conf_target;
-	t->d = (struct deliverer){.conf = &t->conf, .targets = &t->target};
-	assert_int_equal(spool_open(&t->d.spool, &t->conf, SPOOL_DELIVER), 0);
-	t->d.state = state_open(&t->d.spool, STATE_DELIVER, &fresh);
-	assert_non_null(t->d.state);
-	assert_int_equal(state_target(t->d.state, "records", &t->target.id), 0);
-	assert_int_equal(state_commit(t->d.state), 0);
+	assert_int_equal(spool_open(&t->spool, &t->conf, SPOOL_DELIVER), 0);
+	t->c = (struct target_context){&t->conf, &t->spool, state_open(&t->spool, STATE_DELIVER, &fresh), &t->target,
+				       &t->era};
+	assert_non_null(t->c.state);
+	assert_int_equal(state_target(t->c.state, "records", &t->target.id), 0);
+	assert_int_equal(state_commit(t->c.state), 0);
 }
 
-static inline void unit_deliverer_remove(struct unit_deliverer *t)
+static inline void unit_targets_remove(struct unit_targets *t)
 {
-	state_close(t->d.state);
-	spool_close(&t->d.spool);
+	state_close(t->c.state);
+	spool_close(&t->spool);
 	free((char *)t->conf.spool);
 	free(t->template);
 	unit_remove(t->folder);
@@ -57,8 +59,7 @@ struct unit_written {
 };
 
 /* Writes its line to a segment, unless it is not to be `unread`. Free the records. */
-static inline struct unit_written unit_event_for(struct unit_deliverer *t, const char *name, unsigned count,
-						 bool unread)
+static inline struct unit_written unit_event_for(struct unit_targets *t, const char *name, unsigned count, bool unread)
 {
 	struct unit_written written = {0};
 	struct segment segment = SEGMENT_NONE;
@@ -77,10 +78,10 @@ static inline struct unit_written unit_event_for(struct unit_deliverer *t, const
 	assert_non_null(buf_cstr(&written.records));
 	text_unhex(event.id, EVENT_ID_SIZE - 1, written.id, sizeof written.id);
 	if (unread) {
-		assert_int_equal(segment_open(&segment, &t->d.spool, t->now), 0);
+		assert_int_equal(segment_open(&segment, &t->spool, t->now), 0);
 		strcpy(written.segment, segment.name);
 		struct iovec iov = {line.data, line.len};
-		assert_int_equal(segment_commit(&segment, &t->d.spool, &iov, 1), 0);
+		assert_int_equal(segment_commit(&segment, &t->spool, &iov, 1), 0);
 		segment_close(&segment);
 	}
 	buf_fini(&data);

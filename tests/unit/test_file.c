@@ -9,14 +9,15 @@
 #include "base/fsio.h"
 #include "journal_files.h"
 
-static struct unit_deliverer t;
+static struct unit_targets t;
 static struct outfiles files;
 static struct fsio_calls system_calls;
 
 static int setup(void **state)
 {
 	(void)state;
-	unit_deliverer_open(&t);
+	unit_targets_open(&t);
+	outfiles_begin(&files, &t.c);
 	system_calls = fsio_calls;
 	return 0;
 }
@@ -26,7 +27,7 @@ static int teardown(void **state)
 	(void)state;
 	fsio_calls = system_calls;
 	outfiles_fini(&files);
-	unit_deliverer_remove(&t);
+	unit_targets_remove(&t);
 	return 0;
 }
 
@@ -56,13 +57,13 @@ static int write_out(const char *name, const char *records)
 	snprintf(path, sizeof path, "%s/out/%s", t.folder, name);
 	snprintf(fixed, sizeof fixed, "%s/out/", t.folder);
 	size_t number = add(path, fixed, records);
-	assert_int_equal(outfiles_write(&files, &t.d, spread_nothing, NULL), OUTFILES_WRITTEN);
+	assert_int_equal(outfiles_write(&files, spread_nothing, NULL), OUTFILES_WRITTEN);
 	return outfiles_error(&files, number);
 }
 
 static void commit(void)
 {
-	assert_int_equal(outfiles_commit(&files, &t.d, put_nothing, NULL), 0);
+	assert_int_equal(outfiles_commit(&files, put_nothing, NULL), 0);
 	outfiles_clear(&files);
 }
 
@@ -70,7 +71,7 @@ static void commit(void)
 static void crash(void)
 {
 	outfiles_clear(&files);
-	t.d.era = 0;
+	t.era.number = 0;
 }
 
 static void deliver_out(const char *name, const char *records)
@@ -85,7 +86,7 @@ static int64_t others_at(const char *name)
 	struct state_file file;
 	char path[4096];
 	snprintf(path, sizeof path, "%s/out/%s", t.folder, name);
-	assert_int_equal(state_file(t.d.state, unit_span(path), &file), 1);
+	assert_int_equal(state_file(t.c.state, unit_span(path), &file), 1);
 	return file.others_at;
 }
 
@@ -140,7 +141,7 @@ static void modes_are_exact(void **state)
 			assert_int_equal(
 				outfiles_add(&files, (struct span){path, (size_t)n}, fixed, modes[i].mode, &number), 0);
 			assert_int_equal(buf_str(&files.list[number].records, "x\n"), 0);
-			assert_int_equal(outfiles_flush(&files, &t.d), 0);
+			assert_int_equal(outfiles_flush(&files), 0);
 			umask(before);
 			assert_int_equal(outfiles_error(&files, number), 0);
 			unit_check(unit_mode(path) == modes[i].mode, "mode %o, umask %o", modes[i].mode, masks[m]);
@@ -273,12 +274,12 @@ static void one_bad_file_leaves_the_others(void **state)
 	size_t good = add(unit_path(t.folder, "out/good"), fixed, "1\n");
 	size_t bad = add(unit_path(t.folder, "out/bad"), fixed, "2\n");
 	size_t refused = add(unit_path(t.folder, "out/refused"), fixed, "3\n");
-	assert_int_equal(outfiles_flush(&files, &t.d), 0);
+	assert_int_equal(outfiles_flush(&files), 0);
 	assert_int_equal(outfiles_error(&files, bad), EINVAL);
 	assert_true(outfiles_refuse(&files, refused, ECANCELED));
 	assert_false(outfiles_refuse(&files, refused, EIO));
 	assert_false(outfiles_refuse(&files, bad, ECANCELED));
-	assert_int_equal(outfiles_write(&files, &t.d, spread_nothing, NULL), OUTFILES_WRITTEN);
+	assert_int_equal(outfiles_write(&files, spread_nothing, NULL), OUTFILES_WRITTEN);
 	assert_int_equal(outfiles_error(&files, good), 0);
 	assert_int_equal(outfiles_error(&files, refused), ECANCELED);
 	commit();
@@ -369,9 +370,9 @@ static void what_stands_before_others_is_not_written_again(void **state)
 		assert_int_equal(write_out("a", event.records.data), 0);
 		expect("a", buf_cstr(&expected));
 		if (i == 0)
-			outfiles_undo(&files, &t.d, true);
+			outfiles_undo(&files, true);
 		outfiles_clear(&files);
-		t.d.era = i == 0 ? t.d.era : 0;
+		t.era.number = i == 0 ? t.era.number : 0;
 	}
 	deliver_out("a", event.records.data);
 	expect("a", expected.data);
@@ -423,14 +424,14 @@ static void a_file_that_is_renamed_meanwhile_is_written_again(void **state)
 	deliver_out("a", "one\n");
 	for (int made = 0; made < 2; made++) {
 		add(path, fixed, "two\n");
-		assert_int_equal(outfiles_flush(&files, &t.d), 0);
+		assert_int_equal(outfiles_flush(&files), 0);
 		assert_int_equal(rename(path, unit_path(t.folder, "out/taken")), 0);
 		if (made)
 			unit_write(path, "", 0);
 		/* It has a lock until then. */
 		int fd = open(unit_path(t.folder, "out/taken"), O_RDONLY | O_CLOEXEC);
 		assert_int_equal(flock(fd, LOCK_SH | LOCK_NB), -1);
-		assert_int_equal(outfiles_write(&files, &t.d, spread_nothing, NULL), OUTFILES_MOVED);
+		assert_int_equal(outfiles_write(&files, spread_nothing, NULL), OUTFILES_MOVED);
 		outfiles_clear(&files);
 		assert_int_equal(flock(fd, LOCK_SH | LOCK_NB), 0);
 		close(fd);
@@ -451,7 +452,7 @@ static void a_file_that_is_locked_fails_alone(void **state)
 	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
 	size_t a = add(unit_path(t.folder, "out/a"), fixed, "two\n");
 	size_t b = add(unit_path(t.folder, "out/b"), fixed, "two\n");
-	assert_int_equal(outfiles_write(&files, &t.d, spread_nothing, NULL), OUTFILES_WRITTEN);
+	assert_int_equal(outfiles_write(&files, spread_nothing, NULL), OUTFILES_WRITTEN);
 	assert_int_equal(outfiles_error(&files, a), EWOULDBLOCK);
 	assert_non_null(strstr(outfiles_why(&files, a), "out/a is locked"));
 	assert_int_equal(outfiles_error(&files, b), 0);
@@ -488,7 +489,7 @@ static void what_is_not_committed_is_taken_back(void **state)
 	int error = EIO;
 	deliver_out("a", "one\n");
 	assert_int_equal(write_out("a", "two\n"), 0);
-	assert_int_equal(outfiles_commit(&files, &t.d, put_fails, &error), -1);
+	assert_int_equal(outfiles_commit(&files, put_fails, &error), -1);
 	assert_int_equal(errno, EIO);
 	expect("a", "one\n");
 	outfiles_clear(&files);
@@ -502,7 +503,7 @@ static void nothing_is_committed_to_a_state_without_a_name(void **state)
 	deliver_out("a", "one\n");
 	assert_int_equal(write_out("a", "two\n"), 0);
 	assert_int_equal(unlink(unit_path(t.folder, "spool/state.db")), 0);
-	assert_int_equal(outfiles_commit(&files, &t.d, put_nothing, NULL), -1);
+	assert_int_equal(outfiles_commit(&files, put_nothing, NULL), -1);
 	assert_int_equal(errno, STATE_REPLACED);
 	expect("a", "one\n");
 }
@@ -512,7 +513,7 @@ static ssize_t writev_after_record(int fd, const struct iovec *iov, int count)
 {
 	struct state_file file;
 	bool fresh;
-	struct state *other = state_open(&t.d.spool, STATE_LOOK, &fresh);
+	struct state *other = state_open(&t.spool, STATE_LOOK, &fresh);
 	assert_non_null(other);
 	assert_int_equal(state_file(other, unit_span(unit_path(t.folder, "out/a")), &file), 1);
 	assert_int_equal(file.length, 0);
@@ -535,7 +536,7 @@ static void undo_cuts_back(void **state)
 	deliver_out("a", "one\n");
 	assert_int_equal(write_out("a", "two\n"), 0);
 	assert_int_equal(write_out("b", "two\n"), 0);
-	outfiles_undo(&files, &t.d, true);
+	outfiles_undo(&files, true);
 	outfiles_clear(&files);
 	expect("a", "one\n");
 	expect("b", "");
@@ -573,11 +574,11 @@ static void one_file_under_two_names(void **state)
 		size_t a = add(unit_path(t.folder, "out/a"), fixed, "1\n");
 		snprintf(fixed, sizeof fixed, "%s/link/", t.folder);
 		size_t b = add(unit_path(t.folder, "link/a"), fixed, "2\n");
-		assert_int_equal(outfiles_flush(&files, &t.d), 0);
+		assert_int_equal(outfiles_flush(&files), 0);
 		size_t c = add(unit_path(t.folder, "link//a"), fixed, "3\n");
 		assert_int_equal(buf_str(&files.list[b].records, "4\n"), 0);
-		assert_int_equal(outfiles_flush(&files, &t.d), 0);
-		assert_int_equal(outfiles_write(&files, &t.d, spread_nothing, NULL), OUTFILES_WRITTEN);
+		assert_int_equal(outfiles_flush(&files), 0);
+		assert_int_equal(outfiles_write(&files, spread_nothing, NULL), OUTFILES_WRITTEN);
 		assert_int_equal(outfiles_error(&files, a) | outfiles_error(&files, b) | outfiles_error(&files, c), 0);
 		commit();
 	}
@@ -585,7 +586,7 @@ static void one_file_under_two_names(void **state)
 	expect("a", "1\n2\n4\n3\n1\n2\n4\n3\n5\n");
 	snprintf(fixed, sizeof fixed, "%s/link/", t.folder);
 	add(unit_path(t.folder, "link/a"), fixed, "6\n");
-	assert_int_equal(outfiles_write(&files, &t.d, spread_nothing, NULL), OUTFILES_WRITTEN);
+	assert_int_equal(outfiles_write(&files, spread_nothing, NULL), OUTFILES_WRITTEN);
 	commit();
 	deliver_out("a", "7\n");
 	expect("a", "1\n2\n4\n3\n1\n2\n4\n3\n5\n6\n7\n");
@@ -647,7 +648,7 @@ static void many_files(void **state)
 			snprintf(path, sizeof path, "%s/out/%d/f", t.folder, i);
 			add(path, fixed, "x\n");
 		}
-		assert_int_equal(outfiles_write(&files, &t.d, spread_nothing, NULL), OUTFILES_WRITTEN);
+		assert_int_equal(outfiles_write(&files, spread_nothing, NULL), OUTFILES_WRITTEN);
 		for (size_t i = 0; i < 200; i++)
 			assert_int_equal(outfiles_error(&files, i), 0);
 		commit();

@@ -21,7 +21,7 @@ enum {
 };
 static const char letters[] = "usopgdn";
 
-static struct unit_deliverer t;
+static struct unit_targets t;
 static struct unit_written events[128];
 static char *path;
 static int fd;
@@ -29,7 +29,7 @@ static int fd;
 static int park(void *arg, const struct state_row *row)
 {
 	(void)arg;
-	return state_delivery_park(t.d.state, &row->delivery, "why not");
+	return state_delivery_park(t.c.state, &row->delivery, "why not");
 }
 
 /* Its line was taken in, and it has a row. */
@@ -38,26 +38,26 @@ static void take_in(char letter)
 	const struct unit_written *event = &events[(unsigned char)letter];
 	struct state_delivery delivery = {.length = event->length, .records = RECORDS};
 	memcpy(delivery.event, event->id, sizeof delivery.event);
-	assert_int_equal(state_seen_add(t.d.state, event->id), 0);
-	assert_int_equal(state_cursor_put(t.d.state, event->segment, event->length + 1, &delivery.segment_id), 0);
-	assert_int_equal(state_delivery_add(t.d.state, t.target.id, 1, &delivery), 0);
+	assert_int_equal(state_seen_add(t.c.state, event->id), 0);
+	assert_int_equal(state_cursor_put(t.c.state, event->segment, event->length + 1, &delivery.segment_id), 0);
+	assert_int_equal(state_delivery_add(t.c.state, t.target.id, 1, &delivery), 0);
 }
 
 static int setup(void **state)
 {
 	(void)state;
-	unit_deliverer_open(&t);
+	unit_targets_open(&t);
 	for (const char *letter = letters; *letter != '\0'; letter++)
 		events[(unsigned char)*letter] =
 			unit_event_for(&t, *letter == ELSEWHERE ? "other" : "file", RECORDS, *letter != ALIEN);
-	assert_int_equal(state_begin(t.d.state), 0);
+	assert_int_equal(state_begin(t.c.state), 0);
 	take_in(PENDING);
 	take_in(GONE);
 	take_in(PARKED);
-	assert_int_equal(state_rows(t.d.state, events[PARKED].id, park, NULL), 0);
-	assert_int_equal(state_seen_add(t.d.state, events[DUPLICATE].id), 0);
-	assert_int_equal(state_commit(t.d.state), 0);
-	assert_int_equal(unlinkat(t.d.spool.journal_fd, events[GONE].segment, 0), 0);
+	assert_int_equal(state_rows(t.c.state, events[PARKED].id, park, NULL), 0);
+	assert_int_equal(state_seen_add(t.c.state, events[DUPLICATE].id), 0);
+	assert_int_equal(state_commit(t.c.state), 0);
+	assert_int_equal(unlinkat(t.spool.journal_fd, events[GONE].segment, 0), 0);
 	assert_int_equal(mkdir(unit_path(t.folder, "out"), 0700), 0);
 	path = strdup(unit_path(t.folder, "out/file"));
 	fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
@@ -72,7 +72,7 @@ static int teardown(void **state)
 	free(path);
 	for (const char *letter = letters; *letter != '\0'; letter++)
 		buf_fini(&events[(unsigned char)*letter].records);
-	unit_deliverer_remove(&t);
+	unit_targets_remove(&t);
 	return 0;
 }
 
@@ -143,7 +143,7 @@ static void judge(const char *name, size_t padding, const struct buf *b, const u
 	struct standing standing = {0};
 	uint64_t end = 0;
 	char found[64] = "";
-	enum remains_result result = remains_judge(&t.d, fd, path, 5, b->len, &end, &standing);
+	enum remains_result result = remains_judge(&t.c, fd, path, 5, b->len, &end, &standing);
 	unit_check(result == REMAINS_JUDGED && end == expected, "%s, %zu: %d, %llu, not %llu", name, padding, result,
 		   (unsigned long long)end, (unsigned long long)expected);
 	for (size_t i = 0; i < standing.events.count; i++)
@@ -186,7 +186,7 @@ static void a_file_that_shrinks_meanwhile_is_not_judged(void **state)
 	struct standing standing = {0};
 	uint64_t end = 7;
 	assert_int_equal(write(fd, "head\n", 5), 5);
-	assert_int_equal(remains_judge(&t.d, fd, path, 5, 100, &end, &standing), REMAINS_UNREADABLE);
+	assert_int_equal(remains_judge(&t.c, fd, path, 5, 100, &end, &standing), REMAINS_UNREADABLE);
 	assert_int_equal(errno, EIO);
 	assert_int_equal(end, 7);
 	standing_fini(&standing);
@@ -204,10 +204,10 @@ static void what_the_target_does_not_want_any_more_stays(void **state)
 	t.conf_target.match_count = 1;
 	struct standing standing = {0};
 	uint64_t end;
-	assert_int_equal(remains_judge(&t.d, fd, path, 0, b.len, &end, &standing), REMAINS_JUDGED);
+	assert_int_equal(remains_judge(&t.c, fd, path, 0, b.len, &end, &standing), REMAINS_JUDGED);
 	assert_int_equal(end, b.len);
 	t.conf_target.match_count = 0;
-	assert_int_equal(remains_judge(&t.d, fd, path, 0, b.len, &end, &standing), REMAINS_JUDGED);
+	assert_int_equal(remains_judge(&t.c, fd, path, 0, b.len, &end, &standing), REMAINS_JUDGED);
 	assert_int_equal(end, 0);
 	standing_fini(&standing);
 }
@@ -264,17 +264,17 @@ static void of_unknown_events_the_last_ones_are_stored(void **state)
 		memcpy(id, &i, sizeof i);
 		assert_int_equal(standing_note(&standing, id, 0, i != 50), 0);
 	}
-	assert_int_equal(state_begin(t.d.state), 0);
-	assert_int_equal(standing_store(&standing, t.d.state, file), 0);
-	assert_int_equal(standing_load(&stored, t.d.state, file), 0);
+	assert_int_equal(state_begin(t.c.state), 0);
+	assert_int_equal(standing_store(&standing, t.c.state, file), 0);
+	assert_int_equal(standing_load(&stored, t.c.state, file), 0);
 	assert_int_equal(stored.events.count, STANDING_UNKNOWN + 1);
 	for (uint32_t i = 0; i < STANDING_UNKNOWN + 100; i++) {
 		memcpy(id, &i, sizeof i);
 		unit_check((names_find(&stored.events, id, sizeof id) != SIZE_MAX) == (i == 50 || i >= 100), "%u", i);
 	}
-	assert_int_equal(standing_drop_met(&stored, t.d.state, file, &left), 0);
+	assert_int_equal(standing_drop_met(&stored, t.c.state, file, &left), 0);
 	assert_int_equal(left, STANDING_UNKNOWN + 1);
-	assert_int_equal(state_commit(t.d.state), 0);
+	assert_int_equal(state_commit(t.c.state), 0);
 	standing_fini(&standing);
 	standing_fini(&stored);
 }
