@@ -4,7 +4,7 @@
  *
  *     base/      what all of them use               json, the scanner over signed bytes; fsio; log; buf
  *     event/     an event                           event: a line of the journal, the records that targets get
- *     sender/    who sent it                        scheme (the table), unified, mac; explain, key (why not)
+ *     sender/    who sent it                        scheme, presets (the table), unified, mac; explain, key (why not)
  *     web/       a request in, an answer out        fcgi (libfcgi), cgi, request, listen
  *     config/    the configuration                  conf; current (in force, read again when it changes)
  *     spool/     the files of doc/journal.md        segment (written), reader, search; audit_write, audit_read;

@@ -23,6 +23,7 @@
 #include "command/session.h"
 #include "config/template.h"
 #include "sender/key.h"
+#include "sender/scheme.h"
 #include "spool/layout.h"
 #include "spool/locks.h"
 #include "target/file_path.h"
@@ -242,15 +243,15 @@ static void check_keys(const struct conf_endpoint *e)
 static void print_endpoint(const struct conf_endpoint *e)
 {
 	static const char *const algorithms[] = {
-		[CONF_SHA1] = "SHA-1",
-		[CONF_SHA256] = "SHA-256",
-		[CONF_SHA1 | CONF_SHA256] = "SHA-1 or SHA-256, both right where both are there",
+		[SCHEME_SHA1] = "SHA-1",
+		[SCHEME_SHA256] = "SHA-256",
+		[SCHEME_SHA1 | SCHEME_SHA256] = "SHA-1 or SHA-256, both right where both are there",
 	};
 	putchar('\n');
 	begin("", "endpoint");
 	puts(e->path);
 	begin("  ", "scheme");
-	printf("%s, signed with %s\n", e->scheme, algorithms[e->algorithms]);
+	printf("%s, signed with %s\n", e->scheme->name, algorithms[e->algorithms]);
 	begin("  ", "secrets");
 	printf("%zu in %s\n", e->secret_count, e->secret_file);
 	check_keys(e);

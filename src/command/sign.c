@@ -10,8 +10,8 @@
 #include "base/text.h"
 #include "command/command.h"
 #include "command/input.h"
+#include "receive/receive.h"
 #include "sender/mac.h"
-#include "sender/scheme.h"
 
 /* What the payload says beside its data. */
 struct payload {
@@ -72,13 +72,13 @@ static bool is_event(const struct conf_endpoint *endpoint, const struct buf *pay
 	struct buf copy = {0}; /* the scheme may change the body in place */
 	struct event event;
 	const char *reason = "out of memory";
-	enum scheme_verdict verdict = SCHEME_NO_MEMORY;
+	int status = 500;
 	if (buf_append(&copy, payload->data, payload->len) == 0)
-		verdict = scheme_find(endpoint->scheme)->accept(endpoint, copy.data, copy.len, &event, &reason);
+		status = receive_judge(endpoint, &copy, &event, &reason);
 	buf_fini(&copy);
-	if (verdict != SCHEME_MALFORMED && verdict != SCHEME_NO_MEMORY)
+	if (status != 400 && status != 500)
 		return true;
-	log_warnx("this would be refused with 400: %s", reason);
+	log_warnx("this would be refused with %d: %s", status, reason);
 	return false;
 }
 

@@ -6,9 +6,9 @@
 
 #include "command/command.h"
 #include "command/input.h"
+#include "receive/receive.h"
 #include "sender/explain.h"
 #include "sender/key.h"
-#include "sender/scheme.h"
 
 /* The algorithm that the scheme expects of a member. */
 static enum mac_algorithm expected(const struct trial_result *r)
@@ -91,19 +91,18 @@ static int verify(const struct conf *conf, const char *path, const char *file, b
 	/* The scheme may change the body in place. */
 	if (input_read(file, &body) < 0 || buf_append(&copy, body.data, body.len) < 0)
 		goto end;
-	enum scheme_verdict verdict =
-		scheme_find(endpoint->scheme)->accept(endpoint, body.data, body.len, &event, &reason);
+	int status = receive_judge(endpoint, &body, &event, &reason);
 	if (body.len > endpoint->max_body) {
-		verdict = SCHEME_MALFORMED;
+		status = 413;
 		reason = "body over max_body";
 	}
-	if (verdict == SCHEME_ACCEPTED)
+	if (status == 200)
 		printf("accepted: %s, event %s, %u elements in data\n", endpoint->path, event.id, event.count);
 	else
 		printf("refused: %s: %s\n", endpoint->path, reason);
 	if (explaining)
 		explain(endpoint, (struct span){copy.data, copy.len});
-	result = verdict == SCHEME_ACCEPTED ? 0 : 1;
+	result = status == 200 ? 0 : 1;
 end:
 	buf_fini(&body);
 	buf_fini(&copy);

@@ -10,22 +10,17 @@
 
 #include "base/buf.h"
 
+struct scheme;
 struct sources;
 
-/* Which signatures an endpoint accepts; bits of conf_endpoint.algorithms. */
-enum {
-	CONF_SHA1 = 1,
-	CONF_SHA256 = 2,
-};
-
 struct conf_endpoint {
-	const char *path;        /* "/webhook": begins with '/', has no trailing '/', no "..", no query */
-	const char *scheme;      /* a name that scheme_find() knows */
+	const char *path; /* "/webhook": begins with '/', has no trailing '/', no "..", no query */
+	const struct scheme *scheme;
 	const char *secret_file; /* absolute */
 	/* One a line of secret_file, at least one, none empty, a NUL behind each; NULL if they were not read. */
 	struct span *secrets;
 	size_t secret_count;
-	unsigned algorithms;      /* of CONF_SHA1 | CONF_SHA256, what may prove an event; both by default */
+	unsigned algorithms;      /* of SCHEME_SHA1 | SCHEME_SHA256; both by default */
 	const char **connections; /* ids allowed; none: all */
 	size_t connection_count;
 	uint64_t max_body; /* bytes; default 10M */

@@ -13,6 +13,8 @@
 #include "config/pathname.h"
 #include "config/secrets.h"
 #include "config/template.h"
+#include "sender/presets.h"
+#include "sender/scheme.h"
 
 #define TOKEN_MIN 16 /* bytes */
 
@@ -141,15 +143,18 @@ static void take_group(struct reading *r, const struct option *option, const str
 
 static void take_scheme(struct reading *r, const struct option *option, const struct given *given, void *object)
 {
-	static const char *const known[] = {"unified"};
 	struct conf_endpoint *endpoint = object;
 	const struct setting *s = given->settings[0];
-	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-		if (strcmp(s->text, known[i]) == 0) {
-			endpoint->scheme = known[i];
-			return;
-		}
-	problems_add(r->problems, s->line, "%s \"%s\" is not known; write \"unified\"", option->name, s->text);
+	struct buf names = {0};
+	endpoint->scheme = presets_find(s->text);
+	if (endpoint->scheme != NULL)
+		return;
+	for (const struct scheme *const *preset = presets; *preset != NULL; preset++)
+		if (buf_printf(&names, "%s\"%s\"", preset == presets ? "" : " or ", (*preset)->name) < 0)
+			r->arena->failed = true;
+	problems_add(r->problems, s->line, "%s \"%s\" is not known; write %.*s", option->name, s->text, (int)names.len,
+		     names.data);
+	buf_fini(&names);
 }
 
 /* Takes the secrets from an endpoint that was read before and has the same file. */
@@ -199,7 +204,7 @@ static void take_algorithms(struct reading *r, const struct option *option, cons
 	static const struct {
 		const char *name;
 		unsigned bit;
-	} known[] = {{"sha1", CONF_SHA1}, {"sha256", CONF_SHA256}};
+	} known[] = {{"sha1", SCHEME_SHA1}, {"sha256", SCHEME_SHA256}};
 	struct conf_endpoint *endpoint = object;
 	if (given->count == 0)
 		problems_add(r->problems, given->line, "%s is empty; leave it out to accept both", option->name);

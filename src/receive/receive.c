@@ -47,7 +47,7 @@ static const struct {
 	[SHORT_BODY] = {400, "body incomplete", "body incomplete"},
 	[BAD_LENGTH] = {400, "bad content length", "bad content length"},
 	[UNAUTHORIZED] = {401, "bad signature", NULL},
-	[EXCLUDED] = {403, "connection not allowed", NULL},
+	[EXCLUDED] = {403, "connection not allowed", "connection not allowed"},
 	[NOT_FOUND] = {404, "not found", "unknown path"},
 	[NOT_POST] = {405, "method not allowed", "method not POST"},
 	[TOO_LARGE] = {413, "payload too large", "body over max_body"},
@@ -160,34 +160,62 @@ static enum outcome read_body(struct receive *receive, const struct conf_endpoin
 	return by_body[request_read_body(request, endpoint->max_body, hold, &holding, &receipt->body)];
 }
 
-static enum outcome verify(struct receive *receive, const struct conf_endpoint *endpoint, struct receipt *receipt,
-			   const char **reason)
+static bool is_allowed(const struct conf_endpoint *endpoint, const struct event *event)
+{
+	if (endpoint->connection_count == 0)
+		return true;
+	struct span id = event->fields[EVENT_CONNECTION_ID];
+	for (size_t i = 0; i < endpoint->connection_count && id.ptr != NULL; i++)
+		if (json_string_is(id, endpoint->connections[i]))
+			return true;
+	return false;
+}
+
+static enum outcome judge(const struct conf_endpoint *endpoint, struct buf *body, struct event *event,
+			  const char **reason)
 {
 	static const enum outcome by_verdict[] = {
 		[SCHEME_ACCEPTED] = ACCEPTED,     [SCHEME_MALFORMED] = MALFORMED, [SCHEME_UNSIGNED] = UNAUTHORIZED,
-		[SCHEME_BAD_FORM] = UNAUTHORIZED, [SCHEME_FORGED] = UNAUTHORIZED, [SCHEME_EXCLUDED] = EXCLUDED,
-		[SCHEME_NO_MEMORY] = FAULT,
+		[SCHEME_BAD_FORM] = UNAUTHORIZED, [SCHEME_FORGED] = UNAUTHORIZED, [SCHEME_NO_MEMORY] = FAULT,
 	};
-	enum outcome outcome =
-		by_verdict[scheme_find(endpoint->scheme)
-				   ->accept(endpoint, receipt->body.data, receipt->body.len, &receipt->event, reason)];
+	const struct scheme *scheme = endpoint->scheme;
+	const struct scheme_request request = {
+		.secrets = endpoint->secrets,
+		.secret_count = endpoint->secret_count,
+		.algorithms = endpoint->algorithms,
+		.body = body->data,
+		.n = body->len,
+	};
+	*event = (struct event){
+		.endpoint = {endpoint->path, strlen(endpoint->path)},
+		.scheme = {scheme->name, strlen(scheme->name)},
+	};
+	enum outcome outcome = by_verdict[scheme->accept(&request, event, reason)];
+	return outcome == ACCEPTED && !is_allowed(endpoint, event) ? EXCLUDED : outcome;
+}
+
+int receive_judge(const struct conf_endpoint *endpoint, struct buf *body, struct event *event, const char **reason)
+{
+	*reason = NULL;
+	enum outcome outcome = judge(endpoint, body, event, reason);
+	if (*reason == NULL)
+		*reason = outcomes[outcome].reason;
+	return outcomes[outcome].status;
+}
+
+static enum outcome verify(struct receive *receive, const struct conf_endpoint *endpoint, struct receipt *receipt,
+			   const char **reason)
+{
+	enum outcome outcome = judge(endpoint, &receipt->body, &receipt->event, reason);
 	if (outcome != ACCEPTED)
 		return outcome;
-	if (records_overhead(&receipt->event) > RECORDS_MAX) {
-		*reason = NULL;
+	if (records_overhead(&receipt->event) > RECORDS_MAX)
 		return TOO_MANY;
-	}
 	receipt->event.received_at = clock_now();
-	if (line_encode(&receipt->event, &receipt->line) < 0) {
-		*reason = NULL;
+	if (line_encode(&receipt->event, &receipt->line) < 0)
 		return FAULT;
-	}
 	struct holding holding = {receive, receipt, 0};
-	if (receipt->line.head.cap > HEAD_LARGE && hold(&holding, receipt->line.head.cap) < 0) {
-		*reason = NULL;
-		return BUSY;
-	}
-	return ACCEPTED;
+	return receipt->line.head.cap > HEAD_LARGE && hold(&holding, receipt->line.head.cap) < 0 ? BUSY : ACCEPTED;
 }
 
 /* A request for the page. */

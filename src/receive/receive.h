@@ -44,6 +44,10 @@ struct receipt {
  * nothing may be made there. The document root may be NULL. */
 bool receive_is_exposed(const struct conf *conf, const char *document_root);
 
+/* Tries a body, whose connection must be one of the endpoint's too. The status of the answer: 200, or that of a
+ * refusal; `reason` is a literal. The body may change; the event points into it. */
+int receive_judge(const struct conf_endpoint *endpoint, struct buf *body, struct event *event, const char **reason);
+
 /* Fills a receipt, zeroed or cleared. */
 void receive_request(struct receive *receive, struct request *request, struct receipt *receipt);
 

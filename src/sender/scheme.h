@@ -1,12 +1,26 @@
-/* Senders' schemes: how a body is authenticated, and what event it is. A table: one row a scheme. Pure. */
+/* A scheme: how a sender's request proves who sent it, and what event it is. sender/presets has the table. Pure. */
 #ifndef HOOKSPOOL_SENDER_SCHEME_H
 #define HOOKSPOOL_SENDER_SCHEME_H
 
 #include <stddef.h>
 
 #include "base/buf.h"
-#include "config/conf.h"
 #include "event/event.h"
+
+/* Which signatures may prove an event; bits of scheme_request.algorithms. */
+enum {
+	SCHEME_SHA1 = 1,
+	SCHEME_SHA256 = 2,
+};
+
+/* A request, and what its endpoint accepts. */
+struct scheme_request {
+	const struct span *secrets; /* at least one; any of them may have signed */
+	size_t secret_count;
+	unsigned algorithms;
+	char *body; /* the scheme may change it, and compact its data in place */
+	size_t n;
+};
 
 enum scheme_verdict {
 	SCHEME_ACCEPTED,
@@ -14,19 +28,16 @@ enum scheme_verdict {
 	SCHEME_UNSIGNED,  /* signature missing */
 	SCHEME_BAD_FORM,  /* signature malformed */
 	SCHEME_FORGED,    /* signature wrong */
-	SCHEME_EXCLUDED,  /* connection not in the endpoint's list */
 	SCHEME_NO_MEMORY,
 };
 
+/* Each stands in the file of its name. */
 struct scheme {
 	const char *name;
-	/* Checks the body and fills event but for received_at. Its data may be compacted in place; event's spans point
-	 * into body. `reason` is always set to a literal for the audit: which rule, never which bytes. */
-	enum scheme_verdict (*accept)(const struct conf_endpoint *endpoint, char *body, size_t n, struct event *event,
-				      const char **reason);
+	/* Checks the request and fills the event, whose endpoint and scheme are set, and whose received_at is for the
+	 * caller to set. Its spans point into the body. A refusal for which the request is to blame gives `reason`, a
+	 * literal for the audit: which rule, never which bytes. */
+	enum scheme_verdict (*accept)(const struct scheme_request *request, struct event *event, const char **reason);
 };
-
-/* NULL if there is none of this name. */
-const struct scheme *scheme_find(const char *name);
 
 #endif

@@ -1,12 +1,20 @@
+/* The scheme of Unified.to: signature, nonce and type are members of the body (the vendor's "Introduction to
+ * webhooks").
+ *
+ *     sig    HMAC-SHA1(secret, data + nonce)      either encoded as hex or base64; at least one must be there,
+ *     sig256 HMAC-SHA256(secret, data + nonce)    and whichever is there must be right
+ *
+ * data is what stands in the body, byte for byte; if that does not match and it holds white space between tokens, what
+ * stands there without that white space. nonce is the decoded string. webhook, type and external_xref are not signed.
+ */
 #include "config.h"
-
-#include "sender/unified.h"
 
 #include <string.h>
 
 #include "base/json.h"
 #include "base/text.h"
 #include "sender/mac.h"
+#include "sender/scheme.h"
 
 #define NONCE_MAX     256                /* bytes, decoded */
 #define FIELD_MAX     1024               /* bytes, as sent: each record of the event has them again */
@@ -48,14 +56,14 @@ static const struct {
 	enum mac_algorithm algorithm;
 	unsigned flag;
 } signatures[] = {
-	{SIG, MAC_SHA1, CONF_SHA1},
-	{SIG256, MAC_SHA256, CONF_SHA256},
+	{SIG, MAC_SHA1, SCHEME_SHA1},
+	{SIG256, MAC_SHA256, SCHEME_SHA256},
 };
 #define SIGNATURES (sizeof signatures / sizeof signatures[0])
 
 /* A request under examination. */
 struct claim {
-	const struct conf_endpoint *endpoint;
+	const struct scheme_request *request;
 	struct json_value members[MEMBERS];
 	bool present[MEMBERS];
 	const char *wrong; /* with a member's name */
@@ -165,11 +173,12 @@ static enum scheme_verdict read_webhook(struct claim *claim, struct event *event
 }
 
 /* The body's shape, before any signature is looked at. */
-static enum scheme_verdict read_claim(struct claim *claim, const char *body, size_t n, struct event *event)
+static enum scheme_verdict read_claim(struct claim *claim, struct event *event)
 {
 	struct json_value whole;
 	size_t where;
-	if (json_scan_members(body, n, &whole, take_member, claim, &where) != JSON_OK || whole.type != JSON_OBJECT)
+	if (json_scan_members(claim->request->body, claim->request->n, &whole, take_member, claim, &where) != JSON_OK ||
+	    whole.type != JSON_OBJECT)
 		return malformed(claim, "no JSON object");
 	if (claim->wrong != NULL)
 		return malformed(claim, claim->wrong);
@@ -225,7 +234,7 @@ static enum scheme_verdict read_signatures(struct claim *claim)
 			return verdict;
 		well_formed &= verdict == SCHEME_ACCEPTED;
 	}
-	if ((there & claim->endpoint->algorithms) == 0) {
+	if ((there & claim->request->algorithms) == 0) {
 		*claim->reason = there == 0 ? "signature missing" : "signature of a required algorithm missing";
 		return SCHEME_UNSIGNED;
 	}
@@ -251,12 +260,12 @@ static bool is_signed(const struct claim *claim, struct span data, struct event 
 	bool any = false;
 	if (event != NULL)
 		event_identify_begin(event, nonce_of(claim), &identity);
-	for (size_t s = 0; s < claim->endpoint->secret_count; s++) {
+	for (size_t s = 0; s < claim->request->secret_count; s++) {
 		size_t count = 0, done = 0;
 		bool all = true;
 		for (size_t i = 0; i < SIGNATURES; i++)
 			if (claim->signed_by[i])
-				mac_begin(&macs[count++], signatures[i].algorithm, claim->endpoint->secrets[s]);
+				mac_begin(&macs[count++], signatures[i].algorithm, claim->request->secrets[s]);
 		mac_update_together(macs, count, event != NULL && s == 0 ? &identity : NULL, data);
 		for (size_t i = 0; i < SIGNATURES; i++) {
 			uint8_t digest[MAC_SIZE_MAX];
@@ -273,7 +282,7 @@ static bool is_signed(const struct claim *claim, struct span data, struct event 
 	return any;
 }
 
-static enum scheme_verdict verify(struct claim *claim, char *body, struct event *event)
+static enum scheme_verdict verify(struct claim *claim, struct event *event)
 {
 	struct span raw = claim->members[DATA].raw;
 	bool spaced = claim->members[DATA].spaced;
@@ -282,6 +291,7 @@ static enum scheme_verdict verify(struct claim *claim, char *body, struct event 
 	if (spaced) {
 		/* Cut in place: nothing else of the body stands within data, and its raw form is not needed any more.
 		 */
+		char *body = claim->request->body;
 		event->data.len = json_compact(body + (raw.ptr - body), raw.len);
 		if (right)
 			event_identify(event, nonce_of(claim));
@@ -295,38 +305,23 @@ static enum scheme_verdict verify(struct claim *claim, char *body, struct event 
 	return SCHEME_ACCEPTED;
 }
 
-static bool is_allowed(const struct conf_endpoint *endpoint, const struct event *event)
+static enum scheme_verdict accept_event(const struct scheme_request *request, struct event *event, const char **reason)
 {
-	if (endpoint->connection_count == 0)
-		return true;
-	struct span id = event->fields[EVENT_CONNECTION_ID];
-	for (size_t i = 0; i < endpoint->connection_count && id.ptr != NULL; i++)
-		if (json_string_is(id, endpoint->connections[i]))
-			return true;
-	return false;
-}
-
-enum scheme_verdict unified_accept(const struct conf_endpoint *endpoint, char *body, size_t n, struct event *event,
-				   const char **reason)
-{
-	struct claim claim = {.endpoint = endpoint, .reason = reason};
-	*event = (struct event){.endpoint = {endpoint->path, strlen(endpoint->path)}, .scheme = {"unified", 7}};
-	*reason = "accepted";
-	enum scheme_verdict verdict = read_claim(&claim, body, n, event);
+	struct claim claim = {.request = request, .reason = reason};
+	enum scheme_verdict verdict = read_claim(&claim, event);
 	if (verdict == SCHEME_ACCEPTED)
 		verdict = read_signatures(&claim);
 	if (verdict == SCHEME_ACCEPTED)
-		verdict = verify(&claim, body, event);
-	if (verdict == SCHEME_ACCEPTED && !is_allowed(endpoint, event)) {
-		*reason = "connection not allowed";
-		verdict = SCHEME_EXCLUDED;
-	}
+		verdict = verify(&claim, event);
 	if (verdict == SCHEME_ACCEPTED) {
 		event->nonce = claim.members[NONCE].raw;
 		event->count = claim.members[DATA].type == JSON_OBJECT ? 1 : claim.members[DATA].count;
 	}
-	if (verdict == SCHEME_NO_MEMORY)
-		*reason = "out of memory";
 	buf_fini(&claim.nonce);
 	return verdict;
 }
+
+const struct scheme scheme_unified = {
+	.name = "unified",
+	.accept = accept_event,
+};

@@ -19,6 +19,7 @@
 #include "event/line.h"
 #include "event/record.h"
 #include "sender/mac.h"
+#include "sender/presets.h"
 #include "sender/scheme.h"
 #include "spool/segment.h"
 
@@ -48,9 +49,6 @@ struct subject {
 
 static const struct span secret = {"the benchmark's secret", 22};
 static struct span secrets[] = {{"the benchmark's secret", 22}};
-static const struct conf_endpoint endpoint = {
-	.path = "/webhook", .secrets = secrets, .secret_count = 1, .algorithms = CONF_SHA1 | CONF_SHA256};
-
 static void sign_data(struct subject *s, enum mac_algorithm algorithm, uint8_t digest[MAC_SIZE_MAX])
 {
 	const struct span parts[] = {s->data.raw, {NONCE, sizeof NONCE - 1}};
@@ -118,9 +116,14 @@ static void step_identify(struct subject *s)
 static void step_accept(struct subject *s)
 {
 	const char *reason;
+	const struct scheme_request request = {.secrets = secrets,
+					       .secret_count = 1,
+					       .algorithms = SCHEME_SHA1 | SCHEME_SHA256,
+					       .body = s->scratch.data,
+					       .n = s->body.len};
 	step_copy(s);
-	s->failed |= scheme_find("unified")->accept(&endpoint, s->scratch.data, s->body.len, &s->event, &reason) !=
-		     SCHEME_ACCEPTED;
+	s->event = (struct event){.endpoint = {"/webhook", 8}, .scheme = {"unified", 7}};
+	s->failed |= presets_find("unified")->accept(&request, &s->event, &reason) != SCHEME_ACCEPTED;
 	s->event.received_at = 1700000000 * CLOCK_SECOND;
 }
 

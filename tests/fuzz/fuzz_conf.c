@@ -9,6 +9,7 @@
 
 #include "config/conf.h"
 #include "fuzz.h"
+#include "sender/scheme.h"
 
 static void complain(void *arg, const char *message)
 {
@@ -24,8 +25,8 @@ static void check_endpoint(const struct conf *conf, const struct conf_endpoint *
 	MUST(strcmp(e->path, "/") == 0 || e->path[strlen(e->path) - 1] != '/');
 	for (const char *s = e->path; *s != '\0'; s++)
 		MUST(*s > ' ' && *s <= '~' && *s != '"' && *s != '\\');
-	MUST(strcmp(e->scheme, "unified") == 0 && e->secret_file[0] == '/');
-	MUST(e->algorithms != 0 && (e->algorithms & ~(unsigned)(CONF_SHA1 | CONF_SHA256)) == 0);
+	MUST(strcmp(e->scheme->name, "unified") == 0 && e->secret_file[0] == '/');
+	MUST(e->algorithms != 0 && (e->algorithms & ~(unsigned)(SCHEME_SHA1 | SCHEME_SHA256)) == 0);
 	MUST(e->max_body >= 1 && e->max_body <= conf->in_flight_max);
 	for (size_t i = 0; i < e->connection_count; i++)
 		MUST(strlen(e->connections[i]) < 1 << 20);

@@ -12,6 +12,8 @@
 #include "base/text.h"
 #include "fuzz.h"
 #include "receive/receive.h"
+#include "sender/presets.h"
+#include "sender/scheme.h"
 #include "web/fcgi.h"
 
 #define REQUESTS_MAX 1000 /* on one connection */
@@ -58,10 +60,9 @@ static unsigned serve(int fd)
 {
 	static struct span secrets[] = {{"wks_5de520f96e439b002043d8d8_secret", 35}};
 	static struct conf_endpoint endpoints[] = {{.path = "/webhook",
-						    .scheme = "unified",
 						    .secrets = secrets,
 						    .secret_count = 1,
-						    .algorithms = CONF_SHA1 | CONF_SHA256,
+						    .algorithms = SCHEME_SHA1 | SCHEME_SHA256,
 						    .max_body = 4000}};
 	static const struct conf conf = {
 		.spool = "/spool", .endpoints = endpoints, .endpoint_count = 1, .in_flight_max = 1 << 20};
@@ -70,6 +71,7 @@ static unsigned serve(int fd)
 	static struct receipt receipt;
 	static struct fcgi_request *fcgi;
 	unsigned requests = 0;
+	endpoints[0].scheme = presets_find("unified");
 	if (fcgi == NULL) {
 		MUST(fcgi_init() == 0);
 		fcgi = fcgi_new();

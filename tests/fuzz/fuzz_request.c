@@ -8,6 +8,8 @@
 #include "base/json.h"
 #include "fuzz.h"
 #include "receive/receive.h"
+#include "sender/presets.h"
+#include "sender/scheme.h"
 
 #define HEADERS 7
 
@@ -117,16 +119,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const char *connections[] = {"c1", "5dc201f9414446e39b2045aa"};
 	static struct conf_endpoint endpoints[] = {
 		{.path = "/webhook",
-		 .scheme = "unified",
 		 .secrets = secrets,
 		 .secret_count = 1,
-		 .algorithms = CONF_SHA1 | CONF_SHA256,
+		 .algorithms = SCHEME_SHA1 | SCHEME_SHA256,
 		 .max_body = 4000},
 		{.path = "/w",
-		 .scheme = "unified",
 		 .secrets = secrets,
 		 .secret_count = 1,
-		 .algorithms = CONF_SHA256,
+		 .algorithms = SCHEME_SHA256,
 		 .connections = connections,
 		 .connection_count = 2,
 		 .max_body = 100000},
@@ -139,6 +139,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					 .status_path = "/page",
 					 .tokens = tokens,
 					 .token_count = 1};
+	endpoints[0].scheme = endpoints[1].scheme = presets_find("unified");
 	/* Used again and again, as the server does it; freed from time to time. */
 	static struct current current = CURRENT_OF(&conf);
 	static struct receive receive = {.current = &current};

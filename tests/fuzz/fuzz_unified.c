@@ -12,6 +12,7 @@
 #include "event/line.h"
 #include "event/record.h"
 #include "fuzz.h"
+#include "sender/presets.h"
 #include "sender/scheme.h"
 
 static const char secret[] = "wks_5de520f96e439b002043d8d8_secret";
@@ -349,20 +350,17 @@ static void check_identity(const struct event *event, struct span nonce)
 static enum scheme_verdict try_body(const uint8_t *bytes, size_t n)
 {
 	static struct span secrets[] = {{"another one", 11}, {secret, sizeof secret - 1}};
-	static const struct conf_endpoint endpoint = {.path = "/webhook",
-						      .scheme = "unified",
-						      .secrets = secrets,
-						      .secret_count = 2,
-						      .algorithms = CONF_SHA1 | CONF_SHA256};
-	struct event event;
+	struct event event = {.endpoint = {"/webhook", 8}, .scheme = {"unified", 7}};
 	const char *reason = NULL;
 	/* The scheme may change the body: it gets a copy, of exactly its size. */
 	char *body = malloc(n > 0 ? n : 1);
 	MUST(body != NULL);
 	if (n > 0)
 		memcpy(body, bytes, n);
-	enum scheme_verdict verdict = scheme_find("unified")->accept(&endpoint, body, n, &event, &reason);
-	MUST(reason != NULL);
+	const struct scheme_request request = {
+		.secrets = secrets, .secret_count = 2, .algorithms = SCHEME_SHA1 | SCHEME_SHA256, .body = body, .n = n};
+	enum scheme_verdict verdict = presets_find("unified")->accept(&request, &event, &reason);
+	MUST((reason == NULL) == (verdict == SCHEME_ACCEPTED));
 	if (verdict == SCHEME_ACCEPTED) {
 		const char *text = (const char *)bytes;
 		struct span data = find(text, n, "data"), nonce = decode(find(text, n, "nonce"));

@@ -3,6 +3,7 @@
 #include <grp.h>
 #include <sys/wait.h>
 
+#include "sender/scheme.h"
 #include "unit.h"
 
 #define MESSAGES 8
@@ -127,7 +128,7 @@ static const struct {
 	{"spool = s\nendpoint \"/hook\" {\n}\n",
 	 {"2 scheme is not set", "2 secret_file is not set; add secret_file ="}},
 	{"spool = s\nendpoint \"/hook\" {\nscheme = magic\nsecret_file = secret\n}\n",
-	 {"3 scheme \"magic\" is not known"}},
+	 {"3 scheme \"magic\" is not known; write \"unified\""}},
 	{"spool = s\nendpoint hook {\nscheme = unified\nsecret_file = secret\n}\n", {"2 does not begin with '/'"}},
 	{"spool = s\nendpoint \"\" {\nscheme = unified\nsecret_file = secret\n}\n", {"2 does not begin with '/'"}},
 	{"spool = s\nendpoint \"/a/../b\" {\nscheme = unified\nsecret_file = secret\n}\n", {"2 \"..\" part"}},
@@ -270,11 +271,11 @@ static void test_defaults(void **state)
 	assert_int_equal(conf->endpoint_count, 1);
 	const struct conf_endpoint *e = conf->endpoints;
 	assert_string_equal(e->path, "/hook");
-	assert_string_equal(e->scheme, "unified");
+	assert_string_equal(e->scheme->name, "unified");
 	assert_string_equal(e->secret_file, unit_path(folder, "secret"));
 	assert_int_equal(e->secret_count, 1);
 	assert_string_equal(e->secrets[0].ptr, SECRET);
-	assert_int_equal(e->algorithms, CONF_SHA1 | CONF_SHA256);
+	assert_int_equal(e->algorithms, SCHEME_SHA1 | SCHEME_SHA256);
 	assert_int_equal(e->connection_count, 0);
 	assert_int_equal(e->max_body, 10 << 20);
 	assert_int_equal(e->expect, 0);
@@ -338,10 +339,10 @@ static void test_everything(void **state)
 	assert_int_equal(e->connection_count, 2);
 	assert_string_equal(e->connections[0], "c 1");
 	assert_string_equal(e->connections[1], "c2");
-	assert_int_equal(e->algorithms, CONF_SHA256);
+	assert_int_equal(e->algorithms, SCHEME_SHA256);
 	assert_int_equal(e->expect, INT64_C(3600) * 1000000);
 	assert_string_equal(e[1].path, "/");
-	assert_int_equal(e[1].algorithms, CONF_SHA1);
+	assert_int_equal(e[1].algorithms, SCHEME_SHA1);
 	assert_int_equal(e[1].line, 15);
 	assert_int_equal(conf->target_count, 2);
 	const struct conf_target *t = conf->targets;

@@ -12,6 +12,7 @@
 #include "event/line.h"
 #include "event/record.h"
 #include "receive/receive.h"
+#include "sender/presets.h"
 #include "sender/scheme.h"
 #include "unit.h"
 #include "web/request.h"
@@ -195,10 +196,9 @@ static bool receive_sample(const char *length)
 {
 	static struct span secrets[] = {UNIT_SPAN(SECRET)};
 	static struct conf_endpoint endpoint = {.path = "/webhook",
-						.scheme = "unified",
 						.secrets = secrets,
 						.secret_count = 1,
-						.algorithms = CONF_SHA1 | CONF_SHA256,
+						.algorithms = SCHEME_SHA1 | SCHEME_SHA256,
 						.max_body = 1 << 20};
 	const struct conf conf = {
 		.spool = "/spool", .endpoints = &endpoint, .endpoint_count = 1, .in_flight_max = 1 << 24};
@@ -211,6 +211,7 @@ static bool receive_sample(const char *length)
 					.remote_addr = "192.0.2.1",
 					.read = peer_read}};
 	struct buf audit = {0};
+	endpoint.scheme = presets_find("unified");
 	receive_request(&receive, &peer.request, &receipt);
 	assert_int_equal(receipt.answer.status, refused ? 500 : 200);
 	assert_true(receipt.accepted == !refused);

@@ -6,7 +6,11 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/text.h"
 #include "event/line.h"
+#include "sender/mac.h"
+#include "sender/presets.h"
+#include "sender/scheme.h"
 #include "unit.h"
 
 #define SECRET "wks_5de520f96e439b002043d8d8_secret" /* of the samples */
@@ -14,17 +18,11 @@
 static struct span secrets[] = {{SECRET, sizeof SECRET - 1}};
 static struct conf_endpoint endpoints[] = {
 	{.path = "/webhook",
-	 .scheme = "unified",
 	 .secrets = secrets,
 	 .secret_count = 1,
-	 .algorithms = CONF_SHA1 | CONF_SHA256,
+	 .algorithms = SCHEME_SHA1 | SCHEME_SHA256,
 	 .max_body = 100000},
-	{.path = "/hooks/crm",
-	 .scheme = "unified",
-	 .secrets = secrets,
-	 .secret_count = 1,
-	 .algorithms = CONF_SHA256,
-	 .max_body = 100000},
+	{.path = "/hooks/crm", .secrets = secrets, .secret_count = 1, .algorithms = SCHEME_SHA256, .max_body = 100000},
 };
 
 /* What all requests of a test share, and what they are answered with. */
@@ -113,6 +111,8 @@ static int setup(void **state)
 {
 	(void)state;
 	conf = unit_conf("/srv/www/site/spool");
+	for (size_t i = 0; i < UNIT_COUNT(endpoints); i++)
+		endpoints[i].scheme = presets_find("unified");
 	conf.endpoints = endpoints;
 	conf.endpoint_count = UNIT_COUNT(endpoints);
 	conf.in_flight_max = 1 << 20;
@@ -260,6 +260,7 @@ static void accepted(void **state)
 		assert_int_equal(line.data[line.len - 1], '\n');
 		assert_string_equal(event.id, receipt.answer.id);
 		assert_int_equal(event.count, samples[i].count);
+		assert_true(unit_same(event.endpoint, "/webhook") && unit_same(event.scheme, "unified"));
 		assert_true(event.received_at >= before && event.received_at <= after);
 		buf_fini(&line);
 		ended(&peer);
@@ -304,6 +305,60 @@ static void refused(void **state)
 			   refusals[i].name, receipt.reason);
 		ended(&peer);
 	}
+}
+
+/* 29: the list of connections. Whoever has no secret learns nothing of it. */
+static void connection_rows(void **state)
+{
+	(void)state;
+	static const char *allowed[] = {"c1", "c2"};
+	static const struct {
+		size_t allowed;
+		const char *webhook;
+		const char *sig; /* NULL: the right one */
+		int status;
+	} rows[] = {
+		{0, "{\"connection_id\":\"c9\"}", NULL, 200},
+		{0, "{}", NULL, 200},
+		{2, "{\"connection_id\":\"c1\"}", NULL, 200},
+		{2, "{\"connection_id\":\"c2\"}", NULL, 200},
+		{2, "{\"connection_id\":\"\\u00632\"}", NULL, 200},
+		{1, "{\"connection_id\":\"c2\"}", NULL, 403},
+		{2, "{\"connection_id\":\"c\"}", NULL, 403},
+		{2, "{\"connection_id\":\"c11\"}", NULL, 403},
+		{2, "{\"connection_id\":\"C1\"}", NULL, 403},
+		{2, "{\"connection_id\":\"c1\\u0000\"}", NULL, 403},
+		{2, "{\"connection_id\":\"\"}", NULL, 403},
+		{2, "{\"connection_id\":null}", NULL, 403},
+		{2, "{\"id\":\"c1\"}", NULL, 403},
+		{2, "{}", NULL, 403},
+		{2, "null", NULL, 403},
+		{2, "{\"connection_id\":\"c9\"}", "0000000000000000000000000000000000000000", 401},
+		{2, "{\"connection_id\":\"c9\"}", "x", 401},
+		{2, "{\"connection_id\":\"c9\"}", "", 401},
+	};
+	const struct span parts[] = {UNIT_SPAN("[]n")};
+	uint8_t digest[MAC_SIZE_MAX];
+	char right[2 * MAC_SIZE_MAX + 1];
+	mac_sign(MAC_SHA1, secrets[0], parts, 1, digest);
+	text_hex(digest, mac_size(MAC_SHA1), right);
+	endpoints[0].connections = allowed;
+	for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+		struct buf body = {0};
+		const char *sig = rows[i].sig == NULL ? right : rows[i].sig;
+		assert_int_equal(buf_printf(&body, "{\"data\":[],\"nonce\":\"n\",\"webhook\":%s,\"sig\":\"%s\"}",
+					    rows[i].webhook, sig),
+				 0);
+		struct peer peer = new_peer(body);
+		endpoints[0].connection_count = rows[i].allowed;
+		ask(&peer);
+		unit_check(receipt.answer.status == rows[i].status, "%zu allowed, %s, %s: %d", rows[i].allowed,
+			   rows[i].webhook, sig, receipt.answer.status);
+		unit_check((strcmp(receipt.reason, "connection not allowed") == 0) == (rows[i].status == 403), "%s: %s",
+			   rows[i].webhook, receipt.reason);
+		ended(&peer);
+	}
+	endpoints[0].connection_count = 0;
 }
 
 /* 20: the body is read to its end, but not kept. */
@@ -597,6 +652,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(route_rows, setup, teardown),
 		cmocka_unit_test_setup_teardown(accepted, setup, teardown),
 		cmocka_unit_test_setup_teardown(refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(connection_rows, setup, teardown),
 		cmocka_unit_test_setup_teardown(too_large, setup, teardown),
 		cmocka_unit_test_setup_teardown(in_flight, setup, teardown),
 		cmocka_unit_test_setup_teardown(long_fields_count, setup, teardown),

@@ -1,29 +1,25 @@
 #include "config.h"
 
-#include "sender/unified.h"
-
 #include "base/json.h"
 #include "base/text.h"
 #include "sender/mac.h"
+#include "sender/presets.h"
+#include "sender/scheme.h"
 #include "unit.h"
 
 static const char *const verdicts[] = {
-	[SCHEME_ACCEPTED] = "accepted",   [SCHEME_MALFORMED] = "malformed", [SCHEME_UNSIGNED] = "unsigned",
-	[SCHEME_BAD_FORM] = "bad form",   [SCHEME_FORGED] = "forged",       [SCHEME_EXCLUDED] = "excluded",
-	[SCHEME_NO_MEMORY] = "no memory",
+	[SCHEME_ACCEPTED] = "accepted", [SCHEME_MALFORMED] = "malformed", [SCHEME_UNSIGNED] = "unsigned",
+	[SCHEME_BAD_FORM] = "bad form", [SCHEME_FORGED] = "forged",       [SCHEME_NO_MEMORY] = "no memory",
 };
 
 #define NEW "the new secret"
 #define OLD "the old secret"
 static struct span secrets[] = {{NEW, sizeof NEW - 1}, {OLD, sizeof OLD - 1}};
 
-static const struct conf_endpoint plain = {
-	.path = "/webhook",
-	.scheme = "unified",
+static const struct scheme_request plain = {
 	.secrets = secrets,
 	.secret_count = 1,
-	.algorithms = CONF_SHA1 | CONF_SHA256,
-	.max_body = 10 << 20,
+	.algorithms = SCHEME_SHA1 | SCHEME_SHA256,
 };
 
 /* What a body was taken for; keep its event only as long as the body. */
@@ -34,17 +30,25 @@ struct outcome {
 };
 
 /* The body in memory of exactly its length, so that a sanitizer sees each read beside it. */
-static struct outcome accept_body(const struct conf_endpoint *endpoint, const char *bytes, size_t n)
+static struct outcome accept_at(const char *path, const struct scheme_request *plain_request, const char *bytes,
+				size_t n)
 {
-	struct outcome outcome = {.body = malloc(n == 0 ? 1 : n)};
+	struct outcome outcome = {.event.endpoint = unit_span(path), .body = malloc(n == 0 ? 1 : n)};
+	struct scheme_request request = *plain_request;
 	const char *reason = NULL;
 	assert_non_null(outcome.body);
 	if (n > 0)
 		memcpy(outcome.body, bytes, n);
-	outcome.verdict = unified_accept(endpoint, outcome.body, n, &outcome.event, &reason);
-	assert_non_null(reason);
-	assert_int_equal(outcome.verdict == SCHEME_ACCEPTED, strcmp(reason, "accepted") == 0);
+	request.body = outcome.body;
+	request.n = n;
+	outcome.verdict = presets_find("unified")->accept(&request, &outcome.event, &reason);
+	assert_int_equal(outcome.verdict == SCHEME_ACCEPTED, reason == NULL);
 	return outcome;
+}
+
+static struct outcome accept_body(const struct scheme_request *plain_request, const char *bytes, size_t n)
+{
+	return accept_at("/webhook", plain_request, bytes, n);
 }
 
 static void outcome_fini(struct outcome *outcome)
@@ -426,7 +430,7 @@ static void field_lengths(void **state)
 static void endpoint_rows(void **state)
 {
 	(void)state;
-	enum { EITHER = CONF_SHA1 | CONF_SHA256 };
+	enum { EITHER = SCHEME_SHA1 | SCHEME_SHA256 };
 	static const struct {
 		size_t secrets;
 		unsigned algorithms;
@@ -440,20 +444,20 @@ static void endpoint_rows(void **state)
 		{2, EITHER, "\"sig\":\"@O1b\",\"sig256\":\"@O2b\"", SCHEME_ACCEPTED},
 		{2, EITHER, "\"sig\":\"@O1b\",\"sig256\":\"@N2b\"", SCHEME_FORGED},
 		{2, EITHER, "\"sig\":\"@N1b\",\"sig256\":\"@O2b\"", SCHEME_FORGED},
-		{1, CONF_SHA1, "\"sig\":\"@1b\"", SCHEME_ACCEPTED},
-		{1, CONF_SHA1, "\"sig256\":\"@2b\"", SCHEME_UNSIGNED},
-		{1, CONF_SHA1, "\"sig\":\"@1b\",\"sig256\":\"@2b\"", SCHEME_ACCEPTED},
-		{1, CONF_SHA1, "\"sig\":\"@1b\",\"sig256\":\"@O2b\"", SCHEME_FORGED},
-		{1, CONF_SHA256, "\"sig256\":\"@2b\"", SCHEME_ACCEPTED},
-		{1, CONF_SHA256, "\"sig\":\"@1b\"", SCHEME_UNSIGNED},
-		{1, CONF_SHA256, "\"sig\":\"@1b\",\"sig256\":null", SCHEME_UNSIGNED},
-		{1, CONF_SHA256, "\"sig\":\"@1b\",\"sig256\":\"\"", SCHEME_UNSIGNED},
-		{1, CONF_SHA256, "\"sig\":\"@1b\",\"sig256\":\"@2b\"", SCHEME_ACCEPTED},
-		{1, CONF_SHA256, "\"sig\":\"@O1b\",\"sig256\":\"@2b\"", SCHEME_FORGED},
-		{1, CONF_SHA256, "\"sig\":\"x\",\"sig256\":\"@2b\"", SCHEME_BAD_FORM},
+		{1, SCHEME_SHA1, "\"sig\":\"@1b\"", SCHEME_ACCEPTED},
+		{1, SCHEME_SHA1, "\"sig256\":\"@2b\"", SCHEME_UNSIGNED},
+		{1, SCHEME_SHA1, "\"sig\":\"@1b\",\"sig256\":\"@2b\"", SCHEME_ACCEPTED},
+		{1, SCHEME_SHA1, "\"sig\":\"@1b\",\"sig256\":\"@O2b\"", SCHEME_FORGED},
+		{1, SCHEME_SHA256, "\"sig256\":\"@2b\"", SCHEME_ACCEPTED},
+		{1, SCHEME_SHA256, "\"sig\":\"@1b\"", SCHEME_UNSIGNED},
+		{1, SCHEME_SHA256, "\"sig\":\"@1b\",\"sig256\":null", SCHEME_UNSIGNED},
+		{1, SCHEME_SHA256, "\"sig\":\"@1b\",\"sig256\":\"\"", SCHEME_UNSIGNED},
+		{1, SCHEME_SHA256, "\"sig\":\"@1b\",\"sig256\":\"@2b\"", SCHEME_ACCEPTED},
+		{1, SCHEME_SHA256, "\"sig\":\"@O1b\",\"sig256\":\"@2b\"", SCHEME_FORGED},
+		{1, SCHEME_SHA256, "\"sig\":\"x\",\"sig256\":\"@2b\"", SCHEME_BAD_FORM},
 	};
 	for (size_t i = 0; i < UNIT_COUNT(endpoints); i++) {
-		struct conf_endpoint endpoint = plain;
+		struct scheme_request endpoint = plain;
 		char template[256];
 		struct buf body = {0};
 		endpoint.secret_count = endpoints[i].secrets;
@@ -464,52 +468,6 @@ static void endpoint_rows(void **state)
 		unit_check(outcome.verdict == endpoints[i].verdict, "%zu secrets, algorithms %u, %s: %s",
 			   endpoints[i].secrets, endpoints[i].algorithms, endpoints[i].signatures,
 			   verdicts[outcome.verdict]);
-		outcome_fini(&outcome);
-		buf_fini(&body);
-	}
-}
-
-/* 29: the list of connections. Whoever has no secret learns nothing of it. */
-static void connection_rows(void **state)
-{
-	(void)state;
-	static const char *allowed[] = {"c1", "c2"};
-	static const struct {
-		size_t allowed;
-		const char *webhook, *sig;
-		enum scheme_verdict verdict;
-	} connections[] = {
-		{0, "{\"connection_id\":\"c9\"}", "@1b", SCHEME_ACCEPTED},
-		{0, "{}", "@1b", SCHEME_ACCEPTED},
-		{2, "{\"connection_id\":\"c1\"}", "@1b", SCHEME_ACCEPTED},
-		{2, "{\"connection_id\":\"c2\"}", "@1b", SCHEME_ACCEPTED},
-		{2, "{\"connection_id\":\"\\u00632\"}", "@1b", SCHEME_ACCEPTED},
-		{1, "{\"connection_id\":\"c2\"}", "@1b", SCHEME_EXCLUDED},
-		{2, "{\"connection_id\":\"c\"}", "@1b", SCHEME_EXCLUDED},
-		{2, "{\"connection_id\":\"c11\"}", "@1b", SCHEME_EXCLUDED},
-		{2, "{\"connection_id\":\"C1\"}", "@1b", SCHEME_EXCLUDED},
-		{2, "{\"connection_id\":\"c1\\u0000\"}", "@1b", SCHEME_EXCLUDED},
-		{2, "{\"connection_id\":\"\"}", "@1b", SCHEME_EXCLUDED},
-		{2, "{\"connection_id\":null}", "@1b", SCHEME_EXCLUDED},
-		{2, "{\"id\":\"c1\"}", "@1b", SCHEME_EXCLUDED},
-		{2, "{}", "@1b", SCHEME_EXCLUDED},
-		{2, "null", "@1b", SCHEME_EXCLUDED},
-		{2, "{\"connection_id\":\"c9\"}", "@O1b", SCHEME_FORGED},
-		{2, "{\"connection_id\":\"c9\"}", "x", SCHEME_BAD_FORM},
-		{2, "{\"connection_id\":\"c9\"}", "", SCHEME_UNSIGNED},
-	};
-	for (size_t i = 0; i < UNIT_COUNT(connections); i++) {
-		struct conf_endpoint endpoint = plain;
-		char template[256];
-		struct buf body = {0};
-		endpoint.connections = allowed;
-		endpoint.connection_count = connections[i].allowed;
-		snprintf(template, sizeof template, FRONT "\"webhook\":%s,\"sig\":\"%s\"}", connections[i].webhook,
-			 connections[i].sig);
-		fill(template, DATA, DATA, "n", &body);
-		struct outcome outcome = accept_body(&endpoint, body.data, body.len);
-		unit_check(outcome.verdict == connections[i].verdict, "%zu allowed, %s, %s: %s", connections[i].allowed,
-			   connections[i].webhook, connections[i].sig, verdicts[outcome.verdict]);
 		outcome_fini(&outcome);
 		buf_fini(&body);
 	}
@@ -555,11 +513,9 @@ static void identities(void **state)
 		outcome_fini(&outcome);
 		buf_fini(&body);
 	}
-	struct conf_endpoint other = plain;
 	struct buf body = {0};
-	other.path = "/other";
 	fill(events[0].template, DATA, DATA, "abc", &body);
-	struct outcome outcome = accept_body(&other, body.data, body.len);
+	struct outcome outcome = accept_at("/other", &plain, body.data, body.len);
 	assert_int_equal(outcome.verdict, SCHEME_ACCEPTED);
 	assert_string_not_equal(outcome.event.id, first);
 	outcome_fini(&outcome);
@@ -595,8 +551,6 @@ static void fields(void **state)
 			   (int)outcome.event.fields[i].len, outcome.event.fields[i].ptr);
 	assert_true(unit_same(outcome.event.nonce, "\"n\""));
 	assert_true(unit_same(outcome.event.data, "[1,2]"));
-	assert_true(unit_same(outcome.event.endpoint, "/webhook"));
-	assert_true(unit_same(outcome.event.scheme, "unified"));
 	assert_int_equal(outcome.event.count, 2);
 	assert_int_equal(outcome.event.received_at, 0);
 	outcome_fini(&outcome);
@@ -624,7 +578,7 @@ static void counts(void **state)
 
 static struct buf secret_lines;
 static struct span sample_secrets[2];
-static struct conf_endpoint sample_endpoint;
+static struct scheme_request sample_endpoint;
 
 static int read_secrets(void **state)
 {
@@ -710,7 +664,7 @@ static void sample_verdicts(void **state)
 			check_field(i, event, EVENT_EXTERNAL_XREF, samples[i].xref);
 		}
 		outcome_fini(&outcome);
-		struct conf_endpoint rotated = sample_endpoint;
+		struct scheme_request rotated = sample_endpoint;
 		rotated.secret_count = 1;
 		outcome = accept_body(&rotated, body.data, body.len);
 		unit_check(outcome.verdict == samples[i].with_new_secret_only, "%s, rotated: %s", samples[i].name,
@@ -783,29 +737,21 @@ static void cut_bodies(void **state)
 static void found_by_name(void **state)
 {
 	(void)state;
-	assert_non_null(scheme_find("unified"));
-	assert_ptr_equal(scheme_find("unified")->accept, unified_accept);
-	assert_null(scheme_find("unifie"));
-	assert_null(scheme_find("unified2"));
-	assert_null(scheme_find(""));
+	assert_string_equal(presets_find("unified")->name, "unified");
+	assert_null(presets_find("unifie"));
+	assert_null(presets_find("unified2"));
+	assert_null(presets_find(""));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(verdict_rows),
-		cmocka_unit_test(raw_bytes),
-		cmocka_unit_test(nonce_lengths),
-		cmocka_unit_test(field_lengths),
-		cmocka_unit_test(endpoint_rows),
-		cmocka_unit_test(connection_rows),
-		cmocka_unit_test(identities),
-		cmocka_unit_test(fields),
-		cmocka_unit_test(counts),
-		cmocka_unit_test(sample_verdicts),
-		cmocka_unit_test(samples_without_white_space),
-		cmocka_unit_test(flipped_bits),
-		cmocka_unit_test(cut_bodies),
+		cmocka_unit_test(verdict_rows),    cmocka_unit_test(raw_bytes),
+		cmocka_unit_test(nonce_lengths),   cmocka_unit_test(field_lengths),
+		cmocka_unit_test(endpoint_rows),   cmocka_unit_test(identities),
+		cmocka_unit_test(fields),          cmocka_unit_test(counts),
+		cmocka_unit_test(sample_verdicts), cmocka_unit_test(samples_without_white_space),
+		cmocka_unit_test(flipped_bits),    cmocka_unit_test(cut_bodies),
 		cmocka_unit_test(found_by_name),
 	};
 	return cmocka_run_group_tests(tests, read_secrets, forget_secrets);
