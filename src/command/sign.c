@@ -69,17 +69,14 @@ static int compose(struct buf *out, const struct payload *p, struct span secret,
 /* Whether a receiver would take it for an event at all. Says why not. */
 static bool is_event(const struct conf_endpoint *endpoint, const struct buf *payload)
 {
-	struct buf copy = {0}; /* the scheme may change the body in place */
-	struct event event;
-	const char *reason = "out of memory";
-	int status = 500;
-	if (buf_append(&copy, payload->data, payload->len) == 0)
-		status = receive_judge(endpoint, &copy, &event, &reason);
-	buf_fini(&copy);
-	if (status != 400 && status != 500)
-		return true;
-	log_warnx("this would be refused with %d: %s", status, reason);
-	return false;
+	struct receipt receipt = {.answer.status = 500, .reason = "out of memory"};
+	if (buf_append(&receipt.body, payload->data, payload->len) == 0)
+		receive_judge(endpoint, NULL, &receipt);
+	bool is_event = receipt.answer.status != 400 && receipt.answer.status != 500;
+	if (!is_event)
+		log_warnx("this would be refused with %d: %s", receipt.answer.status, receipt.reason);
+	receipt_fini(&receipt);
+	return is_event;
 }
 
 static int sign(const struct conf *conf, const struct payload *p)

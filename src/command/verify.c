@@ -17,7 +17,7 @@ static enum mac_algorithm expected(const struct trial_result *r)
 }
 
 /* Whether a signature so read is one that is accepted. */
-static bool is_accepted(const struct trial_result *r)
+static bool is_right(const struct trial_result *r)
 {
 	return r->matches && r->algorithm == expected(r) && r->order == TRIAL_NONCE_LAST && r->span != TRIAL_BODY;
 }
@@ -36,7 +36,7 @@ static void explain_signature(const struct trial_result *r, size_t secret_count)
 	else
 		printf("is HMAC-%s in %s, over %s, %s, with secret %zu of %zu%s\n", algorithm,
 		       trial_encoding_names[r->encoding], trial_span_names[r->span], trial_order_names[r->order],
-		       r->secret + 1, secret_count, is_accepted(r) ? "" : "; this is not accepted");
+		       r->secret + 1, secret_count, is_right(r) ? "" : "; this is not accepted");
 }
 
 /* Tries the secrets without what may stand around them by mistake. */
@@ -81,30 +81,27 @@ static void explain(const struct conf_endpoint *endpoint, struct span body)
 
 static int verify(const struct conf *conf, const char *path, const char *file, bool explaining)
 {
-	struct buf body = {0}, copy = {0};
-	struct event event;
-	const char *reason;
+	struct receipt receipt = {0};
+	struct buf copy = {0};
 	int result = EX_NOINPUT;
 	const struct conf_endpoint *endpoint = command_endpoint(conf, path);
 	if (endpoint == NULL)
 		return EX_USAGE;
 	/* The scheme may change the body in place. */
-	if (input_read(file, &body) < 0 || buf_append(&copy, body.data, body.len) < 0)
+	if (input_read(file, &receipt.body) < 0 || buf_append(&copy, receipt.body.data, receipt.body.len) < 0)
 		goto end;
-	int status = receive_judge(endpoint, &body, &event, &reason);
-	if (body.len > endpoint->max_body) {
-		status = 413;
-		reason = "body over max_body";
-	}
-	if (status == 200)
-		printf("accepted: %s, event %s, %u elements in data\n", endpoint->path, event.id, event.count);
+	receive_judge(endpoint, NULL, &receipt);
+	bool fits = receipt.body.len <= endpoint->max_body, is_accepted = receipt.accepted && fits;
+	if (is_accepted)
+		printf("accepted: %s, event %s, %u elements in data\n", endpoint->path, receipt.event.id,
+		       receipt.event.count);
 	else
-		printf("refused: %s: %s\n", endpoint->path, reason);
+		printf("refused: %s: %s\n", endpoint->path, fits ? receipt.reason : "body over max_body");
 	if (explaining)
 		explain(endpoint, (struct span){copy.data, copy.len});
-	result = status == 200 ? 0 : 1;
+	result = is_accepted ? 0 : 1;
 end:
-	buf_fini(&body);
+	receipt_fini(&receipt);
 	buf_fini(&copy);
 	return result;
 }

@@ -35,9 +35,12 @@
 struct visit {
 	const struct conf *conf;
 	struct request *request;
+	const char *authorization; /* or NULL */
 	struct buf *reply;
 	bool *rings;
 };
+
+const char *const view_headers[] = {"authorization", NULL};
 
 static size_t prefix_length(const struct conf *conf)
 {
@@ -124,7 +127,7 @@ static enum view refuse(const struct visit *v)
 		respond_text(v, 401, JSON, "WWW-Authenticate: Basic realm=\"hookspool\", charset=\"UTF-8\"\r\n",
 			     "{\"error\":\"unauthorized\"}\n");
 	/* A browser asks without one first; that is nothing to be told. */
-	return view == VIEW_ANSWERED && v->request->authorization != NULL ? VIEW_REFUSED : view;
+	return view == VIEW_ANSWERED && v->authorization != NULL ? VIEW_REFUSED : view;
 }
 
 /* Files */
@@ -300,7 +303,7 @@ static enum view answer(const struct visit *v, struct span name)
 		return !reads      ? not_allowed(v, "Allow: GET, HEAD\r\n")
 		       : is_health ? respond_health(v)
 				   : respond_moved(v);
-	if (v->request->authorization == NULL || !has_token(v->conf, v->request->authorization))
+	if (v->authorization == NULL || !has_token(v->conf, v->authorization))
 		return refuse(v);
 	if (is_retry)
 		return strcmp(method, "POST") == 0 ? take_form(v) : not_allowed(v, "Allow: POST\r\n");
@@ -313,7 +316,7 @@ static enum view answer(const struct visit *v, struct span name)
 
 enum view view_answer(const struct conf *conf, struct request *request, struct buf *reply, bool *rings)
 {
-	const struct visit visit = {conf, request, reply, rings};
+	const struct visit visit = {conf, request, request_header(request, view_headers[0]), reply, rings};
 	const char *name = request->uri + prefix_length(conf);
 	*rings = false;
 	enum view view = answer(&visit, (struct span){name, strcspn(name, "?")});

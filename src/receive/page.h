@@ -11,6 +11,9 @@
 /* Whether the path of this URI is the page's, or below it. The URI may be NULL. */
 bool view_has(const struct conf *conf, const char *uri);
 
+/* That a request for it is asked for, as request_keep takes them. */
+extern const char *const view_headers[];
+
 enum view {
 	VIEW_ANSWERED,
 	VIEW_REFUSED, /* the token is wrong: answered too, but something to be told */

@@ -12,8 +12,8 @@
 #include "receive/page.h"
 #include "sender/scheme.h"
 
-#define RETRY_AFTER     30   /* seconds, in a 503 */
-#define HEAD_LARGE      4096 /* bytes of a line before its data, which are the sender's fields: then they count */
+#define RETRY_AFTER     30                    /* seconds, in a 503 */
+#define BESIDE_LARGE    4096                  /* bytes beside the body, of the sender's fields: then they count */
 #define RECORDS_MAX     (UINT64_C(256) << 20) /* bytes that an event's records may have beside its data */
 #define PATH_TOLD       200                   /* bytes of an unknown path that an audit line takes */
 #define EXPOSED_AGAIN   (60 * CLOCK_SECOND)   /* between two messages of it */
@@ -171,7 +171,12 @@ static bool is_allowed(const struct conf_endpoint *endpoint, const struct event 
 	return false;
 }
 
-static enum outcome judge(const struct conf_endpoint *endpoint, struct buf *body, struct event *event,
+static const char *header(const void *request, const char *name)
+{
+	return request == NULL ? NULL : request_header(request, name);
+}
+
+static enum outcome judge(const struct conf_endpoint *endpoint, const struct request *request, struct receipt *receipt,
 			  const char **reason)
 {
 	static const enum outcome by_verdict[] = {
@@ -179,34 +184,35 @@ static enum outcome judge(const struct conf_endpoint *endpoint, struct buf *body
 		[SCHEME_BAD_FORM] = UNAUTHORIZED, [SCHEME_FORGED] = UNAUTHORIZED, [SCHEME_NO_MEMORY] = FAULT,
 	};
 	const struct scheme *scheme = endpoint->scheme;
-	const struct scheme_request request = {
+	const struct scheme_request asked = {
 		.secrets = endpoint->secrets,
 		.secret_count = endpoint->secret_count,
 		.algorithms = endpoint->algorithms,
-		.body = body->data,
-		.n = body->len,
+		.body = receipt->body.data,
+		.n = receipt->body.len,
+		.header = header,
+		.arg = request,
+		.made = &receipt->made,
 	};
-	*event = (struct event){
+	receipt->event = (struct event){
 		.endpoint = {endpoint->path, strlen(endpoint->path)},
 		.scheme = {scheme->name, strlen(scheme->name)},
 	};
-	enum outcome outcome = by_verdict[scheme->accept(&request, event, reason)];
-	return outcome == ACCEPTED && !is_allowed(endpoint, event) ? EXCLUDED : outcome;
+	enum outcome outcome = by_verdict[scheme->accept(&asked, &receipt->event, reason)];
+	return outcome == ACCEPTED && !is_allowed(endpoint, &receipt->event) ? EXCLUDED : outcome;
 }
 
-int receive_judge(const struct conf_endpoint *endpoint, struct buf *body, struct event *event, const char **reason)
+void receive_judge(const struct conf_endpoint *endpoint, const struct request *request, struct receipt *receipt)
 {
-	*reason = NULL;
-	enum outcome outcome = judge(endpoint, body, event, reason);
-	if (*reason == NULL)
-		*reason = outcomes[outcome].reason;
-	return outcomes[outcome].status;
+	const char *reason = NULL;
+	enum outcome outcome = judge(endpoint, request, receipt, &reason);
+	receipt_end(receipt, outcome, reason);
 }
 
-static enum outcome verify(struct receive *receive, const struct conf_endpoint *endpoint, struct receipt *receipt,
-			   const char **reason)
+static enum outcome verify(struct receive *receive, const struct conf_endpoint *endpoint, const struct request *request,
+			   struct receipt *receipt, const char **reason)
 {
-	enum outcome outcome = judge(endpoint, &receipt->body, &receipt->event, reason);
+	enum outcome outcome = judge(endpoint, request, receipt, reason);
 	if (outcome != ACCEPTED)
 		return outcome;
 	if (records_overhead(&receipt->event) > RECORDS_MAX)
@@ -215,7 +221,8 @@ static enum outcome verify(struct receive *receive, const struct conf_endpoint *
 	if (line_encode(&receipt->event, &receipt->line) < 0)
 		return FAULT;
 	struct holding holding = {receive, receipt, 0};
-	return receipt->line.head.cap > HEAD_LARGE && hold(&holding, receipt->line.head.cap) < 0 ? BUSY : ACCEPTED;
+	uint64_t beside = receipt->line.head.cap + receipt->made.cap;
+	return beside > BESIDE_LARGE && hold(&holding, beside) < 0 ? BUSY : ACCEPTED;
 }
 
 /* A request for the page. */
@@ -260,6 +267,7 @@ void receive_request(struct receive *receive, struct request *request, struct re
 	const char *reason = NULL;
 	enum outcome outcome;
 	bool is_view = endpoint == NULL && view_has(conf, request->uri);
+	request_keep(request, is_view ? view_headers : endpoint == NULL ? NULL : endpoint->scheme->headers);
 	if (is_view) {
 		outcome = look(request, receipt, &reason);
 	} else if (endpoint == NULL) {
@@ -276,7 +284,7 @@ void receive_request(struct receive *receive, struct request *request, struct re
 		receipt->bytes = receipt->body.len;
 		endpoint = route_again(receive, endpoint, request->uri, receipt);
 		if (outcome == ACCEPTED)
-			outcome = endpoint == NULL ? NOT_FOUND : verify(receive, endpoint, receipt, &reason);
+			outcome = endpoint == NULL ? NOT_FOUND : verify(receive, endpoint, request, receipt, &reason);
 		else
 			receipt_release(receive, receipt); /* the rest needs no memory to be read */
 	}
@@ -376,8 +384,11 @@ void receipt_release(struct receive *receive, struct receipt *receipt)
 		bodies_put(receive->bodies, &receipt->body);
 	else if (receipt->body.cap > BODIES_LARGE)
 		buf_fini(&receipt->body);
-	if (receipt->line.head.cap > HEAD_LARGE)
+	receipt->made.len = 0;
+	if (receipt->line.head.cap + receipt->made.cap > BESIDE_LARGE) {
 		line_fini(&receipt->line);
+		buf_fini(&receipt->made);
+	}
 	atomic_fetch_sub(&receive->in_flight, receipt->held);
 	receipt->held = 0;
 }
@@ -403,6 +414,7 @@ void receipt_fini(struct receipt *receipt)
 {
 	line_fini(&receipt->line);
 	buf_fini(&receipt->body);
+	buf_fini(&receipt->made);
 	buf_fini(&receipt->reply);
 	receipt_part(receipt);
 }

@@ -27,8 +27,9 @@ struct receive {
 struct receipt {
 	const struct conf *conf; /* in force when its body was there; `endpoint` is in it */
 	struct buf body;
-	size_t bytes;  /* that the body had */
-	uint64_t held; /* bytes counted in receive->in_flight */
+	size_t bytes;    /* that the body had */
+	uint64_t held;   /* bytes counted in receive->in_flight */
+	struct buf made; /* what the event has beside the body */
 	struct event event;
 	struct line line;
 	bool accepted;
@@ -44,9 +45,9 @@ struct receipt {
  * nothing may be made there. The document root may be NULL. */
 bool receive_is_exposed(const struct conf *conf, const char *document_root);
 
-/* Tries a body, whose connection must be one of the endpoint's too. The status of the answer: 200, or that of a
- * refusal; `reason` is a literal. The body may change; the event points into it. */
-int receive_judge(const struct conf_endpoint *endpoint, struct buf *body, struct event *event, const char **reason);
+/* Tries the body of a receipt, which has nothing else yet: it gets an answer with its reason, and an event. The body
+ * may change. The request has the headers; NULL: there are none. */
+void receive_judge(const struct conf_endpoint *endpoint, const struct request *request, struct receipt *receipt);
 
 /* Fills a receipt, zeroed or cleared. */
 void receive_request(struct receive *receive, struct request *request, struct receipt *receipt);

@@ -20,6 +20,10 @@ struct scheme_request {
 	unsigned algorithms;
 	char *body; /* the scheme may change it, and compact its data in place */
 	size_t n;
+	/* The value of a header that the scheme declares; NULL: there is none. */
+	const char *(*header)(const void *arg, const char *name);
+	const void *arg;
+	struct buf *made; /* empty: for what an event has that does not stand in the body */
 };
 
 enum scheme_verdict {
@@ -34,9 +38,10 @@ enum scheme_verdict {
 /* Each stands in the file of its name. */
 struct scheme {
 	const char *name;
+	const char *const *headers; /* that it reads, in lower case and up to a NULL; NULL: none */
 	/* Checks the request and fills the event, whose endpoint and scheme are set, and whose received_at is for the
-	 * caller to set. Its spans point into the body. A refusal for which the request is to blame gives `reason`, a
-	 * literal for the audit: which rule, never which bytes. */
+	 * caller to set. Its spans point into the body, or into what was made. A refusal for which the request is to
+	 * blame gives `reason`, a literal for the audit: which rule, never which bytes. */
 	enum scheme_verdict (*accept)(const struct scheme_request *request, struct event *event, const char **reason);
 };
 

@@ -35,13 +35,6 @@ static int cgi_send(struct request *request, const char *bytes, size_t n)
 	return fsio_write(STDOUT_FILENO, bytes, n);
 }
 
-/* Apache renames variables when it rewrites a path. */
-static const char *authorization(void)
-{
-	const char *value = getenv("HTTP_AUTHORIZATION");
-	return value != NULL ? value : getenv("REDIRECT_HTTP_AUTHORIZATION");
-}
-
 void cgi_init(struct cgi_request *cgi)
 {
 	*cgi = (struct cgi_request){
@@ -53,7 +46,7 @@ void cgi_init(struct cgi_request *cgi)
 				.content_length = getenv("CONTENT_LENGTH"),
 				.remote_addr = getenv("REMOTE_ADDR"),
 				.document_root = getenv("DOCUMENT_ROOT"),
-				.authorization = authorization(),
+				.variables = environ,
 				.read = cgi_read,
 				.send = cgi_send,
 			},

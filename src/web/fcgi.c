@@ -68,21 +68,19 @@ void fcgi_free(struct fcgi_request *fcgi)
 	free(fcgi);
 }
 
-/* The first of a name counts. False: nobody asks for it. */
+/* The first of a name counts. False: nobody asks for it. Which headers are asked for is not known yet. */
 static bool take_parameter(struct request *request, const char *parameter)
 {
 	const struct {
 		const char *name;
 		const char **value;
 	} wanted[] = {
-		{"REQUEST_METHOD=", &request->method},
-		{"REQUEST_URI=", &request->uri},
-		{"CONTENT_TYPE=", &request->content_type},
-		{"CONTENT_LENGTH=", &request->content_length},
-		{"REMOTE_ADDR=", &request->remote_addr},
-		{"DOCUMENT_ROOT=", &request->document_root},
-		{"HTTP_AUTHORIZATION=", &request->authorization},
+		{"REQUEST_METHOD=", &request->method},     {"REQUEST_URI=", &request->uri},
+		{"CONTENT_TYPE=", &request->content_type}, {"CONTENT_LENGTH=", &request->content_length},
+		{"REMOTE_ADDR=", &request->remote_addr},   {"DOCUMENT_ROOT=", &request->document_root},
 	};
+	if (strncmp(parameter, "HTTP_", 5) == 0)
+		return strlen(parameter) <= PARAMETER_MAX;
 	for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
 		size_t n = strlen(wanted[i].name);
 		if (strncmp(parameter, wanted[i].name, n) != 0)
@@ -95,9 +93,8 @@ static bool take_parameter(struct request *request, const char *parameter)
 	return false;
 }
 
-/* Frees what nobody asks for, such as a client's other headers, which can be a megabyte and would stay for as long as
- * the body is read. libfcgi frees the rest with the request: each string on its own, up to the NULL (fcgiapp.c,
- * FreeParams). */
+/* Frees what nobody asks for. libfcgi frees the rest with the request: each string on its own, up to the NULL
+ * (fcgiapp.c, FreeParams). */
 static void take_parameters(struct request *request, char **envp)
 {
 	char **kept = envp;
@@ -123,7 +120,8 @@ int fcgi_begin(struct fcgi_request *fcgi, int fd)
 		FCGX_Free(&fcgi->fcgx, 1);
 		return -1;
 	}
-	fcgi->request = (struct request){.read = fcgi_read, .send = fcgi_send};
+	fcgi->request =
+		(struct request){.variables = fcgi->fcgx.envp, .is_owner = true, .read = fcgi_read, .send = fcgi_send};
 	take_parameters(&fcgi->request, fcgi->fcgx.envp);
 	return 0;
 }

@@ -23,8 +23,8 @@ struct fcgi_request *fcgi_new(void);
 /* Takes NULL. The request must be finished. */
 void fcgi_free(struct fcgi_request *fcgi);
 
-/* Reads a request's parameters from the connection, blocking. 0; or -1: the connection ended (or was no FastCGI), and
- * is closed. */
+/* Reads a request's parameters from the connection, blocking; request_keep is to be called next. 0; or -1: the
+ * connection ended (or was no FastCGI), and is closed. */
 int fcgi_begin(struct fcgi_request *fcgi, int fd);
 struct request *fcgi_request(struct fcgi_request *fcgi);
 

@@ -2,10 +2,13 @@
 
 #include "web/request.h"
 
+#include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define CHUNK 65536 /* bytes for which memory is asked at a time */
+#define CHUNK  65536 /* bytes for which memory is asked at a time */
+#define HEADER "HTTP_"
 
 static const struct {
 	int status;
@@ -31,6 +34,54 @@ const char *request_status_text(int status)
 		if (statuses[i].status == status)
 			return statuses[i].text;
 	return "";
+}
+
+/* Of the header of this name, where the variable has it; else NULL. */
+static const char *value_of(const char *variable, const char *prefix, const char *name)
+{
+	size_t n = strlen(prefix);
+	if (strncmp(variable, prefix, n) != 0)
+		return NULL;
+	for (variable += n; *name != '\0'; variable++, name++)
+		if (*variable != (*name == '-' ? '_' : toupper((unsigned char)*name)))
+			return NULL;
+	return *variable == '=' ? variable + 1 : NULL;
+}
+
+const char *request_header(const struct request *request, const char *name)
+{
+	/* Apache renames variables when it rewrites a path. */
+	static const char *const prefixes[] = {HEADER, "REDIRECT_" HEADER};
+	for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
+		for (char **p = request->variables; p != NULL && *p != NULL; p++) {
+			const char *value = value_of(*p, prefixes[i], name);
+			if (value != NULL)
+				return value;
+		}
+	return NULL;
+}
+
+static bool is_named(const char *variable, const char *const *names)
+{
+	for (; names != NULL && *names != NULL; names++)
+		if (value_of(variable, HEADER, *names) != NULL)
+			return true;
+	return false;
+}
+
+void request_keep(struct request *request, const char *const *names)
+{
+	if (!request->is_owner)
+		return;
+	char **kept = request->variables;
+	for (char **p = request->variables; *p != NULL; p++) {
+		char *variable = *p;
+		*p = NULL;
+		if (strncmp(variable, HEADER, sizeof HEADER - 1) != 0 || is_named(variable, names))
+			*kept++ = variable;
+		else
+			free(variable);
+	}
 }
 
 int request_answer(struct request *request, const struct answer *answer)

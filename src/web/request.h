@@ -2,6 +2,7 @@
 #ifndef HOOKSPOOL_WEB_REQUEST_H
 #define HOOKSPOOL_WEB_REQUEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -16,13 +17,24 @@ struct request {
 	const char *content_length;
 	const char *remote_addr;
 	const char *document_root;
-	const char *authorization; /* the header of this name; many servers keep it from CGI programs */
+	/* All that the server passed, "NAME=value" each, up to a NULL; or NULL. The client's headers begin with HTTP_.
+	 */
+	char **variables;
+	bool is_owner; /* of the variables: each was allocated on its own */
 
 	/* Reads up to n bytes of the body. 0: its end. -1: it was cut short, or the peer is gone. */
 	ssize_t (*read)(struct request *request, void *bytes, size_t n);
 	/* Sends a complete CGI response. 0, or -1 if the peer is gone. */
 	int (*send)(struct request *request, const char *bytes, size_t n);
 };
+
+/* The value of the client's header of this name, in lower case; NULL: there is none. Many servers keep "authorization"
+ * from CGI programs. */
+const char *request_header(const struct request *request, const char *name);
+
+/* Frees the client's headers but those of these names, in lower case and up to a NULL; NULL: all of them. They can be a
+ * megabyte, and would stay for as long as the body is read. */
+void request_keep(struct request *request, const char *const *names);
 
 struct answer {
 	int status;           /* 200, … */

@@ -151,6 +151,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		headers[i] =
 			line.len == 1 && *line.ptr == '-' ? NULL : strndup(line.len == 0 ? "" : line.ptr, line.len);
 	}
+	char header[4096], *variables[] = {headers[6] == NULL ? NULL : header, NULL};
+	snprintf(header, sizeof header, "HTTP_AUTHORIZATION=%s", headers[6]);
 	struct fake fake = {
 		.request = {.method = headers[0],
 			    .uri = headers[1],
@@ -158,7 +160,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			    .content_length = headers[3],
 			    .remote_addr = headers[4],
 			    .document_root = headers[5],
-			    .authorization = headers[6],
+			    .variables = variables,
 			    .read = fake_read,
 			    .send = fake_send},
 		.cut = next_line(&rest).len > 0,

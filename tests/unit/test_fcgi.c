@@ -138,6 +138,38 @@ static void cut_everywhere(void **state)
 	fcgi_free(fcgi);
 }
 
+/* What has a name that nobody asks for is not kept, and of the headers what request_keep is given. */
+static void variables(void **state)
+{
+	(void)state;
+	static const char bytes[] = KEEP "\1\4\0\1\0\67\0\0"
+					 "\6\1HTTP_A1"
+					 "\13\1SERVER_NAMEx"
+					 "\10\1HTTP_X_B2"
+					 "\13\1REQUEST_URI/"
+					 "\4\1PATHx" DONE END;
+	static const char *const names[] = {"x-b", NULL};
+	struct fcgi_request *fcgi = fcgi_new();
+	int ends[2];
+	assert_non_null(fcgi);
+	open_pair(ends);
+	assert_int_equal(send(ends[0], bytes, sizeof bytes - 1, 0), sizeof bytes - 1);
+	assert_int_equal(fcgi_begin(fcgi, ends[1]), 0);
+	struct request *request = fcgi_request(fcgi);
+	assert_string_equal(request_header(request, "a"), "1");
+	request_keep(request, names);
+	assert_null(request_header(request, "a"));
+	assert_string_equal(request_header(request, "x-b"), "2");
+	assert_string_equal(request->uri, "/");
+	assert_string_equal(request->variables[0], "HTTP_X_B=2");
+	assert_string_equal(request->variables[1], "REQUEST_URI=/");
+	assert_null(request->variables[2]);
+	request_drain(request);
+	close(fcgi_finish(fcgi));
+	close(ends[0]);
+	fcgi_free(fcgi);
+}
+
 static void *begin(void *fd)
 {
 	struct fcgi_request *fcgi = fcgi_new();
@@ -187,10 +219,8 @@ static void listeners(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(split_everywhere),
-		cmocka_unit_test(cut_everywhere),
-		cmocka_unit_test(abort_ends_a_read),
-		cmocka_unit_test(listeners),
+		cmocka_unit_test(split_everywhere),  cmocka_unit_test(cut_everywhere), cmocka_unit_test(variables),
+		cmocka_unit_test(abort_ends_a_read), cmocka_unit_test(listeners),
 	};
 	return fcgi_init() == 0 ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
 }

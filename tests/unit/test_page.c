@@ -59,8 +59,10 @@ static int teardown(void **state)
 
 static enum view ask(const char *method, const char *uri, const char *authorization, const char *body)
 {
-	char length[24];
-	struct request request = {.method = method, .uri = uri, .authorization = authorization, .read = read_body};
+	char length[24], header[256];
+	char *variables[] = {authorization == NULL ? NULL : header, NULL};
+	struct request request = {.method = method, .uri = uri, .variables = variables, .read = read_body};
+	snprintf(header, sizeof header, "HTTP_AUTHORIZATION=%s", authorization);
 	snprintf(length, sizeof length, "%zu", strlen(body));
 	request.content_length = length;
 	t.body = body;

@@ -60,6 +60,74 @@ static int take(void *arg, uint64_t n)
 	return 0;
 }
 
+/* A header is found by its name, whole and in any place. */
+static void headers(void **state)
+{
+	(void)state;
+	static const char *const variables[] = {"HTTP_X_HUB=1",   "HTTP_X_HUB_SIGNATURE_256=sha256=00",
+						"HTTP_HOST=a",    "HTTP_HOST=b",
+						"HTTP_EMPTY=",    "REDIRECT_HTTP_HOST=c",
+						"X_BARE=1",       "REDIRECT_HTTP_AUTHORIZATION=Basic x",
+						"HTTP_NO_VALUE",  "http_lower=1",
+						"HTTP_x_lower=1", NULL};
+	static const struct {
+		const char *name, *value;
+	} rows[] = {
+		{"x-hub", "1"},
+		{"x-hub-signature-256", "sha256=00"},
+		{"host", "a"},
+		{"empty", ""},
+		{"authorization", "Basic x"},
+		{"x-hub-signature", NULL},
+		{"x-bare", NULL},
+		{"no-value", NULL},
+		{"lower", NULL},
+		{"x-lower", NULL},
+		{"", NULL},
+		{"redirect-http-host", NULL},
+	};
+	for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+		const struct request request = {.variables = (char **)variables};
+		const char *value = request_header(&request, rows[i].name);
+		unit_check(rows[i].value == NULL ? value == NULL : value != NULL && strcmp(value, rows[i].value) == 0,
+			   "%s: %s", rows[i].name, value);
+	}
+	assert_null(request_header(&(struct request){0}, "host"));
+}
+
+/* Of the headers only those stay that are asked for; what is no header stays. The sanitizers see what was not freed. */
+static void kept_headers(void **state)
+{
+	(void)state;
+	static const char *const given[] = {"REQUEST_URI=/x", "HTTP_A=1", "HTTP_B=2", "HTTP_A_B=3",
+					    "HTTPS=on",       "HTTP_B=4", "HTTP_=5"};
+	static const char *const b[] = {"b", "not-there", NULL}, *const none[] = {NULL};
+	static const struct {
+		const char *const *names;
+		bool is_owner;
+		const char *kept;
+	} rows[] = {
+		{NULL, true, "REQUEST_URI=/x HTTPS=on "},
+		{none, true, "REQUEST_URI=/x HTTPS=on "},
+		{b, true, "REQUEST_URI=/x HTTP_B=2 HTTPS=on HTTP_B=4 "},
+		{b, false, "REQUEST_URI=/x HTTP_A=1 HTTP_B=2 HTTP_A_B=3 HTTPS=on HTTP_B=4 HTTP_=5 "},
+	};
+	for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+		char *variables[UNIT_COUNT(given) + 1] = {NULL};
+		struct request request = {.variables = variables, .is_owner = rows[i].is_owner};
+		struct buf kept = {0};
+		for (size_t k = 0; k < UNIT_COUNT(given); k++)
+			variables[k] = strdup(given[k]);
+		request_keep(&request, rows[i].names);
+		for (char **p = variables; *p != NULL; p++) {
+			assert_int_equal(buf_printf(&kept, "%s ", *p), 0);
+			free(*p);
+		}
+		unit_check(strcmp(buf_cstr(&kept), rows[i].kept) == 0, "row %zu: %s", i, kept.data);
+		buf_fini(&kept);
+	}
+}
+
 static const struct {
 	const char *text; /* NULL: not passed */
 	enum request_length result;
@@ -245,6 +313,8 @@ static void answer_texts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(headers),
+		cmocka_unit_test(kept_headers),
 		cmocka_unit_test(length_rows),
 		cmocka_unit_test(body_rows),
 		cmocka_unit_test(memory_grows_with_the_body),
