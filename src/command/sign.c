@@ -11,60 +11,7 @@
 #include "command/command.h"
 #include "command/input.h"
 #include "receive/receive.h"
-#include "sender/mac.h"
-
-/* What the payload says beside its data. */
-struct payload {
-	const char *endpoint, *object_type, *type, *event, *connection, *nonce, *algorithm, *encoding, *file;
-};
-
-static const struct {
-	const char *name, *member;
-	enum mac_algorithm algorithm;
-} algorithms[] = {
-	{"sha1", "sig", MAC_SHA1},
-	{"sha256", "sig256", MAC_SHA256},
-};
-
-static int append_member(struct buf *out, const char *name, const char *value)
-{
-	return buf_str(out, ",\"") < 0 || buf_str(out, name) < 0 || buf_str(out, "\":") < 0 ||
-			       buf_json_string(out, value, strlen(value)) < 0
-		       ? -1
-		       : 0;
-}
-
-static int append_signature(struct buf *out, size_t which, const struct payload *p, struct span secret,
-			    struct span data)
-{
-	uint8_t digest[MAC_SIZE_MAX];
-	const struct span parts[] = {data, {p->nonce, strlen(p->nonce)}};
-	size_t size = mac_size(algorithms[which].algorithm);
-	mac_sign(algorithms[which].algorithm, secret, parts, 2, digest);
-	if (buf_str(out, ",\"") < 0 || buf_str(out, algorithms[which].member) < 0 || buf_str(out, "\":\"") < 0)
-		return -1;
-	if (strcmp(p->encoding, "hex") == 0) {
-		char hex[2 * MAC_SIZE_MAX + 1];
-		text_hex(digest, size, hex);
-		return buf_str(out, hex) < 0 || buf_char(out, '"') < 0 ? -1 : 0;
-	}
-	return text_base64(out, digest, size) < 0 || buf_char(out, '"') < 0 ? -1 : 0;
-}
-
-static int compose(struct buf *out, const struct payload *p, struct span secret, struct span data)
-{
-	if (buf_str(out, "{\"data\":") < 0 || buf_append(out, data.ptr, data.len) < 0 ||
-	    buf_str(out, ",\"webhook\":{\"id\":\"hookspool-sign\"") < 0 ||
-	    append_member(out, "connection_id", p->connection) < 0 ||
-	    append_member(out, "object_type", p->object_type) < 0 || append_member(out, "event", p->event) < 0 ||
-	    buf_char(out, '}') < 0 || append_member(out, "nonce", p->nonce) < 0)
-		return -1;
-	for (size_t i = 0; i < sizeof algorithms / sizeof algorithms[0]; i++)
-		if (strcmp(p->algorithm, "both") == 0 || strcmp(p->algorithm, algorithms[i].name) == 0)
-			if (append_signature(out, i, p, secret, data) < 0)
-				return -1;
-	return append_member(out, "type", p->type) < 0 || buf_str(out, "}\n") < 0 ? -1 : 0;
-}
+#include "sender/scheme.h"
 
 /* Whether a receiver would take it for an event at all. Says why not. */
 static bool is_event(const struct conf_endpoint *endpoint, const struct buf *payload)
@@ -72,34 +19,35 @@ static bool is_event(const struct conf_endpoint *endpoint, const struct buf *pay
 	struct receipt receipt = {.answer.status = 500, .reason = "out of memory"};
 	if (buf_append(&receipt.body, payload->data, payload->len) == 0)
 		receive_judge(endpoint, NULL, &receipt);
-	bool is_event = receipt.answer.status != 400 && receipt.answer.status != 500;
-	if (!is_event)
+	bool is_one = receipt.answer.status != 400 && receipt.answer.status != 500;
+	if (!is_one)
 		log_warnx("this would be refused with %d: %s", receipt.answer.status, receipt.reason);
 	receipt_fini(&receipt);
-	return is_event;
+	return is_one;
 }
 
-static int sign(const struct conf *conf, const struct payload *p)
+static int sign(const struct conf *conf, const char *path, const char *file, struct scheme_sample *sample)
 {
 	struct buf data = {0}, out = {0};
 	struct json_value value;
 	size_t where;
 	int result = EX_OSERR;
-	const struct conf_endpoint *endpoint = command_endpoint(conf, p->endpoint);
+	const struct conf_endpoint *endpoint = command_endpoint(conf, path);
 	if (endpoint == NULL)
 		return EX_USAGE;
-	if (input_read(p->file, &data) < 0) {
+	if (input_read(file, &data) < 0) {
 		result = EX_NOINPUT;
 	} else if (json_scan(data.data, data.len, &value, &where) != JSON_OK) {
-		log_warnx("%s: no JSON: byte %zu", p->file, where);
+		log_warnx("%s: no JSON: byte %zu", file, where);
 		result = EX_DATAERR;
 	} else if (value.type != JSON_ARRAY && value.type != JSON_OBJECT) {
-		log_warnx("%s: the data must be an array or an object", p->file);
+		log_warnx("%s: the data must be an array or an object", file);
 		result = EX_DATAERR;
 	} else {
-		struct span compact = value.raw;
-		compact.len = json_compact(data.data + (compact.ptr - data.data), compact.len);
-		if (compose(&out, p, endpoint->secrets[0], compact) < 0)
+		sample->secret = endpoint->secrets[0];
+		sample->data = value.raw;
+		sample->data.len = json_compact(data.data + (value.raw.ptr - data.data), value.raw.len);
+		if (endpoint->scheme->sign(sample, &out) < 0)
 			log_warn("cannot compose the payload");
 		else if (!is_event(endpoint, &out))
 			result = EX_DATAERR;
@@ -126,36 +74,43 @@ static int run_sign(const char *conf_path, int argc, char **argv)
 {
 	uint8_t random[16];
 	char nonce[2 * sizeof random + 1];
-	struct payload p = {.object_type = "crm_contact",
-			    .type = "VIRTUAL",
-			    .event = "updated",
-			    .connection = "example-connection",
-			    .nonce = nonce,
-			    .algorithm = "both",
-			    .encoding = "base64"};
+	const char *endpoint = NULL, *algorithm = "both", *encoding = "base64";
+	struct scheme_sample sample = {
+		.fields =
+			{
+				[EVENT_TYPE] = "VIRTUAL",
+				[EVENT_EVENT] = "updated",
+				[EVENT_OBJECT_TYPE] = "crm_contact",
+				[EVENT_CONNECTION_ID] = "example-connection",
+				[EVENT_WEBHOOK_ID] = "hookspool-sign",
+			},
+		.nonce = nonce,
+	};
 	const struct command_option known[] = {
-		{"endpoint", .value = &p.endpoint},
-		{"object", .value = &p.object_type},
-		{"type", .value = &p.type},
-		{"event", .value = &p.event},
-		{"connection", .value = &p.connection},
-		{"nonce", .value = &p.nonce},
-		{"algorithm", .value = &p.algorithm},
-		{"encoding", .value = &p.encoding},
+		{"endpoint", .value = &endpoint},
+		{"object", .value = &sample.fields[EVENT_OBJECT_TYPE]},
+		{"type", .value = &sample.fields[EVENT_TYPE]},
+		{"event", .value = &sample.fields[EVENT_EVENT]},
+		{"connection", .value = &sample.fields[EVENT_CONNECTION_ID]},
+		{"nonce", .value = &sample.nonce},
+		{"algorithm", .value = &algorithm},
+		{"encoding", .value = &encoding},
 		{0},
 	};
 	fsio_random(random, sizeof random);
 	text_hex(random, sizeof random, nonce);
 	int at = command_options(argc, argv, known);
 	if (at < 0 || at + 1 != argc ||
-	    !is_one_of("--algorithm", p.algorithm, (const char *const[]){"sha1", "sha256", "both", NULL}) ||
-	    !is_one_of("--encoding", p.encoding, (const char *const[]){"hex", "base64", NULL}))
+	    !is_one_of("--algorithm", algorithm, (const char *const[]){"sha1", "sha256", "both", NULL}) ||
+	    !is_one_of("--encoding", encoding, (const char *const[]){"hex", "base64", NULL}))
 		return EX_USAGE;
-	p.file = argv[at];
+	sample.is_hex = strcmp(encoding, "hex") == 0;
+	sample.algorithms = (strcmp(algorithm, "sha256") == 0 ? 0 : SCHEME_SHA1) |
+			    (strcmp(algorithm, "sha1") == 0 ? 0 : SCHEME_SHA256);
 	struct conf *conf = command_conf(conf_path, true);
 	if (conf == NULL)
 		return EX_CONFIG;
-	int result = sign(conf, &p);
+	int result = sign(conf, endpoint, argv[at], &sample);
 	conf_free(conf);
 	return result;
 }

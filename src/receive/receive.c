@@ -176,15 +176,10 @@ static const char *header(const void *request, const char *name)
 	return request == NULL ? NULL : request_header(request, name);
 }
 
-static enum outcome judge(const struct conf_endpoint *endpoint, const struct request *request, struct receipt *receipt,
-			  const char **reason)
+static struct scheme_request ask(const struct conf_endpoint *endpoint, const struct request *request,
+				 struct receipt *receipt)
 {
-	static const enum outcome by_verdict[] = {
-		[SCHEME_ACCEPTED] = ACCEPTED,     [SCHEME_MALFORMED] = MALFORMED, [SCHEME_UNSIGNED] = UNAUTHORIZED,
-		[SCHEME_BAD_FORM] = UNAUTHORIZED, [SCHEME_FORGED] = UNAUTHORIZED, [SCHEME_NO_MEMORY] = FAULT,
-	};
-	const struct scheme *scheme = endpoint->scheme;
-	const struct scheme_request asked = {
+	return (struct scheme_request){
 		.secrets = endpoint->secrets,
 		.secret_count = endpoint->secret_count,
 		.algorithms = endpoint->algorithms,
@@ -194,6 +189,17 @@ static enum outcome judge(const struct conf_endpoint *endpoint, const struct req
 		.arg = request,
 		.made = &receipt->made,
 	};
+}
+
+static enum outcome judge(const struct conf_endpoint *endpoint, const struct request *request, struct receipt *receipt,
+			  const char **reason)
+{
+	static const enum outcome by_verdict[] = {
+		[SCHEME_ACCEPTED] = ACCEPTED,     [SCHEME_MALFORMED] = MALFORMED, [SCHEME_UNSIGNED] = UNAUTHORIZED,
+		[SCHEME_BAD_FORM] = UNAUTHORIZED, [SCHEME_FORGED] = UNAUTHORIZED, [SCHEME_NO_MEMORY] = FAULT,
+	};
+	const struct scheme *scheme = endpoint->scheme;
+	const struct scheme_request asked = ask(endpoint, request, receipt);
 	receipt->event = (struct event){
 		.endpoint = {endpoint->path, strlen(endpoint->path)},
 		.scheme = {scheme->name, strlen(scheme->name)},
@@ -207,6 +213,13 @@ void receive_judge(const struct conf_endpoint *endpoint, const struct request *r
 	const char *reason = NULL;
 	enum outcome outcome = judge(endpoint, request, receipt, &reason);
 	receipt_end(receipt, outcome, reason);
+}
+
+int receive_explain(const struct conf_endpoint *endpoint, const struct request *request, struct receipt *receipt,
+		    struct buf *out)
+{
+	const struct scheme_request asked = ask(endpoint, request, receipt);
+	return endpoint->scheme->explain(&asked, endpoint->secret_file, out);
 }
 
 static enum outcome verify(struct receive *receive, const struct conf_endpoint *endpoint, const struct request *request,

@@ -48,6 +48,10 @@ bool receive_is_exposed(const struct conf *conf, const char *document_root);
 /* Tries the body of a receipt, which has nothing else yet: it gets an answer with its reason, and an event. The body
  * may change. The request has the headers; NULL: there are none. */
 void receive_judge(const struct conf_endpoint *endpoint, const struct request *request, struct receipt *receipt);
+/* Appends lines for people: what the signatures of such a receipt, which was not judged yet, are signatures of. 0, or
+ * -1 with errno ENOMEM. */
+int receive_explain(const struct conf_endpoint *endpoint, const struct request *request, struct receipt *receipt,
+		    struct buf *out);
 
 /* Fills a receipt, zeroed or cleared. */
 void receive_request(struct receive *receive, struct request *request, struct receipt *receipt);

@@ -1,5 +1,5 @@
-/* What a signature could be a signature of: the readings that are seen in the wild, tried one after the other. It is
- * how a user finds out what a sender really signs. Pure. */
+/* What a signature could be a signature of: the readings that a scheme names are tried one after the other, with each
+ * secret. It is how a user finds out what a sender really signs. Pure. */
 #ifndef HOOKSPOOL_SENDER_EXPLAIN_H
 #define HOOKSPOOL_SENDER_EXPLAIN_H
 
@@ -9,55 +9,33 @@
 #include "base/buf.h"
 #include "sender/mac.h"
 
-/* What the sender took the digest of. */
-enum trial_span {
-	TRIAL_RAW,     /* data as it stands in the body */
-	TRIAL_COMPACT, /* data without white space between tokens */
-	TRIAL_BODY,    /* the whole body, without the members that are signatures */
-	TRIAL_SPANS,
-};
-enum trial_order {
-	TRIAL_NONCE_LAST,
-	TRIAL_NONCE_FIRST,
-	TRIAL_NO_NONCE,
-	TRIAL_ORDERS,
-};
-enum trial_encoding {
-	TRIAL_HEX,
-	TRIAL_BASE64,
-	TRIAL_BASE64URL,
-	TRIAL_ENCODINGS,
-};
-/* In words, as parts of a sentence. */
-extern const char *const trial_span_names[TRIAL_SPANS];
-extern const char *const trial_order_names[TRIAL_ORDERS];
-extern const char *const trial_encoding_names[TRIAL_ENCODINGS];
-
-#define TRIAL_SIGNATURES 2 /* sig, sig256 */
-
-/* A signature of the body and the reading that explains it. */
-struct trial_result {
-	const char *member; /* "sig", "sig256" */
-	bool there, readable, matches;
-	/* If it is readable. It has the length of one algorithm's digest; base64 that has no character of its own
-	 * alphabet is taken for the standard one. */
-	enum trial_encoding encoding;
-	enum mac_algorithm algorithm;
-	/* If it matches. */
-	enum trial_span span;
-	enum trial_order order;
-	size_t secret; /* from 0 */
+/* A signature as the request has it. */
+struct explain_signature {
+	const char *name; /* as the sender calls it */
+	bool is_there;
+	struct span text;             /* hex or base64, if it is readable */
+	enum mac_algorithm algorithm; /* that the scheme accepts */
 };
 
-enum trial_verdict {
-	TRIAL_DONE,
-	TRIAL_NO_JSON, /* the body is no JSON object */
-	TRIAL_NO_DATA, /* it has no data: only the whole body was tried */
-	TRIAL_NO_MEMORY,
+/* What the sender may have signed: two parts, one after the other. */
+struct explain_reading {
+	const char *words;    /* behind "over" */
+	struct span parts[2]; /* either absent: the request does not have it */
+	bool is_accepted;     /* by the scheme */
 };
 
-/* Tries all readings for all signatures of the body; *tried is their number. The first that matches is kept. */
-enum trial_verdict trial_run(struct span body, const struct span *secrets, size_t count,
-			     struct trial_result results[TRIAL_SIGNATURES], size_t *tried);
+struct explain {
+	const struct explain_signature *signatures;
+	size_t signature_count;
+	const struct explain_reading *readings; /* the first that matches is told */
+	size_t reading_count;
+	const struct span *secrets; /* tried as they are, and without what may stand around them by mistake */
+	size_t secret_count;
+	const char *secret_file; /* where they stand, for what there is to do */
+};
+
+/* Appends lines for people. Either algorithm is tried, whichever has a digest of the signature's length; base64 without
+ * a character of its own alphabet is taken for the standard one. 0, or -1 with errno ENOMEM. */
+int explain(const struct explain *e, struct buf *out);
 
 #endif

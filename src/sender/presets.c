@@ -6,12 +6,16 @@
 
 #include "sender/scheme.h"
 
-extern const struct scheme scheme_unified;
+/* A row is a file of this folder that defines NAME_scheme. */
+/* clang-format off */
+#define SCHEMES(row) \
+	row(unified)
+/* clang-format on */
 
-const struct scheme *const presets[] = {
-	&scheme_unified,
-	NULL,
-};
+#define DECLARE(name) extern const struct scheme name##_scheme;
+#define ROW(name)     &name##_scheme,
+SCHEMES(DECLARE)
+const struct scheme *const presets[] = {SCHEMES(ROW) NULL};
 
 const struct scheme *presets_find(const char *name)
 {

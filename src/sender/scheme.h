@@ -2,6 +2,7 @@
 #ifndef HOOKSPOOL_SENDER_SCHEME_H
 #define HOOKSPOOL_SENDER_SCHEME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
@@ -26,6 +27,16 @@ struct scheme_request {
 	struct buf *made; /* empty: for what an event has that does not stand in the body */
 };
 
+/* What is to be signed, for a test. */
+struct scheme_sample {
+	struct span secret;
+	struct span data;                 /* an array or an object, without white space between tokens */
+	const char *fields[EVENT_FIELDS]; /* NULL: absent */
+	const char *nonce;
+	unsigned algorithms; /* each of them signs */
+	bool is_hex;         /* else base64 */
+};
+
 enum scheme_verdict {
 	SCHEME_ACCEPTED,
 	SCHEME_MALFORMED, /* not the JSON that the scheme asks for */
@@ -35,7 +46,7 @@ enum scheme_verdict {
 	SCHEME_NO_MEMORY,
 };
 
-/* Each stands in the file of its name. */
+/* A file defines its scheme as `const struct scheme NAME_scheme`; the list in presets.c names it. */
 struct scheme {
 	const char *name;
 	const char *const *headers; /* that it reads, in lower case and up to a NULL; NULL: none */
@@ -43,6 +54,11 @@ struct scheme {
 	 * caller to set. Its spans point into the body, or into what was made. A refusal for which the request is to
 	 * blame gives `reason`, a literal for the audit: which rule, never which bytes. */
 	enum scheme_verdict (*accept)(const struct scheme_request *request, struct event *event, const char **reason);
+	/* Makes a body as the sender would, in `out`, which is empty. 0, or -1 with errno ENOMEM. */
+	int (*sign)(const struct scheme_sample *sample, struct buf *out);
+	/* Appends lines for people: what the signatures of the request are signatures of, of all that was seen in the
+	 * wild. secret_file is where the secrets stand. 0, or -1 with errno ENOMEM. */
+	int (*explain)(const struct scheme_request *request, const char *secret_file, struct buf *out);
 };
 
 #endif

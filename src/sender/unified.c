@@ -12,7 +12,9 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/json_writer.h"
 #include "base/text.h"
+#include "sender/explain.h"
 #include "sender/mac.h"
 #include "sender/scheme.h"
 
@@ -42,14 +44,15 @@ static const struct {
 	const char *name;
 	enum event_field field;
 } webhook_fields[] = {
-	{"event", EVENT_EVENT},
-	{"object_type", EVENT_OBJECT_TYPE},
-	{"connection_id", EVENT_CONNECTION_ID},
 	{"id", EVENT_WEBHOOK_ID},
+	{"connection_id", EVENT_CONNECTION_ID},
+	{"object_type", EVENT_OBJECT_TYPE},
+	{"event", EVENT_EVENT},
 	{"workspace_id", EVENT_WORKSPACE_ID},
 	{"integration_type", EVENT_INTEGRATION_TYPE},
 	{"environment", EVENT_ENVIRONMENT},
 };
+#define WEBHOOK_FIELDS (sizeof webhook_fields / sizeof webhook_fields[0])
 
 static const struct {
 	enum member member;
@@ -151,14 +154,14 @@ static enum scheme_verdict take_field(struct claim *claim, const struct json_val
 static enum scheme_verdict read_webhook(struct claim *claim, struct event *event)
 {
 	struct json_walk walk;
-	bool seen[sizeof webhook_fields / sizeof webhook_fields[0]] = {false};
+	bool seen[WEBHOOK_FIELDS] = {false};
 	if (!is_present(claim, WEBHOOK))
 		return SCHEME_ACCEPTED;
 	if (claim->members[WEBHOOK].type != JSON_OBJECT)
 		return malformed(claim, "webhook is no object");
 	json_walk_begin(&walk, &claim->members[WEBHOOK]);
 	while (json_walk_next(&walk))
-		for (size_t i = 0; i < sizeof webhook_fields / sizeof webhook_fields[0]; i++) {
+		for (size_t i = 0; i < WEBHOOK_FIELDS; i++) {
 			if (!json_string_is(walk.key, webhook_fields[i].name))
 				continue;
 			if (seen[i])
@@ -321,7 +324,196 @@ static enum scheme_verdict accept_event(const struct scheme_request *request, st
 	return verdict;
 }
 
-const struct scheme scheme_unified = {
+static int append_digest(struct buf *out, const uint8_t *digest, size_t size, bool is_hex)
+{
+	char hex[2 * MAC_SIZE_MAX + 1];
+	if (!is_hex)
+		return text_base64(out, digest, size);
+	text_hex(digest, size, hex);
+	return buf_str(out, hex);
+}
+
+static int sign_sample(const struct scheme_sample *sample, struct buf *out)
+{
+	const struct span parts[] = {sample->data, {sample->nonce, strlen(sample->nonce)}};
+	struct writer w = {0};
+	writer_open(&w, NULL, '{');
+	writer_raw(&w, member_names[DATA], sample->data);
+	writer_open(&w, member_names[WEBHOOK], '{');
+	for (size_t i = 0; i < WEBHOOK_FIELDS; i++)
+		if (sample->fields[webhook_fields[i].field] != NULL)
+			writer_string(&w, webhook_fields[i].name, sample->fields[webhook_fields[i].field]);
+	writer_close(&w, '}');
+	writer_string(&w, member_names[NONCE], sample->nonce);
+	for (size_t i = 0; i < SIGNATURES; i++) {
+		uint8_t digest[MAC_SIZE_MAX];
+		struct buf text = {0};
+		if ((sample->algorithms & signatures[i].flag) == 0)
+			continue;
+		mac_sign(signatures[i].algorithm, sample->secret, parts, 2, digest);
+		w.failed |= append_digest(&text, digest, mac_size(signatures[i].algorithm), sample->is_hex) < 0;
+		writer_text(&w, member_names[signatures[i].member], (struct span){text.data, text.len});
+		buf_fini(&text);
+	}
+	writer_string(&w, member_names[TYPE], sample->fields[EVENT_TYPE]);
+	writer_close(&w, '}');
+	*out = w.out;
+	return writer_end(&w);
+}
+
+/* What a sender may have signed a part of. */
+enum source {
+	OF_NOTHING,
+	OF_NONCE,
+	OF_DATA,    /* as it stands in the body */
+	OF_COMPACT, /* without white space between tokens, where there is any */
+	OF_BODY,    /* without the members that are signatures */
+	SOURCES,
+};
+static const struct {
+	enum source first, second;
+	const char *words;
+	bool is_accepted;
+} readings[] = {
+	{OF_DATA, OF_NONCE, "data as it stands, then the nonce", true},
+	{OF_NONCE, OF_DATA, "data as it stands, after the nonce", false},
+	{OF_DATA, OF_NOTHING, "data as it stands, without the nonce", false},
+	{OF_COMPACT, OF_NONCE, "data without white space, then the nonce", true},
+	{OF_NONCE, OF_COMPACT, "data without white space, after the nonce", false},
+	{OF_COMPACT, OF_NOTHING, "data without white space, without the nonce", false},
+	{OF_BODY, OF_NONCE, "the whole body without its signatures, then the nonce", false},
+	{OF_NONCE, OF_BODY, "the whole body without its signatures, after the nonce", false},
+	{OF_BODY, OF_NOTHING, "the whole body without its signatures, without the nonce", false},
+};
+#define READINGS (sizeof readings / sizeof readings[0])
+
+static bool is_signature(struct span key)
+{
+	for (size_t i = 0; i < SIGNATURES; i++)
+		if (json_string_is(key, member_names[signatures[i].member]))
+			return true;
+	return false;
+}
+
+/* The body's members but its signatures, byte for byte, as they stood when it was signed. */
+static int append_unsigned(struct buf *out, const struct json_value *object)
+{
+	struct json_walk walk;
+	const char *open = object->raw.ptr, *close = open + object->raw.len - 1, *from = open + 1;
+	bool first = true;
+	if (buf_char(out, '{') < 0)
+		return -1;
+	json_walk_begin(&walk, object);
+	while (json_walk_next(&walk)) {
+		const char *end = walk.value.raw.ptr + walk.value.raw.len;
+		const char *next = memchr(end, ',', (size_t)(close - end));
+		/* From behind the comma before it to the comma behind it. */
+		const char *to = next == NULL ? close : next;
+		if (!is_signature(walk.key)) {
+			if ((!first && buf_char(out, ',') < 0) || buf_append(out, from, (size_t)(to - from)) < 0)
+				return -1;
+			first = false;
+		}
+		from = to + 1;
+	}
+	return buf_char(out, '}');
+}
+
+/* What a member's string decodes to; nothing if it is none. */
+static int decode_member(const struct claim *claim, enum member member, struct buf *out)
+{
+	const struct json_value *value = &claim->members[member];
+	return value->type == JSON_STRING ? json_decode_string(value->raw, out, NULL) : 0;
+}
+
+/* `texts` is room for what the sources are not yet. */
+static int read_sources(const struct claim *claim, const struct json_value *whole, struct buf texts[SOURCES],
+			struct explain_reading rows[READINGS])
+{
+	const struct json_value *data = &claim->members[DATA];
+	struct buf *nonce = &texts[OF_NONCE], *compact = &texts[OF_COMPACT], *unsigned_body = &texts[OF_BODY];
+	if (decode_member(claim, NONCE, nonce) < 0 || append_unsigned(unsigned_body, whole) < 0 ||
+	    (data->spaced && buf_append(compact, data->raw.ptr, data->raw.len) < 0))
+		return -1;
+	compact->len = json_compact(compact->data, compact->len);
+	const struct span sources[SOURCES] = {
+		[OF_NOTHING] = {"", 0},
+		[OF_NONCE] = {nonce->len == 0 ? "" : nonce->data, nonce->len},
+		[OF_DATA] = data->raw,
+		[OF_COMPACT] = {compact->data, compact->len},
+		[OF_BODY] = {unsigned_body->data, unsigned_body->len},
+	};
+	for (size_t i = 0; i < READINGS; i++)
+		rows[i] = (struct explain_reading){
+			.words = readings[i].words,
+			.parts = {sources[readings[i].first], sources[readings[i].second]},
+			.is_accepted = readings[i].is_accepted,
+		};
+	return 0;
+}
+
+/* An empty one is none, as for accept_event. */
+static int read_claimed(const struct claim *claim, struct buf texts[SIGNATURES],
+			struct explain_signature rows[SIGNATURES])
+{
+	for (size_t i = 0; i < SIGNATURES; i++) {
+		enum member member = signatures[i].member;
+		const struct json_value *value = &claim->members[member];
+		if (decode_member(claim, member, &texts[i]) < 0)
+			return -1;
+		rows[i] = (struct explain_signature){
+			.name = member_names[member],
+			.is_there = is_present(claim, member) && (value->type != JSON_STRING || value->raw.len > 2),
+			.text = {texts[i].data, texts[i].len},
+			.algorithm = signatures[i].algorithm,
+		};
+	}
+	return 0;
+}
+
+static int explain_claim(const struct claim *claim, const struct json_value *whole, const char *secret_file,
+			 struct buf *out)
+{
+	struct buf sources[SOURCES] = {{0}}, claimed[SIGNATURES] = {{0}};
+	struct explain_reading reading_rows[READINGS];
+	struct explain_signature signature_rows[SIGNATURES];
+	const struct explain e = {
+		.signatures = signature_rows,
+		.signature_count = SIGNATURES,
+		.readings = reading_rows,
+		.reading_count = READINGS,
+		.secrets = claim->request->secrets,
+		.secret_count = claim->request->secret_count,
+		.secret_file = secret_file,
+	};
+	int result = read_sources(claim, whole, sources, reading_rows) < 0 ||
+				     read_claimed(claim, claimed, signature_rows) < 0
+			     ? -1
+			     : explain(&e, out);
+	for (size_t i = 0; i < SOURCES; i++)
+		buf_fini(&sources[i]);
+	for (size_t i = 0; i < SIGNATURES; i++)
+		buf_fini(&claimed[i]);
+	return result;
+}
+
+static int explain_request(const struct scheme_request *request, const char *secret_file, struct buf *out)
+{
+	struct claim claim = {.request = request};
+	struct json_value whole;
+	size_t where;
+	if (json_scan_members(request->body, request->n, &whole, take_member, &claim, &where) != JSON_OK ||
+	    whole.type != JSON_OBJECT)
+		return buf_str(out, "    the body is no JSON object: nothing can be tried\n");
+	if (claim.members[DATA].raw.ptr == NULL &&
+	    buf_str(out, "    the body has no data: only the whole body was tried\n") < 0)
+		return -1;
+	return explain_claim(&claim, &whole, secret_file, out);
+}
+
+const struct scheme unified_scheme = {
 	.name = "unified",
 	.accept = accept_event,
+	.sign = sign_sample,
+	.explain = explain_request,
 };
