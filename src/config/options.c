@@ -219,6 +219,9 @@ static void take_algorithms(struct reading *r, const struct option *option, cons
 				     "algorithms has an unknown \"%s\"; \"sha1\" and \"sha256\" are possible", s->text);
 		endpoint->algorithms |= bit;
 	}
+	/* The scheme was taken before: it stands first in the table. */
+	if (endpoint->scheme != NULL)
+		endpoint->algorithms &= endpoint->scheme->algorithms;
 }
 
 static void take_connections(struct reading *r, const struct option *option, const struct given *given, void *object)

@@ -49,6 +49,7 @@ enum scheme_verdict {
 /* A file defines its scheme as `const struct scheme NAME_scheme`; the list in presets.c names it. */
 struct scheme {
 	const char *name;
+	unsigned algorithms;        /* that it knows; an endpoint may accept fewer */
 	const char *const *headers; /* that it reads, in lower case and up to a NULL; NULL: none */
 	/* Checks the request and fills the event, whose endpoint and scheme are set, and whose received_at is for the
 	 * caller to set. Its spans point into the body, or into what was made. A refusal for which the request is to

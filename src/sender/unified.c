@@ -513,6 +513,7 @@ static int explain_request(const struct scheme_request *request, const char *sec
 
 const struct scheme unified_scheme = {
 	.name = "unified",
+	.algorithms = SCHEME_SHA1 | SCHEME_SHA256,
 	.accept = accept_event,
 	.sign = sign_sample,
 	.explain = explain_request,
