@@ -107,19 +107,19 @@ def failed_once(make_site, targets, count=1):
     return site
 
 
-@state("nothing there")
+@state("nothing to do")
 def nothing_there(make_site, ends):
     site = make_site(deliver="auto")
     receiver = site.serve()
     return {"receiver": receiver.pid, "deliverer": child_of(receiver)}, None
 
 
-@state("an attempt of a script is due later")
+@state("a retry of a script is due later")
 def script_due_later(make_site, ends):
     return {"deliverer": deliverer(failed_once(make_site, script("exit 1")))}, None
 
 
-@state("an attempt at a file is due later")
+@state("a retry of a file is due later")
 def file_due_later(make_site, ends):
     return {"deliverer": deliverer(failed_once(make_site, 'target "f" {\n    file = "/dev/null/x.jsonl"\n}\n'))}, None
 
@@ -134,7 +134,7 @@ def file_locked(make_site, ends):
     return {"deliverer": deliverer(site, "--stay")}, None
 
 
-@state("an attempt is due later, --stay")
+@state("a retry is due later, --stay")
 def due_later_stay(make_site, ends):
     return {"deliverer": deliverer(failed_once(make_site, script("exit 1")), "--stay")}, None
 
@@ -153,7 +153,7 @@ def parked(make_site, ends):
     return {"deliverer": deliverer(site, "--stay")}, None
 
 
-@state("a target that is gone")
+@state("a target that was removed")
 def target_is_gone(make_site, ends):
     site = failed_once(make_site, script("exit 1"))
     site.write(site.conf, site.conf.read_text().replace('target "crm"', 'target "other"'))
@@ -173,7 +173,7 @@ def disk_is_full(make_site, ends):
     return {"deliverer": pid}, None
 
 
-@state("segments that cannot be put away")
+@state("segments that cannot be archived")
 def cannot_put_away(make_site, ends):
     site = make_site()
     pid = deliverer(site, "--stay")
@@ -202,7 +202,7 @@ def script_hangs_closed(make_site, ends):
     return {"deliverer": hanging(make_site, "exec sleep 1000 >&- 2>&-")}, None
 
 
-@state("--once: a script that hangs, and another lane that is due by now")
+@state("--once: a script that hangs, and another lane that has become due")
 def once_script_hangs(make_site, ends):
     site = make_site(targets=script("[ $HOOKSPOOL_CONNECTION_ID = good ] && exec sleep 1000; exit 1",
                                     'timeout = "1h"\n    workers = 2'))
@@ -230,7 +230,7 @@ def idle_connections(make_site, ends):
     return {"receiver": receiver.pid}, None
 
 
-@state("the page was asked for")
+@state("the page was requested")
 def page_asked_for(make_site, ends):
     token = "the token of the page"
     site = make_site(deliver="auto")
