@@ -288,8 +288,8 @@ static int session_open(struct session *s, struct post *post)
 		return -1;
 	s->d.reader = reader_new(s->d.spool);
 	s->d.kept = kept_new();
-	s->round = round_new();
-	s->lanes = lanes_new(post->conf);
+	s->round = round_new(&s->d);
+	s->lanes = lanes_new(&s->d);
 	if (s->d.reader == NULL || s->d.kept == NULL || s->round == NULL || s->lanes == NULL)
 		return -1;
 	if (make_poll_set(s) < 0)
@@ -353,7 +353,7 @@ static int64_t age_limit(const struct session *s)
 static int64_t next_lane(struct session *s, int64_t now)
 {
 	int64_t next_age, limit = age_limit(s);
-	int waiting = lanes_next(s->lanes, &s->d, limit, &next_age);
+	int waiting = lanes_next(s->lanes, limit, &next_age);
 	switch (s->post->until) {
 	case DELIVER_ONCE:
 		return waiting == 1 && next_age <= limit ? now : INT64_MAX;
@@ -473,19 +473,17 @@ static enum outcome tell_unread(struct session *s)
 
 static enum outcome take_in(struct session *s)
 {
-	switch (round_take(s->round, &s->d)) {
-	case ROUND_NOTHING:
+	int taken = round_take(s->round);
+	if (taken < 0)
+		return failed(s, "cannot take in events");
+	if (taken == 0) {
 		s->look_at = clock_monotonic() + LOOK_EVERY;
-		return tell_unread(s);
-	case ROUND_TAKEN:
+	} else {
 		s->more = true;
 		s->idle_since = clock_monotonic();
 		show_reading(s);
-		return tell_unread(s);
-	case ROUND_FAILED:
-		break;
 	}
-	return failed(s, "cannot take in events");
+	return tell_unread(s);
 }
 
 static enum outcome run_errands(struct session *s)
@@ -501,7 +499,7 @@ static enum outcome run_errands(struct session *s)
 
 static enum outcome try_lanes(struct session *s)
 {
-	int tried = lanes_start(s->lanes, &s->d, age_limit(s));
+	int tried = lanes_start(s->lanes, age_limit(s));
 	if (tried < 0)
 		return failed(s, "cannot deliver");
 	if (tried > 0) {
@@ -635,11 +633,11 @@ static bool is_over(struct session *s)
 		return false;
 	case DELIVER_IDLE:
 		return clock_monotonic() - s->idle_since >= IDLE_FOR &&
-		       lanes_next(s->lanes, &s->d, age_limit(s), &next_age) == 0;
+		       lanes_next(s->lanes, age_limit(s), &next_age) == 0;
 	case DELIVER_ONCE:
 		break;
 	}
-	return lanes_next(s->lanes, &s->d, s->once_age, &next_age) == 0 || next_age > s->once_age;
+	return lanes_next(s->lanes, s->once_age, &next_age) == 0 || next_age > s->once_age;
 }
 
 static void listen_to_trigger(struct post *post)
@@ -824,7 +822,7 @@ static enum outcome turn(struct session *s)
 	int64_t now = clock_monotonic();
 	if (s->woken || now >= s->work_at)
 		s->work_at = 0;
-	int ended = lanes_collect(s->lanes, &s->d, now);
+	int ended = lanes_collect(s->lanes, now);
 	if (ended < 0) {
 		enum outcome outcome = failed(s, "cannot record what has ended");
 		if (outcome != GO_ON)

@@ -42,7 +42,18 @@ struct slot {
 	int count;
 };
 
+/* Lanes of a file target, whose deliveries are made in one transaction. */
+struct batch {
+	const struct target *target;
+	int64_t limit; /* retries that are due at this age are gathered */
+	int64_t lanes[LANES_AT_ONCE];
+	int from[LANES_AT_ONCE + 1]; /* each lane's deliveries, in lanes->deliveries */
+	int lane_count;
+	size_t file_of[EVENTS_MAX];
+};
+
 struct lanes {
+	struct deliverer *d;
 	struct slot *slots;
 	size_t count;
 	size_t turn;        /* number of the target that is served first */
@@ -51,17 +62,19 @@ struct lanes {
 	struct orphans orphans;
 	bool orphans_left; /* processes that scripts have left behind */
 	struct outfiles files;
-	struct buf line, first, records, path;
+	struct batch batch;
+	struct buf line, first, records;
 };
 
-struct lanes *lanes_new(const struct conf *conf)
+struct lanes *lanes_new(struct deliverer *d)
 {
 	struct lanes *lanes = calloc(1, sizeof *lanes);
 	if (lanes == NULL)
 		return NULL;
+	lanes->d = d;
 	lanes->deliveries = calloc(EVENTS_MAX, sizeof *lanes->deliveries);
 	orphans_begin(&lanes->orphans);
-	if (lanes->deliveries != NULL && lanes_fit(lanes, conf) == 0)
+	if (lanes->deliveries != NULL && lanes_fit(lanes, d->conf) == 0)
 		return lanes;
 	lanes_free(lanes);
 	return NULL;
@@ -122,7 +135,6 @@ void lanes_free(struct lanes *lanes)
 	buf_fini(&lanes->line);
 	buf_fini(&lanes->first);
 	buf_fini(&lanes->records);
-	buf_fini(&lanes->path);
 	free(lanes);
 }
 
@@ -273,11 +285,10 @@ static struct slot *free_slot(const struct lanes *lanes)
 }
 
 /* The first lane of the target that is due at `from` or later and does not run. 1, 0 or -1. */
-static int find_lane(const struct lanes *lanes, struct deliverer *d, const struct target *target, int64_t from,
-		     struct state_lane *lane)
+static int find_lane(const struct lanes *lanes, const struct target *target, int64_t from, struct state_lane *lane)
 {
 	struct state_lane due[LANES_AT_ONCE + 1];
-	int n = state_lanes(d->state, target->id, from, due, (int)target_load(lanes, target).running + 1);
+	int n = state_lanes(lanes->d->state, target->id, from, due, (int)target_load(lanes, target).running + 1);
 	for (int i = 0; i < n; i++)
 		if (!lanes_is_running(lanes, target, due[i].lane)) {
 			*lane = due[i];
@@ -287,15 +298,14 @@ static int find_lane(const struct lanes *lanes, struct deliverer *d, const struc
 }
 
 /* The lane whose turn it is, of those that are due at `limit`, for a free worker of the target. 1, 0 or -1. */
-static int choose_lane(const struct lanes *lanes, struct deliverer *d, const struct target *target, int64_t limit,
-		       struct state_lane *lane)
+static int choose_lane(const struct lanes *lanes, const struct target *target, int64_t limit, struct state_lane *lane)
 {
 	struct state_lane first = {0}, retry = {0};
 	struct load load = target_load(lanes, target);
 	if (load.running >= target->conf->workers)
 		return 0;
-	int first_found = find_lane(lanes, d, target, INT64_MIN, &first);
-	int retry_found = find_lane(lanes, d, target, 0, &retry);
+	int first_found = find_lane(lanes, target, INT64_MIN, &first);
+	int retry_found = find_lane(lanes, target, 0, &retry);
 	if (first_found < 0 || retry_found < 0)
 		return -1;
 	struct retry_share share = {
@@ -350,17 +360,17 @@ static int drain_to_sheet(void *arg, struct buf *out)
 
 /* Writes the records of the lane's first deliveries to the script's input. Those that were written are moved to the
  * front of `deliveries`; their number, or -1 with errno and *what failed. */
-static int write_input(struct lanes *lanes, struct deliverer *d, struct slot *slot, int count,
-		       struct target_run_input *input, struct event *first, const char **what)
+static int write_input(struct lanes *lanes, struct slot *slot, int count, struct target_run_input *input,
+		       struct event *first, const char **what)
 {
 	struct state_delivery *deliveries = lanes->deliveries;
-	struct sheet sheet = {.input = input, .d = d};
+	struct sheet sheet = {.input = input, .d = lanes->d};
 	int kept = 0;
 	for (int i = 0; i < count && sheet.bytes < BYTES_MAX; i++) {
 		struct event event;
 		struct buf *line = kept == 0 ? &lanes->first : &lanes->line;
 		*what = "its line in the journal cannot be read";
-		int fetched = fetch(d, &slot->target, slot->lane, &deliveries[i], line, &event);
+		int fetched = fetch(lanes->d, &slot->target, slot->lane, &deliveries[i], line, &event);
 		if (fetched < 0)
 			return -1;
 		if (fetched == 0)
@@ -390,13 +400,13 @@ static void give_back(struct lanes *lanes)
 }
 
 /* 1: it runs; 0: nothing is left to run; -1 with errno and *what failed; NULL: not the attempt, but state.db. */
-static int start_script(struct lanes *lanes, struct deliverer *d, struct slot *slot, const char **what)
+static int start_script(struct lanes *lanes, struct slot *slot, const char **what)
 {
 	struct event first;
-	struct target_run_input input = {.first = &first, .files = &d->files_before};
+	struct target_run_input input = {.first = &first, .files = &lanes->d->files_before};
 	int result = -1;
 	*what = NULL;
-	int count = state_lane_head(d->state, slot->target.id, slot->lane, lanes->deliveries,
+	int count = state_lane_head(lanes->d->state, slot->target.id, slot->lane, lanes->deliveries,
 				    (int)slot->target.conf->batch);
 	if (count <= 0)
 		return count;
@@ -404,7 +414,7 @@ static int start_script(struct lanes *lanes, struct deliverer *d, struct slot *s
 	input.fd = target_run_paper();
 	if (input.fd < 0)
 		return -1;
-	count = write_input(lanes, d, slot, count, &input, &first, what);
+	count = write_input(lanes, slot, count, &input, &first, what);
 	if (count <= 0) {
 		result = count;
 		goto end;
@@ -427,10 +437,10 @@ end:
 }
 
 /* No script is started until one ends, or for a while. No lane's time moves: all of them are due as they were. */
-static void hold_scripts(struct lanes *lanes, struct deliverer *d)
+static void hold_scripts(struct lanes *lanes)
 {
 	lanes->held_until = clock_monotonic() + HELD_FOR;
-	deliverer_complain(d, "no further script can be started until one ends");
+	deliverer_complain(lanes->d, "no further script can be started until one ends");
 }
 
 static bool scripts_are_held(const struct lanes *lanes)
@@ -439,30 +449,30 @@ static bool scripts_are_held(const struct lanes *lanes)
 }
 
 /* A place for one more run, or NULL with errno EMFILE: some descriptors are kept for files and the page. */
-static struct slot *find_room(const struct lanes *lanes, const struct deliverer *d)
+static struct slot *find_room(const struct lanes *lanes)
 {
 	size_t used = 0;
 	for (size_t i = 0; i < lanes->count; i++)
 		used += lanes->slots[i].used;
-	if (used < d->runs_max)
+	if (used < lanes->d->runs_max)
 		return free_slot(lanes);
 	errno = EMFILE;
 	return NULL;
 }
 
 /* Starts the lane's script. 0; -1 with errno: state.db. */
-static int start_lane(struct lanes *lanes, struct deliverer *d, struct target *target, const struct state_lane *lane)
+static int start_lane(struct lanes *lanes, struct target *target, const struct state_lane *lane)
 {
 	const char *what;
-	struct slot *slot = find_room(lanes, d);
+	struct slot *slot = find_room(lanes);
 	if (slot == NULL) {
-		hold_scripts(lanes, d);
+		hold_scripts(lanes);
 		return 0;
 	}
 	*slot = (struct slot){
-		.target = *target, .conf = conf_hold(d->conf), .lane = lane->lane, .retry = lane->next_at >= 0};
+		.target = *target, .conf = conf_hold(lanes->d->conf), .lane = lane->lane, .retry = lane->next_at >= 0};
 	bool was_retry = slot->retry;
-	int started = start_script(lanes, d, slot, &what), error = errno;
+	int started = start_script(lanes, slot, &what), error = errno;
 	slot->used = started == 1;
 	if (started != 1)
 		slot_clear(slot);
@@ -470,23 +480,23 @@ static int start_lane(struct lanes *lanes, struct deliverer *d, struct target *t
 	if (started < 0 && (what == NULL || error == STATE_UNSOUND))
 		return -1;
 	if (started < 0 && is_shortage(error)) {
-		hold_scripts(lanes, d);
+		hold_scripts(lanes);
 		return 0;
 	}
 	target->was_retry = was_retry;
-	return started < 0 ? fail_head(d, target, lane->lane, what, error) : 0;
+	return started < 0 ? fail_head(lanes->d, target, lane->lane, what, error) : 0;
 }
 
 /* Starts at most `most` of them. */
-static int start_scripts(struct lanes *lanes, struct deliverer *d, struct target *target, int64_t limit, int most)
+static int start_scripts(struct lanes *lanes, struct target *target, int64_t limit, int most)
 {
 	int tried = 0;
 	while (tried < most && !scripts_are_held(lanes)) {
 		struct state_lane lane;
-		int found = choose_lane(lanes, d, target, limit, &lane);
+		int found = choose_lane(lanes, target, limit, &lane);
 		if (found <= 0)
 			return found < 0 ? -1 : tried;
-		if (start_lane(lanes, d, target, &lane) < 0)
+		if (start_lane(lanes, target, &lane) < 0)
 			return -1;
 		tried += !scripts_are_held(lanes);
 	}
@@ -495,72 +505,20 @@ static int start_scripts(struct lanes *lanes, struct deliverer *d, struct target
 
 /* Files: the deliveries of several lanes at a time. */
 
-struct batch {
-	const struct target *target;
-	int64_t lanes[LANES_AT_ONCE];
-	int from[LANES_AT_ONCE + 1]; /* each lane's deliveries, in lanes->deliveries */
-	int lane_count;
-	bool spoiled; /* a part of an event is written, and its rest cannot be */
-	size_t file_of[EVENTS_MAX];
-};
-
-struct draining {
-	struct lanes *lanes;
-	struct deliverer *d;
-	struct batch *batch;
-};
-
-/* What is recorded of a batch. */
-struct recording {
-	struct lanes *lanes;
-	struct deliverer *d;
-	const struct batch *batch;
-};
-
-/* From here on the files have more than whole events. */
-static int drain_to_files(void *arg, struct buf *out)
-{
-	const struct draining *draining = arg;
-	(void)out;
-	draining->batch->spoiled = true;
-	return outfiles_flush(&draining->lanes->files);
-}
-
-/* Adds a delivery's records to its file. 1; 0: its line is gone; -1 with errno, and the batch is spoiled if a part of
- * them was added. */
-static int gather_delivery(struct lanes *lanes, struct deliverer *d, struct batch *batch, int64_t lane,
-			   const struct state_delivery *delivery, size_t *file)
-{
-	struct event event;
-	const struct conf_target *conf = batch->target->conf;
-	int fetched = fetch(d, batch->target, lane, delivery, &lanes->line, &event);
-	if (fetched != 1)
-		return fetched;
-	lanes->path.len = 0;
-	if (target_path(conf, &event, &lanes->path) < 0 ||
-	    outfiles_add(&lanes->files, (struct span){lanes->path.data, lanes->path.len}, target_fixed(conf),
-			 conf->mode, file) < 0)
-		return -1;
-	struct buf *out = &lanes->files.list[*file].records;
-	struct draining draining = {lanes, d, batch};
-	size_t before = out->len;
-	if (records_append(&event, out, drain_to_files, &draining) < 0) {
-		if (!batch->spoiled)
-			out->len = before;
-		return -1;
-	}
-	batch->spoiled = false;
-	return 1;
-}
-
 /* Adds a lane as far as it can be read. */
-static int gather_lane(struct lanes *lanes, struct deliverer *d, struct batch *batch, int64_t lane, size_t *bytes)
+static int gather_lane(struct lanes *lanes, int64_t lane, size_t *bytes)
 {
+	struct batch *batch = &lanes->batch;
 	int from = batch->from[batch->lane_count], kept = 0, gathered = 1;
-	int count = state_lane_head(d->state, batch->target->id, lane, lanes->deliveries + from, EVENTS_MAX - from);
+	int count =
+		state_lane_head(lanes->d->state, batch->target->id, lane, lanes->deliveries + from, EVENTS_MAX - from);
 	for (int i = 0; i < count && *bytes < BYTES_MAX && lanes->files.names.count < FILES_MAX; i++) {
+		struct event event;
 		const struct state_delivery delivery = lanes->deliveries[from + i];
-		gathered = gather_delivery(lanes, d, batch, lane, &delivery, &batch->file_of[from + kept]);
+		gathered = fetch(lanes->d, batch->target, lane, &delivery, &lanes->line, &event);
+		if (gathered == 1 &&
+		    outfiles_take(&lanes->files, batch->target->conf, &event, &batch->file_of[from + kept]) < 0)
+			gathered = -1;
 		if (gathered < 0)
 			break;
 		if (gathered == 0)
@@ -568,10 +526,10 @@ static int gather_lane(struct lanes *lanes, struct deliverer *d, struct batch *b
 		*bytes += delivery.length;
 		lanes->deliveries[from + kept++] = delivery;
 	}
-	if (batch->spoiled || count < 0 || (gathered < 0 && (is_shortage(errno) || errno == STATE_UNSOUND)))
+	if (lanes->files.is_torn || count < 0 || (gathered < 0 && (is_shortage(errno) || errno == STATE_UNSOUND)))
 		return -1;
 	if (gathered < 0 && kept == 0)
-		return fail_head(d, batch->target, lane, "its line in the journal cannot be read", errno);
+		return fail_head(lanes->d, batch->target, lane, "its line in the journal cannot be read", errno);
 	batch->lanes[batch->lane_count++] = lane;
 	batch->from[batch->lane_count] = from + kept;
 	return 0;
@@ -579,12 +537,13 @@ static int gather_lane(struct lanes *lanes, struct deliverer *d, struct batch *b
 
 /* Up to `max` lanes of those that wait for a retry (from 0 on), or of the ready ones. A lane whose script still runs,
  * because the target was one of scripts before the configuration changed, is not due before its end. */
-static int gather(struct lanes *lanes, struct deliverer *d, struct batch *batch, int64_t from, int64_t limit, int max)
+static int gather_lanes(struct lanes *lanes, int64_t from, int64_t limit, int max)
 {
+	struct batch *batch = &lanes->batch;
 	struct state_lane due[2 * LANES_AT_ONCE];
 	size_t bytes = 0;
 	int before = batch->lane_count, running = (int)target_load(lanes, batch->target).running;
-	int n = state_lanes(d->state, batch->target->id, from, due,
+	int n = state_lanes(lanes->d->state, batch->target->id, from, due,
 			    max + (running < LANES_AT_ONCE ? running : LANES_AT_ONCE));
 	for (int i = 0; i < n && due[i].next_at <= limit && batch->lane_count - before < max; i++) {
 		if (lanes_is_running(lanes, batch->target, due[i].lane))
@@ -592,24 +551,28 @@ static int gather(struct lanes *lanes, struct deliverer *d, struct batch *batch,
 		if (bytes >= BYTES_MAX || batch->from[batch->lane_count] >= EVENTS_MAX ||
 		    lanes->files.names.count >= FILES_MAX)
 			break;
-		if (gather_lane(lanes, d, batch, due[i].lane, &bytes) < 0)
+		if (gather_lane(lanes, due[i].lane, &bytes) < 0)
 			return -1;
 	}
 	return n < 0 ? -1 : 0;
 }
 
-/* What is due at `limit`. Retries have their share of the batch, however many lanes are ready. */
-static int gather_all(struct lanes *lanes, struct deliverer *d, struct batch *batch, int64_t limit)
+/* What is due. Retries have their share of the batch, however many lanes are ready. */
+static int gather(void *arg)
 {
-	if (gather(lanes, d, batch, 0, limit, LANES_AT_ONCE / 2) < 0)
+	struct lanes *lanes = arg;
+	lanes->batch.lane_count = 0;
+	if (gather_lanes(lanes, 0, lanes->batch.limit, LANES_AT_ONCE / 2) < 0 ||
+	    gather_lanes(lanes, INT64_MIN, -1, LANES_AT_ONCE - lanes->batch.lane_count) < 0)
 		return -1;
-	return gather(lanes, d, batch, INT64_MIN, -1, LANES_AT_ONCE - batch->lane_count);
+	return lanes->batch.lane_count > 0;
 }
 
 /* The delivery of a lane whose file has an error, the first one, or if there is none one that was held back for others;
  * -1: none. */
-static int find_error(const struct lanes *lanes, const struct batch *batch, int at)
+static int find_error(const struct lanes *lanes, int at)
 {
+	const struct batch *batch = &lanes->batch;
 	int held = -1;
 	for (int i = batch->from[at]; i < batch->from[at + 1]; i++) {
 		int error = outfiles_error(&lanes->files, batch->file_of[i]);
@@ -624,77 +587,58 @@ static int find_error(const struct lanes *lanes, const struct batch *batch, int 
 /* All lanes are written or none: those that are not to blame stay due. */
 static void spread_errors(void *arg)
 {
-	const struct recording *r = arg;
+	struct lanes *lanes = arg;
 	bool failed = false;
-	for (int i = 0; i < r->batch->lane_count; i++)
-		failed |= find_error(r->lanes, r->batch, i) >= 0;
-	for (size_t i = 0; failed && i < r->lanes->files.names.count; i++)
-		outfiles_refuse(&r->lanes->files, i, ECANCELED);
+	for (int i = 0; i < lanes->batch.lane_count; i++)
+		failed |= find_error(lanes, i) >= 0;
+	for (size_t i = 0; failed && i < lanes->files.names.count; i++)
+		outfiles_refuse(&lanes->files, i, ECANCELED);
 }
 
 /* Lanes that were only held back by others are left as they are. */
 static int record_batch(void *arg)
 {
-	const struct recording *r = arg;
-	const struct batch *batch = r->batch;
+	const struct lanes *lanes = arg;
+	const struct batch *batch = &lanes->batch;
 	for (int i = 0; i < batch->lane_count; i++) {
-		int failed = find_error(r->lanes, batch, i);
+		int failed = find_error(lanes, i);
 		size_t file = batch->file_of[failed < 0 ? batch->from[i] : failed];
-		if (outfiles_error(&r->lanes->files, file) == ECANCELED)
+		if (outfiles_error(&lanes->files, file) == ECANCELED)
 			continue;
-		if (record_attempt(r->d, batch->target, batch->lanes[i], r->lanes->deliveries + batch->from[i],
+		if (record_attempt(lanes->d, batch->target, batch->lanes[i], lanes->deliveries + batch->from[i],
 				   batch->from[i + 1] - batch->from[i], false,
-				   failed < 0 ? RETRY_SUCCEEDED : RETRY_FAILED,
-				   outfiles_why(&r->lanes->files, file)) < 0)
+				   failed < 0 ? RETRY_SUCCEEDED : RETRY_FAILED, outfiles_why(&lanes->files, file)) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-/* How many lanes were tried, or -1 with errno. */
-static int append_batch(struct lanes *lanes, struct deliverer *d, struct batch *batch, int64_t limit)
+static void drop_story(void *arg)
 {
-	struct recording recording = {lanes, d, batch};
-	if (gather_all(lanes, d, batch, limit) < 0)
-		return -1;
-	if (batch->lane_count == 0)
-		return 0;
-	switch (outfiles_write(&lanes->files, spread_errors, &recording)) {
-	case OUTFILES_WRITTEN:
-		break;
-	case OUTFILES_MOVED:
-		/* They are due still. */
-		return batch->lane_count;
-	case OUTFILES_FAILED:
-		return -1;
-	}
-	if (outfiles_commit(&lanes->files, record_batch, &recording) < 0) {
-		d->story.len = 0;
-		return -1;
-	}
-	deliverer_publish(d);
-	return batch->lane_count;
+	const struct lanes *lanes = arg;
+	lanes->d->story.len = 0;
 }
 
-static int append_files(struct lanes *lanes, struct deliverer *d, const struct target *target, int64_t limit)
+/* How many lanes were tried, or -1 with errno. */
+static int append_files(struct lanes *lanes, const struct target *target, int64_t limit)
 {
-	const struct target_context context = deliverer_context(d);
-	struct batch batch = {.target = target};
-	int waiting = state_is_waiting(d->state, target->id);
+	static const struct outfiles_owner owner = {gather, spread_errors, record_batch, drop_story};
+	const struct target_context context = deliverer_context(lanes->d);
+	int waiting = state_is_waiting(lanes->d->state, target->id);
 	if (waiting <= 0)
 		return waiting;
-	outfiles_begin(&lanes->files, &context);
-	int result = append_batch(lanes, d, &batch, limit), saved = errno;
-	if (result < 0)
-		outfiles_undo(&lanes->files, true);
-	outfiles_clear(&lanes->files);
+	lanes->batch.target = target;
+	lanes->batch.limit = limit;
+	int result = outfiles_run(&lanes->files, &context, &owner, lanes);
 	give_back(lanes);
-	errno = saved;
-	return result;
+	if (result == 1)
+		deliverer_publish(lanes->d);
+	return result < 0 ? -1 : lanes->batch.lane_count;
 }
 
-int lanes_start(struct lanes *lanes, struct deliverer *d, int64_t limit)
+int lanes_start(struct lanes *lanes, int64_t limit)
 {
+	struct deliverer *d = lanes->d;
 	int tried = 0, starts = STARTS_MAX;
 	d->tried_age = limit;
 	size_t targets = d->conf->target_count, next = lanes->turn;
@@ -702,8 +646,7 @@ int lanes_start(struct lanes *lanes, struct deliverer *d, int64_t limit)
 		size_t number = (lanes->turn + i) % targets;
 		struct target *target = &d->targets[number];
 		bool is_file = target->conf->file != NULL;
-		int n = is_file ? append_files(lanes, d, target, limit)
-				: start_scripts(lanes, d, target, limit, starts);
+		int n = is_file ? append_files(lanes, target, limit) : start_scripts(lanes, target, limit, starts);
 		if (n < 0)
 			return -1;
 		tried += n;
@@ -719,31 +662,30 @@ int lanes_start(struct lanes *lanes, struct deliverer *d, int64_t limit)
 }
 
 /* As lanes_next, for one target. */
-static int target_next(const struct lanes *lanes, struct deliverer *d, const struct target *target, int64_t limit,
-		       int64_t *next_at)
+static int target_next(const struct lanes *lanes, const struct target *target, int64_t limit, int64_t *next_at)
 {
 	struct state_lane lane = {0};
 	if (target->conf->run != NULL && target_load(lanes, target).running >= target->conf->workers)
 		return 0;
 	if (target->conf->run != NULL && scripts_are_held(lanes)) {
 		*next_at = limit + 1 + (lanes->held_until - clock_monotonic());
-		return state_is_waiting(d->state, target->id);
+		return state_is_waiting(lanes->d->state, target->id);
 	}
-	int found = target->conf->file != NULL ? find_lane(lanes, d, target, INT64_MIN, &lane)
-					       : choose_lane(lanes, d, target, limit, &lane);
+	int found = target->conf->file != NULL ? find_lane(lanes, target, INT64_MIN, &lane)
+					       : choose_lane(lanes, target, limit, &lane);
 	if (found == 0)
-		found = find_lane(lanes, d, target, limit + 1, &lane);
+		found = find_lane(lanes, target, limit + 1, &lane);
 	if (found == 1)
 		*next_at = lane.next_at;
 	return found;
 }
 
-int lanes_next(struct lanes *lanes, struct deliverer *d, int64_t limit, int64_t *next_at)
+int lanes_next(struct lanes *lanes, int64_t limit, int64_t *next_at)
 {
 	int some = 0;
-	for (size_t i = 0; i < d->conf->target_count; i++) {
+	for (size_t i = 0; i < lanes->d->conf->target_count; i++) {
 		int64_t at;
-		int found = target_next(lanes, d, &d->targets[i], limit, &at);
+		int found = target_next(lanes, &lanes->d->targets[i], limit, &at);
 		if (found < 0)
 			return -1;
 		if (found == 1 && (!some || at < *next_at))
@@ -780,8 +722,9 @@ static int record_run(struct deliverer *d, struct slot *slot)
 }
 
 /* All that have ended, in one transaction. */
-static int record_runs(struct lanes *lanes, struct deliverer *d)
+static int record_runs(struct lanes *lanes)
 {
+	struct deliverer *d = lanes->d;
 	int result = state_begin(d->state);
 	if (result < 0)
 		return -1;
@@ -810,7 +753,7 @@ static void end_orphans(struct lanes *lanes)
 		lanes->orphans_left = orphans_kill(&lanes->orphans, is_script, lanes);
 }
 
-int lanes_collect(struct lanes *lanes, struct deliverer *d, int64_t now)
+int lanes_collect(struct lanes *lanes, int64_t now)
 {
 	int ended = 0;
 	for (size_t i = 0; i < lanes->count; i++) {
@@ -832,7 +775,7 @@ int lanes_collect(struct lanes *lanes, struct deliverer *d, int64_t now)
 	end_orphans(lanes);
 	if (ended == 0)
 		return 0;
-	if (record_runs(lanes, d) < 0)
+	if (record_runs(lanes) < 0)
 		return -1;
 	for (size_t i = 0; i < lanes->count; i++)
 		if (lanes->slots[i].used && lanes->slots[i].run.stage == TARGET_RUN_ENDED)

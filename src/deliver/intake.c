@@ -24,7 +24,6 @@
 #define FILES_MAX  200
 
 #define BUFFER_MAX (2u << 20) /* of records, before they are written */
-#define TRIES_MAX  10         /* at a round whose files are renamed while they are written to */
 
 /* Where a segment stands: as long as the round is not committed the reader can be put back. */
 struct place {
@@ -53,23 +52,26 @@ struct list {
 };
 
 struct round {
+	struct deliverer *d;
 	struct names segments; /* places */
 	struct list places, entries, claims;
 	struct names ids;
 	struct outfiles files;
 	struct progress progress;
 	uint64_t counts[STATE_COUNTS];
-	size_t bytes;         /* read and written in this round */
-	size_t buffered;      /* of that, records that are not written yet */
+	size_t bytes;         /* read in this round */
 	size_t damaged_place; /* of the lines in `damaged` */
-	struct buf damaged, scratch, records;
+	struct buf damaged, scratch;
 	struct state_tally *tallies; /* one a target */
 	bool *refused;               /* one a target: its files are not written in this round */
 };
 
-struct round *round_new(void)
+struct round *round_new(struct deliverer *d)
 {
-	return calloc(1, sizeof(struct round));
+	struct round *round = calloc(1, sizeof *round);
+	if (round != NULL)
+		round->d = d;
+	return round;
 }
 
 void round_free(struct round *round)
@@ -87,23 +89,19 @@ void round_free(struct round *round)
 	progress_fini(&round->progress);
 	buf_fini(&round->damaged);
 	buf_fini(&round->scratch);
-	buf_fini(&round->records);
 	free(round);
 }
 
-static int round_begin(struct round *round, struct deliverer *d)
+static int round_begin(struct round *round)
 {
-	const struct target_context context = deliverer_context(d);
 	names_clear(&round->segments);
 	names_clear(&round->ids);
-	outfiles_clear(&round->files);
-	outfiles_begin(&round->files, &context);
 	progress_clear(&round->progress);
 	round->places.count = round->entries.count = round->claims.count = 0;
-	round->bytes = round->buffered = 0;
+	round->bytes = 0;
 	round->damaged.len = 0;
 	memset(round->counts, 0, sizeof round->counts);
-	size_t targets = d->conf->target_count;
+	size_t targets = round->d->conf->target_count;
 	/* The configuration may have changed since the last round. */
 	struct state_tally *tallies = reallocarray(round->tallies, targets + 1, sizeof *tallies);
 	if (tallies == NULL)
@@ -171,17 +169,18 @@ static const char *place_name(const struct round *round, size_t place)
 }
 
 /* Appends the lines set aside to damaged/, synced. A crash before the round is committed leaves them there twice. */
-static int save_damaged(struct round *round, const struct deliverer *d)
+static int save_damaged(struct round *round)
 {
+	const struct spool *spool = round->d->spool;
 	if (round->damaged.len == 0)
 		return 0;
 	const char *name = place_name(round, round->damaged_place);
-	int fd = openat(d->spool->damaged_fd, name,
+	int fd = openat(spool->damaged_fd, name,
 			O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -1;
-	int result = spool_own(d->spool, fd) < 0 || fsio_write(fd, round->damaged.data, round->damaged.len) < 0 ||
-				     fsio_sync(fd) < 0 || fsio_sync(d->spool->damaged_fd) < 0
+	int result = spool_own(spool, fd) < 0 || fsio_write(fd, round->damaged.data, round->damaged.len) < 0 ||
+				     fsio_sync(fd) < 0 || fsio_sync(spool->damaged_fd) < 0
 			     ? -1
 			     : 0;
 	int saved = errno;
@@ -192,14 +191,13 @@ static int save_damaged(struct round *round, const struct deliverer *d)
 }
 
 /* Two lines for each: where it stood, and itself as it was. */
-static int take_damaged(struct round *round, const struct deliverer *d, const struct reader_line *line, size_t place,
-			const char *why)
+static int take_damaged(struct round *round, const struct reader_line *line, size_t place, const char *why)
 {
-	if (round->damaged_place != place && save_damaged(round, d) < 0)
+	if (round->damaged_place != place && save_damaged(round) < 0)
 		return -1;
 	round->damaged_place = place;
 	round->counts[STATE_DAMAGED]++;
-	log_warnx("%s/journal/%s: the line at offset %llu is %s; it is set aside in damaged/", d->conf->spool,
+	log_warnx("%s/journal/%s: the line at offset %llu is %s; it is set aside in damaged/", round->d->conf->spool,
 		  line->segment, (unsigned long long)line->offset, why);
 	return buf_printf(&round->damaged, "{\"offset\":%llu,\"length\":%zu,\"why\":\"%s\"}\n",
 			  (unsigned long long)line->offset, line->raw.len, why) < 0 ||
@@ -210,11 +208,11 @@ static int take_damaged(struct round *round, const struct deliverer *d, const st
 }
 
 /* 1: the event is new; 0: it is a duplicate; -1 with errno. */
-static int is_new(struct round *round, const struct deliverer *d, const struct event *event, uint8_t id[STATE_ID_SIZE])
+static int is_new(struct round *round, const struct event *event, uint8_t id[STATE_ID_SIZE])
 {
 	size_t number;
 	text_unhex(event->id, EVENT_ID_SIZE - 1, id, STATE_ID_SIZE);
-	int seen = state_seen(d->state, id);
+	int seen = state_seen(round->d->state, id);
 	if (seen != 0)
 		return seen < 0 ? -1 : 0;
 	switch (names_add(&round->ids, id, STATE_ID_SIZE, &number)) {
@@ -228,48 +226,9 @@ static int is_new(struct round *round, const struct deliverer *d, const struct e
 	return -1;
 }
 
-/* Writes the records that wait to be written. */
-static int flush(struct round *round, struct deliverer *d)
+static int claim_event(struct round *round, const struct event *event, size_t entry_number)
 {
-	round->bytes += round->buffered;
-	round->buffered = 0;
-	state_release(d->state);
-	return outfiles_flush(&round->files);
-}
-
-struct draining {
-	struct round *round;
-	struct deliverer *d;
-	size_t before; /* bytes that were counted already */
-};
-
-static int drain_records(void *arg, struct buf *out)
-{
-	struct draining *draining = arg;
-	draining->round->buffered += out->len - draining->before;
-	draining->before = 0;
-	return flush(draining->round, draining->d);
-}
-
-/* Adds the event's records to the target's file. */
-static int claim_file(struct round *round, struct deliverer *d, const struct target *target, const struct event *event,
-		      struct claim *claim)
-{
-	round->scratch.len = 0;
-	if (target_path(target->conf, event, &round->scratch) < 0 ||
-	    outfiles_add(&round->files, (struct span){round->scratch.data, round->scratch.len},
-			 target_fixed(target->conf), target->conf->mode, &claim->file) < 0)
-		return -1;
-	struct buf *out = &round->files.list[claim->file].records;
-	struct draining draining = {round, d, out->len};
-	if (records_append(event, out, drain_records, &draining) < 0)
-		return -1;
-	round->buffered += out->len - draining.before;
-	return 0;
-}
-
-static int claim_event(struct round *round, struct deliverer *d, const struct event *event, size_t entry_number)
-{
+	struct deliverer *d = round->d;
 	bool has_lane = false;
 	for (size_t i = 0; i < d->conf->target_count; i++) {
 		const struct target *target = &d->targets[i];
@@ -289,17 +248,17 @@ static int claim_event(struct round *round, struct deliverer *d, const struct ev
 		if (target->conf->file == NULL)
 			continue;
 		int held = target->waiting ? state_lane_is_waiting(d->state, target->id, entry->lane) : 0;
-		if (held < 0 || (!held && claim_file(round, d, target, event, claim) < 0))
+		if (held < 0 || (!held && outfiles_take(&round->files, target->conf, event, &claim->file) < 0))
 			return -1;
 	}
 	round->counts[STATE_UNMATCHED] += !has_lane;
 	return 0;
 }
 
-static int take_event(struct round *round, struct deliverer *d, const struct reader_line *line, size_t place)
+static int take_event(struct round *round, const struct reader_line *line, size_t place)
 {
 	uint8_t id[STATE_ID_SIZE];
-	int result = is_new(round, d, &line->event, id);
+	int result = is_new(round, &line->event, id);
 	if (result < 0)
 		return -1;
 	if (result == 0) {
@@ -319,10 +278,10 @@ static int take_event(struct round *round, struct deliverer *d, const struct rea
 	round->counts[STATE_RECORDS] += line->event.count;
 	if (progress_note(&round->progress, &line->event) < 0)
 		return -1;
-	return claim_event(round, d, &line->event, round->entries.count - 1);
+	return claim_event(round, &line->event, round->entries.count - 1);
 }
 
-static int take_line(struct round *round, struct deliverer *d, enum reader_found found, const struct reader_line *line)
+static int take_line(struct round *round, enum reader_found found, const struct reader_line *line)
 {
 	size_t place;
 	int result = 0;
@@ -330,13 +289,13 @@ static int take_line(struct round *round, struct deliverer *d, enum reader_found
 		return -1;
 	switch (found) {
 	case READER_LINE:
-		result = take_event(round, d, line, place);
+		result = take_event(round, line, place);
 		break;
 	case READER_DAMAGED:
-		result = take_damaged(round, d, line, place, "damaged");
+		result = take_damaged(round, line, place, "damaged");
 		break;
 	case READER_NEWER:
-		result = take_damaged(round, d, line, place, "of a version that this program does not know");
+		result = take_damaged(round, line, place, "of a version that this program does not know");
 		break;
 	case READER_TORN:
 		round->counts[STATE_TORN]++;
@@ -364,8 +323,8 @@ static void tell_stray(struct deliverer *d)
 
 static bool is_full(const struct round *round)
 {
-	return round->entries.count >= EVENTS_MAX || round->bytes >= BYTES_MAX || round->damaged.len >= BYTES_MAX ||
-	       round->files.names.count >= FILES_MAX;
+	return round->entries.count >= EVENTS_MAX || round->bytes + round->files.flushed >= BYTES_MAX ||
+	       round->damaged.len >= BYTES_MAX || round->files.names.count >= FILES_MAX;
 }
 
 /* One that was taken away meanwhile is none. */
@@ -378,8 +337,9 @@ static void note_unread(struct deliverer *d, const char *segment)
 }
 
 /* Reads what the round takes. 0, or -1 with errno. */
-static int read_events(struct round *round, struct deliverer *d)
+static int read_events(struct round *round)
 {
+	struct deliverer *d = round->d;
 	struct reader_line line;
 	enum reader_found found;
 	for (size_t i = 0; i < d->conf->target_count; i++) {
@@ -396,8 +356,8 @@ static int read_events(struct round *round, struct deliverer *d)
 			return 0;
 		if (found == READER_FAILED)
 			note_unread(d, line.segment);
-		else if (state_hold(d->state) < 0 || take_line(round, d, found, &line) < 0 ||
-			 (round->buffered >= BUFFER_MAX && flush(round, d) < 0)) {
+		else if (state_hold(d->state) < 0 || take_line(round, found, &line) < 0 ||
+			 (round->files.buffered >= BUFFER_MAX && outfiles_flush(&round->files) < 0)) {
 			/* The reader counts it as taken, and it may not stand in a place yet that put_back knows. */
 			int saved = errno;
 			reader_resume(d->reader, line.segment, line.offset);
@@ -436,8 +396,9 @@ static void spread_refusals(void *arg)
 
 /* A delivery row: the target runs scripts, or its file refused. What failed has had its first attempt; what was only
  * held back with it is ready. */
-static int put_delivery(struct round *round, struct deliverer *d, const struct claim *claim, int error)
+static int put_delivery(struct round *round, const struct claim *claim, int error)
 {
+	struct deliverer *d = round->d;
 	const struct entry *entry = entry_at(round, claim->entry);
 	const struct target *target = &d->targets[claim->target];
 	struct state_delivery delivery = entry->delivery;
@@ -459,13 +420,14 @@ static int put_delivery(struct round *round, struct deliverer *d, const struct c
 	return state_lane_add(d->state, target->id, entry->lane, next_at);
 }
 
-static int put_claims(struct round *round, struct deliverer *d)
+static int put_claims(struct round *round)
 {
+	struct deliverer *d = round->d;
 	for (size_t i = 0; i < round->claims.count; i++) {
 		const struct claim *claim = claim_at(round, i);
 		int error = claim_error(round, claim);
 		if (claim->file == NO_FILE || error != 0) {
-			if (put_delivery(round, d, claim, error) < 0)
+			if (put_delivery(round, claim, error) < 0)
 				return -1;
 			continue;
 		}
@@ -475,30 +437,23 @@ static int put_claims(struct round *round, struct deliverer *d)
 	return 0;
 }
 
-static int put_seen(struct round *round, struct deliverer *d)
+static int put_seen(const struct round *round)
 {
 	for (size_t i = 0; i < round->entries.count; i++)
-		if (state_seen_add(d->state, entry_at(round, i)->delivery.event) < 0)
+		if (state_seen_add(round->d->state, entry_at(round, i)->delivery.event) < 0)
 			return -1;
 	return 0;
 }
 
-/* What a commit is about. */
-struct put {
-	struct round *round;
-	struct deliverer *d;
-};
-
 static int put_round(void *arg)
 {
-	const struct put *put = arg;
-	struct round *round = put->round;
-	struct deliverer *d = put->d;
+	struct round *round = arg;
+	struct deliverer *d = round->d;
 	for (size_t i = 0; i < round->places.count; i++)
 		if (state_cursor_put(d->state, place_name(round, i), place_at(round, i)->to, &place_at(round, i)->id) <
 		    0)
 			return -1;
-	if (put_seen(round, d) < 0 || put_claims(round, d) < 0 || progress_put(&round->progress, d->state) < 0)
+	if (put_seen(round) < 0 || put_claims(round) < 0 || progress_put(&round->progress, d->state) < 0)
 		return -1;
 	for (size_t i = 0; i < STATE_COUNTS; i++)
 		if (state_count_add(d->state, (enum state_count)i, round->counts[i]) < 0)
@@ -511,62 +466,31 @@ static int put_round(void *arg)
 	return state_seen_sweep(d->state, round->entries.count * 2, d->conf->remember);
 }
 
+static int gather(void *arg)
+{
+	struct round *round = arg;
+	if (round_begin(round) < 0 || reader_look(round->d->reader) < 0 || read_events(round) < 0)
+		return -1;
+	if (round->places.count == 0)
+		return 0;
+	return save_damaged(round) < 0 ? -1 : 1;
+}
+
 /* The next round takes the same events again. */
-static void put_back(struct round *round, struct deliverer *d)
+static void put_back(void *arg)
 {
-	int saved = errno;
+	struct round *round = arg;
 	for (size_t i = 0; i < round->places.count; i++)
-		reader_resume(d->reader, place_name(round, i), place_at(round, i)->from);
-	d->story.len = 0;
-	errno = saved;
+		reader_resume(round->d->reader, place_name(round, i), place_at(round, i)->from);
+	round->d->story.len = 0;
 }
 
-/* Writes and commits what was read. */
-static enum outfiles_result finish(struct round *round, struct deliverer *d)
+int round_take(struct round *round)
 {
-	state_release(d->state);
-	if (save_damaged(round, d) < 0)
-		return OUTFILES_FAILED;
-	round->bytes += round->buffered;
-	round->buffered = 0;
-	enum outfiles_result result = outfiles_write(&round->files, spread_refusals, round);
-	if (result != OUTFILES_WRITTEN)
-		return result;
-	return outfiles_commit(&round->files, put_round, &(struct put){round, d}) < 0 ? OUTFILES_FAILED
-										      : OUTFILES_WRITTEN;
-}
-
-static enum round_result take(struct round *round, struct deliverer *d, bool *moved)
-{
-	enum outfiles_result result = OUTFILES_FAILED;
-	*moved = false;
-	if (round_begin(round, d) < 0 || reader_look(d->reader) < 0)
-		return ROUND_FAILED;
-	if (read_events(round, d) == 0) {
-		if (round->places.count == 0)
-			return ROUND_NOTHING;
-		result = finish(round, d);
-	}
-	if (result == OUTFILES_WRITTEN) {
-		deliverer_publish(d);
-		return ROUND_TAKEN;
-	}
-	outfiles_undo(&round->files, true);
-	put_back(round, d);
-	*moved = result == OUTFILES_MOVED;
-	return ROUND_FAILED;
-}
-
-enum round_result round_take(struct round *round, struct deliverer *d)
-{
-	bool moved = false;
-	enum round_result result;
-	for (int tries = 0; tries == 0 || (moved && tries < TRIES_MAX); tries++) {
-		result = take(round, d, &moved);
-		int saved = errno;
-		state_release(d->state);
-		outfiles_clear(&round->files);
-		errno = moved ? ESTALE : saved;
-	}
+	static const struct outfiles_owner owner = {gather, spread_refusals, put_round, put_back};
+	const struct target_context context = deliverer_context(round->d);
+	int result = outfiles_run(&round->files, &context, &owner, round);
+	if (result == 1)
+		deliverer_publish(round->d);
 	return result;
 }

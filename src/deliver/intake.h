@@ -8,14 +8,11 @@
 struct round;
 
 /* NULL with errno ENOMEM. */
-struct round *round_new(void);
+struct round *round_new(struct deliverer *d);
 void round_free(struct round *round);
 
-enum round_result {
-	ROUND_NOTHING, /* there was nothing new */
-	ROUND_TAKEN,   /* there may be more */
-	ROUND_FAILED,  /* errno; the journal stands where it stood, and the next round takes the same again */
-};
-enum round_result round_take(struct round *round, struct deliverer *d);
+/* 1: events were taken, and there may be more; 0: there is nothing new; -1 with errno: the journal stands where it
+ * stood, and the next round takes the same again. */
+int round_take(struct round *round);
 
 #endif

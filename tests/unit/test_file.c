@@ -3,6 +3,7 @@
 #include "target/file.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <sys/file.h>
 #include <sys/sysmacros.h>
 
@@ -657,6 +658,73 @@ static void many_files(void **state)
 	expect("199/f", "x\nx\n");
 }
 
+/* A transaction from its beginning to its end, and how often the owner was asked. */
+static const struct running {
+	const char *name;
+	int moves;                     /* so often the file is renamed while it is written to */
+	int gathers, put_error, error; /* what gather returns; errno of put; of it all */
+	int result, gathered, undone;
+	const char *contents;
+} runs[] = {
+	{"it is committed", 0, 1, 0, 0, 1, 1, 0, "one\ntwo\n"},
+	{"there is nothing", 0, 0, 0, 0, 0, 1, 0, "one\n"},
+	{"it cannot be gathered", 0, -1, 0, EIO, -1, 1, 1, "one\n"},
+	{"it cannot be put", 0, 1, EDQUOT, EDQUOT, -1, 1, 1, "one\n"},
+	{"the file is renamed", 1, 1, 0, 0, 1, 2, 1, "two\n"},
+	{"the file is renamed again and again", INT_MAX, 1, 0, ESTALE, -1, 10, 10, NULL},
+};
+static struct {
+	const struct running *row;
+	int gathered, undone;
+} running;
+
+static int gather_two(void *arg)
+{
+	char fixed[4096];
+	(void)arg;
+	snprintf(fixed, sizeof fixed, "%s/out/", t.folder);
+	if (running.row->gathers != 0)
+		add(unit_path(t.folder, "out/a"), fixed, "two\n");
+	assert_int_equal(outfiles_flush(&files), 0);
+	if (running.gathered++ < running.row->moves)
+		assert_int_equal(rename(unit_path(t.folder, "out/a"), unit_path(t.folder, "out/taken")), 0);
+	errno = EIO;
+	return running.row->gathers;
+}
+
+static int put_row(void *arg)
+{
+	(void)arg;
+	errno = running.row->put_error;
+	return errno == 0 ? 0 : -1;
+}
+
+static void count_undone(void *arg)
+{
+	(void)arg;
+	running.undone++;
+	errno = 0;
+}
+
+static void runs_from_beginning_to_end(void **state)
+{
+	static const struct outfiles_owner owner = {gather_two, spread_nothing, put_row, count_undone};
+	(void)state;
+	for (size_t i = 0; i < UNIT_COUNT(runs); i++) {
+		const struct running *row = running.row = &runs[i];
+		running.gathered = running.undone = 0;
+		unlink(unit_path(t.folder, "out/a"));
+		deliver_out("a", "one\n");
+		int result = outfiles_run(&files, &t.c, &owner, NULL);
+		unit_check(result == row->result && (result >= 0 || errno == row->error), "%s: %d, %s", row->name,
+			   result, strerror(errno));
+		unit_check(running.gathered == row->gathered && running.undone == row->undone, "%s: %d and %d",
+			   row->name, running.gathered, running.undone);
+		if (row->contents != NULL)
+			expect("a", row->contents);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -683,6 +751,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one_file_under_two_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(failures_are_undone, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_files, setup, teardown),
+		cmocka_unit_test_setup_teardown(runs_from_beginning_to_end, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
