@@ -1,6 +1,9 @@
 #include "config.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 
 #include "base/json_writer.h"
@@ -10,6 +13,10 @@
 #include "command/table.h"
 #include "report/overview.h"
 #include "report/status_json.h"
+#include "spool/spool.h"
+#include "state/state.h"
+
+#define TRIES 5 /* at a moment in which no segment is put away, and nothing into state.db */
 
 static const enum tint health_tints[] = {
 	[HEALTH_OK] = TINT_GOOD,
@@ -249,12 +256,53 @@ static int print_text(const struct overview *o, const struct conf *conf)
 	return 0;
 }
 
+/* All zero: there is none. */
+static struct stat stat_state(const struct spool *spool)
+{
+	struct stat st;
+	return fstatat(spool->fd, "state.db", &st, AT_SYMLINK_NOFOLLOW) == 0 ? st : (struct stat){0};
+}
+
+/* Whether a deliverer has put its log into state.db. Who reads state.db without locks is not told, and may have read
+ * some of it before and some after. */
+static bool is_changed(const struct spool *spool, const struct stat *before)
+{
+	struct stat now = stat_state(spool);
+	return now.st_ino != before->st_ino || now.st_size != before->st_size ||
+	       now.st_mtim.tv_sec != before->st_mtim.tv_sec || now.st_mtim.tv_nsec != before->st_mtim.tv_nsec;
+}
+
+/* 0, or -1 with errno. */
+static int read_overview(struct overview *o, const struct conf *conf)
+{
+	struct spool spool;
+	bool fresh, again = true;
+	int saved = 0, result = spool_open(&spool, conf, SPOOL_LOOK);
+	if (result < 0)
+		return errno == ENOENT ? overview_read(o, conf, NULL, NULL, OVERVIEW_ALL) : -1;
+	for (int i = 0; i < TRIES && again; i++) {
+		struct stat before = stat_state(&spool);
+		overview_fini(o);
+		struct state *state = state_open(&spool, STATE_LOOK, &fresh);
+		if (state != NULL || errno == ENOENT)
+			result = overview_read(o, conf, &spool, state, OVERVIEW_ALL);
+		else
+			result = -1;
+		saved = errno;
+		state_close(state);
+		again = o->torn || is_changed(&spool, &before);
+	}
+	spool_close(&spool);
+	errno = saved;
+	return result;
+}
+
 static int status(const struct conf *conf, bool json)
 {
 	static const int codes[] = {[HEALTH_OK] = 0, [HEALTH_LATE] = 1, [HEALTH_FAILING] = 2};
 	struct overview o = {0};
 	int result = EX_IOERR;
-	if (overview_read(&o, conf, OVERVIEW_ALL) < 0) {
+	if (read_overview(&o, conf) < 0) {
 		result = command_failed(conf);
 	} else if ((json ? print_json(&o, conf) : print_text(&o, conf)) == 0) {
 		result = codes[o.health];

@@ -22,16 +22,14 @@
 #include "spool/strays.h"
 #include "stats/refusals.h"
 
-#define TRIES    5           /* at a moment in which no segment is put away, and nothing into state.db */
 #define NEAR_MAX (32u << 20) /* bytes of what was not taken in */
 
 /* What reading needs beside what it fills. */
 struct reading {
 	struct overview *o;
 	const struct conf *conf;
-	struct spool spool;
-	struct state *state; /* NULL: none yet, or not open */
-	bool has_state;
+	const struct spool *spool;
+	struct state *state;        /* NULL: none yet */
 	struct names connections;   /* endpoint and connection */
 	struct buf connection_rows; /* struct overview_connection * each */
 	struct names refusals;      /* endpoint, connection and reason */
@@ -41,9 +39,8 @@ struct reading {
 	struct names tokens;   /* endpoint and connection, as they stand in lines that were not taken in */
 	struct buf token_rows; /* struct overview_connection * each */
 	struct names cursors;
-	struct buf offsets;      /* uint64_t each: of the cursors */
-	struct names segments;   /* that were there before the state was read, with their NULs */
-	struct stat state_begun; /* state.db then; all zero: there was none */
+	struct buf offsets;    /* uint64_t each: of the cursors */
+	struct names segments; /* that were there before the state was read, with their NULs */
 	struct buf line, text, key;
 	uint64_t looked_max, looked; /* bytes of events that were not taken in */
 };
@@ -344,8 +341,8 @@ static int add_backlog(void *arg, const struct state_row *row)
 	struct event event = {0};
 	struct overview_connection *c = NULL;
 	r->line.len = r->text.len = 0;
-	bool known = reader_fetch(&r->spool, row->delivery.segment, row->delivery.offset, row->delivery.length,
-				  &r->line, &event) == 0;
+	bool known = reader_fetch(r->spool, row->delivery.segment, row->delivery.offset, row->delivery.length, &r->line,
+				  &event) == 0;
 	if (append_connection(&r->text, event.fields[EVENT_CONNECTION_ID]) < 0)
 		return -1;
 	if (known)
@@ -381,7 +378,7 @@ static int read_state(struct reading *r)
 {
 	struct overview *o = r->o;
 	if (r->state == NULL)
-		return tally_read(NULL, &r->spool, add_refusal, add_verdict, r);
+		return tally_read(NULL, r->spool, add_refusal, add_verdict, r);
 	if (state_hold(r->state) < 0)
 		return -1;
 	for (size_t i = 0; i < STATE_COUNTS; i++)
@@ -392,7 +389,7 @@ static int read_state(struct reading *r)
 			       state_refusals(r->state, add_refusal, r) < 0 ||
 			       state_confs(r->state, add_verdict, r) < 0 ||
 			       state_troubles(r->state, add_trouble, o) < 0 ||
-			       tally_read(r->state, &r->spool, add_refusal, add_verdict, r) < 0 ||
+			       tally_read(r->state, r->spool, add_refusal, add_verdict, r) < 0 ||
 			       state_backlog(r->state, add_backlog, r) < 0
 		       ? -1
 		       : 0;
@@ -414,7 +411,7 @@ static uint64_t cursor_of(void *arg, const char *segment)
 	size_t number = names_find(&r->cursors, segment, strlen(segment) + 1);
 	if (number != SIZE_MAX)
 		return cursor_at(r, number);
-	return r->has_state && segment_is_kept(segment) ? UINT64_MAX : 0;
+	return r->state != NULL && segment_is_kept(segment) ? UINT64_MAX : 0;
 }
 
 /* The connection of a line that was not taken in, added where it is new. There may be millions of lines, and few
@@ -479,22 +476,7 @@ static int add_segment(void *arg, int folder, const char *name)
 
 static bool is_in_journal(const struct reading *r, const char *segment)
 {
-	return faccessat(r->spool.journal_fd, segment, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-static struct stat stat_state(const struct reading *r)
-{
-	struct stat st = {0};
-	return fstatat(r->spool.fd, "state.db", &st, AT_SYMLINK_NOFOLLOW) == 0 ? st : (struct stat){0};
-}
-
-/* Whether a deliverer has put its log into state.db. Who reads state.db without locks is not told, and may have read
- * some of it before and some after. */
-static bool is_state_changed(const struct reading *r)
-{
-	struct stat now = stat_state(r), then = r->state_begun;
-	return now.st_ino != then.st_ino || now.st_size != then.st_size || now.st_mtim.tv_sec != then.st_mtim.tv_sec ||
-	       now.st_mtim.tv_nsec != then.st_mtim.tv_nsec;
+	return faccessat(r->spool->journal_fd, segment, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 /* Whether a segment went away while the state was read, or after that: then it has been taken in since, by how much is
@@ -504,7 +486,7 @@ static bool is_segment_gone(const struct reading *r)
 	struct stat st;
 	for (size_t i = 0; i < r->cursors.count; i++) {
 		const char *name = names_get(&r->cursors, i).ptr;
-		if (!is_in_journal(r, name) && (fstatat(r->spool.archive_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		if (!is_in_journal(r, name) && (fstatat(r->spool->archive_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 						(uint64_t)st.st_size != cursor_at(r, i)))
 			return true;
 	}
@@ -514,15 +496,6 @@ static bool is_segment_gone(const struct reading *r)
 			return true;
 	}
 	return false;
-}
-
-/* Whether what was read is of no single moment. errno stays. */
-static bool is_torn(const struct reading *r)
-{
-	int saved = errno;
-	bool torn = is_state_changed(r) || is_segment_gone(r);
-	errno = saved;
-	return torn;
 }
 
 /* Health */
@@ -611,7 +584,7 @@ static void blame(struct reading *r, const char *format, ...)
 static int look_for_strays(struct reading *r)
 {
 	struct strays strays;
-	if (strays_look(&r->spool, &strays) < 0)
+	if (strays_look(r->spool, &strays) < 0)
 		return -1;
 	if (strays.count == 1)
 		blame(r, "%s; it is passed over", strays.first);
@@ -656,57 +629,43 @@ static int judge(struct reading *r)
 
 /* All together */
 
-static int read_once(struct reading *r)
+static int read_spool(struct reading *r, enum overview_reach reach)
 {
-	bool fresh;
-	*r->o = (struct overview){.now = clock_now()};
-	names_clear(&r->cursors);
-	names_clear(&r->segments);
-	names_clear(&r->tokens);
-	names_clear(&r->connections);
-	names_clear(&r->refusals);
-	r->offsets.len = r->token_rows.len = r->connection_rows.len = r->refusal_rows.len = 0;
-	r->looked = 0;
-	if (add_conf(r) < 0)
+	if (fsio_each_name(r->spool->journal_fd, ".", add_segment, r) < 0)
 		return -1;
-	if (fsio_each_name(r->spool.journal_fd, ".", add_segment, r) < 0)
-		return -1;
-	r->state_begun = stat_state(r);
-	r->o->deliverer = spool_locked_by(&r->spool);
-	r->state = state_open(&r->spool, STATE_LOOK, &fresh);
-	r->has_state = r->state != NULL;
-	int result = r->state == NULL && errno != ENOENT ? -1 : read_state(r);
-	int saved = errno;
-	state_close(r->state);
-	errno = saved;
+	r->o->deliverer = spool_locked_by(r->spool);
+	int result = read_state(r);
+	/* The search may take long, and as long as somebody reads the state, the deliverer's log only grows. */
+	if (r->state != NULL && reach == OVERVIEW_ALL)
+		state_release(r->state);
 	if (result == 0)
-		result = history_look(&r->spool, cursor_of, add_unread, r);
+		result = history_look(r->spool, cursor_of, add_unread, r);
 	if (result == 0)
 		result = look_for_strays(r);
+	int saved = errno;
+	r->o->torn = is_segment_gone(r);
+	errno = saved;
 	return result < 0 ? -1 : 0;
 }
 
-int overview_read(struct overview *o, const struct conf *conf, enum overview_reach reach)
+int overview_read(struct overview *o, const struct conf *conf, const struct spool *spool, struct state *state,
+		  enum overview_reach reach)
 {
-	struct reading r = {.o = o, .conf = conf, .looked_max = reach == OVERVIEW_NEAR ? NEAR_MAX : UINT64_MAX};
-	int result = spool_open(&r.spool, conf, SPOOL_LOOK);
-	if (result < 0 && errno == ENOENT) {
-		*o = (struct overview){.now = clock_now()};
-		result = add_conf(&r);
+	struct reading r = {.o = o,
+			    .conf = conf,
+			    .spool = spool,
+			    .state = state,
+			    .looked_max = reach == OVERVIEW_NEAR ? NEAR_MAX : UINT64_MAX};
+	*o = (struct overview){.now = clock_now()};
+	int result = add_conf(&r);
+	if (spool == NULL)
 		blame(&r,
 		      "%s is not there, or has no journal/: either nothing has ever been received, or its file system "
-		      "is "
-		      "not mounted",
+		      "is not mounted",
 		      conf->spool);
-	} else if (result == 0) {
-		for (int i = 0; i < TRIES; i++) {
-			overview_fini(o);
-			result = read_once(&r);
-			if (!is_torn(&r))
-				break;
-		}
-	}
-	if (result >= 0)
+	else if (result == 0)
+		result = read_spool(&r, reach);
+	if (result == 0)
 		result = judge(&r);
 	int saved = o->arena.failed ? ENOMEM : errno;
 	names_fini(&r.cursors);
@@ -721,7 +680,6 @@ int overview_read(struct overview *o, const struct conf *conf, enum overview_rea
 	buf_fini(&r.offsets);
 	buf_fini(&r.line);
 	buf_fini(&r.text);
-	spool_close(&r.spool);
 	errno = saved;
 	return result < 0 || o->arena.failed ? -1 : 0;
 }

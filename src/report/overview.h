@@ -104,6 +104,7 @@ struct overview {
 	uint64_t unread;   /* events in the journal that the deliverer has not taken in yet */
 	int64_t unread_at; /* when the oldest of them was received */
 	bool unread_more;  /* there are more of them than was looked at */
+	bool torn;         /* a segment was put away meanwhile: it may say less than there is */
 	uint64_t refused;
 	struct overview_backlog backlog;
 	struct overview_conf *confs;
@@ -117,14 +118,17 @@ struct overview {
 };
 
 enum overview_reach {
-	OVERVIEW_ALL,
-	OVERVIEW_NEAR, /* only the first of the events that were not taken in, if they are so many that it would take
-			  long */
+	OVERVIEW_ALL, /* for commands */
+	/* For the deliverer: of unread events that are very many only the first. The state stays in its read
+	 * transaction (state_hold), which the caller ends. */
+	OVERVIEW_NEAR,
 };
 
-/* Fills a zeroed overview; without a spool, or a deliverer that has ever run, it has only what the configuration says.
- * 0, or -1 with errno: as state_open has it, or the spool's. Free with overview_fini in any case. */
-int overview_read(struct overview *o, const struct conf *conf, enum overview_reach reach);
+/* Fills a zeroed overview from what the caller has open. spool may be NULL: there is none, and the overview has only
+ * what the configuration says. state may be NULL: no deliverer has ever run. 0, or -1 with errno: the state's, or the
+ * spool's; `torn` is right even so. Free with overview_fini in any case. */
+int overview_read(struct overview *o, const struct conf *conf, const struct spool *spool, struct state *state,
+		  enum overview_reach reach);
 void overview_fini(struct overview *o);
 
 #endif

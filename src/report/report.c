@@ -57,7 +57,7 @@ static int write_page(const struct spool *spool, struct state *state, const stru
 int report_write(const struct conf *conf, const struct spool *spool, struct state *state)
 {
 	struct overview o = {0};
-	int result = overview_read(&o, conf, OVERVIEW_NEAR);
+	int result = overview_read(&o, conf, spool, state, OVERVIEW_NEAR);
 	if (result == 0)
 		result = write_page(spool, state, &o);
 	if (result == 0)
@@ -70,6 +70,7 @@ int report_write(const struct conf *conf, const struct spool *spool, struct stat
 			spool,
 			&(struct snapshot_health){.ok = o.health == HEALTH_OK, .at = o.now, .late_at = o.turns_at});
 	int saved = errno;
+	state_release(state);
 	overview_fini(&o);
 	errno = saved;
 	return result;

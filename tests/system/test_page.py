@@ -441,6 +441,19 @@ def test_the_receiver_opens_no_database(make_paged, name, method):
     assert [line for line in written if not re.search(allowed, line)] == []
 
 
+def test_the_deliverer_opens_one_database(make_paged):
+    site = make_paged(targets=CRM % "/nonexistent")
+    post(site, 3)
+    site.deliver()
+    trace = site.folder / "trace"
+    prefix = ("strace", "-f", "-qq", "-e", "trace=openat", "-o", trace)
+    post(site)
+    assert site.run("-c", site.conf, "deliver", "--once", prefix=prefix).returncode == 0
+    assert b"4" in visit_cgi(site, "/metrics").body.partition(b"deliveries_parked{")[2].splitlines()[0]
+    assert len(re.findall(r'state\.db", O_RDWR', trace.read_text())) == 1
+    assert not re.search(r'state\.db", O_RDONLY', trace.read_text())
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to be two users")
 def test_receiver_and_deliverer_are_two_users():
     folder = pathlib.Path(tempfile.mkdtemp(prefix="hookspool-"))
