@@ -8,8 +8,8 @@
 #include "report/metrics.h"
 #include "report/overview.h"
 #include "report/page.h"
-#include "report/page_css.h"
 #include "report/status_json.h"
+#include "report/style_sheet.h"
 #include "spool/published.h"
 
 static struct span span_of(const struct buf *b)
