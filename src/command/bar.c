@@ -39,7 +39,7 @@ void bar_text(const struct bar *bar, uint64_t done, uint64_t total, int64_t sinc
 
 static void write_all(const char *s, size_t n)
 {
-	/* It is only a picture: nothing is done if it cannot be drawn. */
+	/* The bar is not worth an error message. */
 	if (write(STDERR_FILENO, s, n) < 0)
 		return;
 }

@@ -188,12 +188,12 @@ static int warn_of_others(void *arg, const char *path, int64_t others_at)
 /* What the deliverer has seen. */
 static void check_state(struct check *c)
 {
-	struct deed deed;
-	if (deed_open(&deed, c->conf, STATE_LOOK) == 0 && deed.state != NULL) {
-		state_troubles(deed.state, fail_of_trouble, c);
-		state_files_of_others(deed.state, OTHERS_SHOWN, warn_of_others, NULL);
+	struct session session;
+	if (session_open(&session, c->conf, STATE_LOOK) == 0 && session.state != NULL) {
+		state_troubles(session.state, fail_of_trouble, c);
+		state_files_of_others(session.state, OTHERS_SHOWN, warn_of_others, NULL);
 	}
-	deed_close(&deed);
+	session_close(&session);
 }
 
 /* A spool that is not there is made by its first user, but not the folder that it stands in. */

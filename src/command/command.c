@@ -22,8 +22,8 @@ static void complain(void *arg, const char *message)
 	log_warnx("%s", message);
 }
 
-/* Who knows secrets leaves no core, and is no other process's of this user to look into. An exec undoes it: the
- * deliverer and its scripts have none. */
+/* A process that knows secrets writes no core file, and other processes of its user cannot read its memory. An exec
+ * ends that, but the deliverer and its scripts know no secrets. */
 static char *find_conf(const char *conf_path, bool with_secrets)
 {
 	char *path = conf_find(conf_path);
@@ -123,7 +123,8 @@ int command_unread(const struct conf *conf, const char *unread)
 	return EX_IOERR;
 }
 
-/* What a deliverer makes belongs to its user, and its scripts run as that user. */
+/* Only the spool's owner may start a deliverer: files that it makes belong to its user, and scripts run as that user.
+ */
 static bool is_owner(const struct spool *spool)
 {
 	struct stat st;

@@ -12,19 +12,19 @@ struct spool;
 struct command {
 	const char *name, *arguments, *summary; /* for the usage text */
 	const char *help;                       /* a screen, which follows the usage line */
-	bool prints;                            /* and does nothing else: without a reader it ends */
+	bool prints;                            /* it changes nothing, and ends when nobody reads its output */
 	/* conf_path is what -c gave, or NULL; argv[0] is the command's name. Returns an exit code: 0, 1 (refused, not
 	 * found), or one of sysexits.h; hookspool(1) lists them. After EX_USAGE the usage line is printed. */
 	int (*run)(const char *conf_path, int argc, char **argv);
 };
 
-/* Not by name: what a web server starts without arguments. */
+/* What runs when a web server starts the program without arguments. */
 int command_cgi(const char *conf_path);
 int command_fcgi(const char *conf_path, int listen_fd);
 
 /* Finds and reads the configuration; every problem goes to standard error, a line each. NULL if there was one. */
 struct conf *command_conf(const char *conf_path, bool with_secrets);
-/* The same, for a process that lives on. 0 or -1. */
+/* The same for a process that stays, and reads the configuration again when it changes. 0 or -1. */
 int command_current(struct current *current, const char *conf_path, bool with_secrets);
 
 /* An option of a command: --name, which sets flag, or --name VALUE. A table ends with a NULL name. */
@@ -40,10 +40,10 @@ int command_options(int argc, char **argv, const struct command_option *known);
 
 /* The exit code for errno, after a message: the spool or its state could not be used. */
 int command_failed(const struct conf *conf);
-/* The same where a search of the journal may be what failed (history_query). */
+/* The same where a search may have failed: unread is the file that could not be read, or "" (history_query). */
 int command_unread(const struct conf *conf, const char *unread);
 
-/* Tells the deliverer that there is something, or starts one; says so if neither can be. */
+/* Wakes the deliverer, or starts one; prints a message if it can do neither. */
 void command_wake(const struct conf *conf, struct spool *spool);
 
 /* The endpoint of this path; the only or first one for NULL. NULL after a message if there is none. */

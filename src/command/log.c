@@ -60,7 +60,7 @@ static int append_member(struct printer *p, const struct trail_line *line, enum 
 	return buf_printf(&p->out, "  %s%*s", p->text.data, columns < width ? width - columns : 0, "");
 }
 
-/* Date and time to the second, which are enough to read by. */
+/* Date and time to the second. */
 static int append_time(struct printer *p, const struct trail_line *line)
 {
 	p->plain.len = 0;
@@ -117,7 +117,7 @@ static int append_conf(struct printer *p, const struct trail_line *line)
 	return buf_char(&p->out, '\n');
 }
 
-/* An attempt at a delivery, or what an operator did to one: whatever has a target. */
+/* A line that has a target: an attempt to deliver, or what an operator did to a delivery. */
 static int append_delivery(struct printer *p, const struct trail_line *line)
 {
 	p->plain.len = 0;
@@ -139,7 +139,7 @@ static int append_delivery(struct printer *p, const struct trail_line *line)
 static int append_line(struct printer *p, struct span raw)
 {
 	struct trail_line line;
-	/* A line that a crash has torn is none. */
+	/* A line that a crash has torn is not printed. */
 	if (!trail_parse(raw, &line))
 		return 0;
 	if (p->json)
@@ -172,7 +172,7 @@ static int print_trail(struct printer *p, struct trail *trail)
 	return result;
 }
 
-/* A whole file, unless it has this mark. */
+/* Prints a whole file, unless its mark is `except`. */
 static int print_file(struct printer *p, const struct spool *spool, enum trail_file which, const uint64_t *except)
 {
 	struct trail trail;
@@ -220,7 +220,7 @@ static int follow(struct printer *p, const struct spool *spool)
 				result = first ? skip_to_last(&trail) : 0;
 			first = false;
 		}
-		/* Asked first: what a writer adds before it changes over is read below. */
+		/* This is asked first, so that what a writer adds before it begins a new file is read below. */
 		bool over = result == 0 && trail.fd >= 0 && trail_is_over(&trail, spool);
 		if (result == 0 && trail.fd >= 0)
 			result = print_trail(p, &trail);

@@ -40,7 +40,7 @@ static int take_groups(const struct conf *conf, const struct passwd *user, gid_t
 int owner_become(const struct conf *conf)
 {
 	struct stat st;
-	/* Where nothing can be found, the command that asks says so. */
+	/* If neither the spool nor its parent is there, the command says so. */
 	if (geteuid() != 0 || find_owner(conf, &st) < 0 || st.st_uid == 0)
 		return 0;
 	const struct passwd *user = getpwuid(st.st_uid);

@@ -94,18 +94,18 @@ static int list_parked(void *arg, const struct state_row *row)
 	return 0;
 }
 
-static int print_parked(struct deed *deed, bool json)
+static int print_parked(struct session *session, bool json)
 {
-	struct listing l = {.spool = &deed->spool, .now = clock_now(), .json = json};
+	struct listing l = {.spool = &session->spool, .now = clock_now(), .json = json};
 	int result = 0;
 	if (json)
 		writer_open(&l.w, NULL, '[');
-	if (deed->state != NULL)
-		result = state_parked(deed->state, -1, list_parked, &l);
+	if (session->state != NULL)
+		result = state_parked(session->state, -1, list_parked, &l);
 	if (json)
 		writer_close(&l.w, ']');
 	if (result < 0)
-		result = command_failed(deed->conf);
+		result = command_failed(session->conf);
 	else if (json)
 		result = writer_print(&l.w) < 0 ? EX_IOERR : 0;
 	else if (table_print(&l.t, "") < 0) {
@@ -122,16 +122,16 @@ static int run_parked(const char *conf_path, int argc, char **argv)
 {
 	bool json = false;
 	const struct command_option known[] = {{"json", .flag = &json}, {0}};
-	struct deed deed;
+	struct session session;
 	if (command_options(argc, argv, known) != argc)
 		return EX_USAGE;
 	struct conf *conf = command_conf(conf_path, false);
 	if (conf == NULL)
 		return EX_CONFIG;
-	int result = deed_open(&deed, conf, STATE_LOOK);
+	int result = session_open(&session, conf, STATE_LOOK);
 	if (result == 0)
-		result = print_parked(&deed, json);
-	deed_close(&deed);
+		result = print_parked(&session, json);
+	session_close(&session);
 	conf_free(conf);
 	return result;
 }
@@ -150,7 +150,7 @@ const struct command parked_command = {
 
 /* retry, drop */
 
-/* Deliveries, by number and what else it takes; read first, and changed then. */
+/* Deliveries to be changed. They are read first: a row must not change while rows are read. */
 struct chosen {
 	struct chosen_row {
 		struct state_row row;
@@ -187,65 +187,65 @@ static int choose(void *arg, const struct state_row *row)
 	return 0;
 }
 
-/* What is done to a delivery that was parked, failed, or is named, and how it is told. */
+/* What is done to a delivery, and the word for it in the audit trail. */
 struct verb {
 	int (*change)(struct state *state, const struct state_row *row);
 	const char *result;
 	bool wakes;
 };
 
-/* In one transaction: the event's, or without one the next of those that failed. */
-static int change_some(struct deed *deed, const struct verb *verb, const uint8_t *id, struct chosen *chosen,
+/* Changes, in one transaction, all deliveries of an event, or (id NULL) the next ones that failed. */
+static int change_some(struct session *session, const struct verb *verb, const uint8_t *id, struct chosen *chosen,
 		       uint64_t *changed)
 {
 	uint64_t n = 0;
 	clear(chosen);
-	if (deed_begin(deed) < 0)
+	if (session_begin(session) < 0)
 		return -1;
-	if ((id != NULL ? state_rows(deed->state, id, choose, chosen)
-			: state_failed(deed->state, chosen->last, DEED_ROWS, choose, chosen)) < 0)
+	if ((id != NULL ? state_rows(session->state, id, choose, chosen)
+			: state_failed(session->state, chosen->last, SESSION_ROWS, choose, chosen)) < 0)
 		goto fail;
 	for (size_t i = 0; i < chosen->count; i++) {
 		const struct chosen_row *row = &chosen->list[i];
-		int result = verb->change(deed->state, &row->row);
-		if (result < 0 ||
-		    (result == 1 && deed_tell(deed, row->target, row->row.delivery.event, verb->result, NULL) < 0))
+		int result = verb->change(session->state, &row->row);
+		if (result < 0 || (result == 1 && session_audit(session, row->target, row->row.delivery.event,
+								verb->result, NULL) < 0))
 			goto fail;
 		n += (uint64_t)result;
 	}
-	if (deed_commit(deed) < 0)
+	if (session_commit(session) < 0)
 		goto fail;
 	*changed += n;
 	return 0;
 fail:
-	state_rollback(deed->state);
+	state_rollback(session->state);
 	return -1;
 }
 
-static int change_all(struct deed *deed, const struct verb *verb, const uint8_t *id, uint64_t *changed)
+static int change_all(struct session *session, const struct verb *verb, const uint8_t *id, uint64_t *changed)
 {
 	struct chosen chosen = {0};
 	int result;
 	do
-		result = change_some(deed, verb, id, &chosen, changed);
-	while (result == 0 && id == NULL && chosen.count == DEED_ROWS);
+		result = change_some(session, verb, id, &chosen, changed);
+	while (result == 0 && id == NULL && chosen.count == SESSION_ROWS);
 	clear(&chosen);
 	free(chosen.list);
 	return result;
 }
 
-/* What is pending still, and when the first of it is due. */
-static int print_rest(struct deed *deed)
+/* Prints how many deliveries are still pending, and when the first is due. */
+static int print_rest(struct session *session)
 {
 	char text[TEXT_HUMAN_SIZE];
 	int64_t next_at;
 	uint64_t pending;
-	if (state_pending_count(deed->state, &pending) < 0)
+	if (state_pending_count(session->state, &pending) < 0)
 		return -1;
-	int waits = state_lanes_next(deed->state, &next_at);
+	int waits = state_lanes_next(session->state, &next_at);
 	if (waits < 0 || pending == 0 || waits == 0)
 		return waits < 0 ? -1 : 0;
-	int64_t left = next_at < 0 ? 0 : next_at - state_age(deed->state);
+	int64_t left = next_at < 0 ? 0 : next_at - state_age(session->state);
 	text_human_duration(left < 0 ? 0 : left, text);
 	printf("%llu %s, the first is due %s%s\n", (unsigned long long)pending,
 	       pending == 1 ? "delivery is pending" : "deliveries are pending", left <= 0 ? "now" : "in ",
@@ -253,19 +253,19 @@ static int print_rest(struct deed *deed)
 	return 0;
 }
 
-static int change(struct deed *deed, const struct verb *verb, const uint8_t *id)
+static int change(struct session *session, const struct verb *verb, const uint8_t *id)
 {
 	uint64_t changed = 0;
 	int result = 0;
-	if (deed->state != NULL && change_all(deed, verb, id, &changed) < 0) {
-		result = command_failed(deed->conf);
+	if (session->state != NULL && change_all(session, verb, id, &changed) < 0) {
+		result = command_failed(session->conf);
 	} else {
 		printf("%llu %s %s\n", (unsigned long long)changed, changed == 1 ? "delivery" : "deliveries",
 		       verb->result);
-		if (deed->state != NULL && print_rest(deed) < 0)
-			result = command_failed(deed->conf);
+		if (session->state != NULL && print_rest(session) < 0)
+			result = command_failed(session->conf);
 		if (changed > 0 && verb->wakes)
-			command_wake(deed->conf, &deed->spool);
+			command_wake(session->conf, &session->spool);
 		if (result == 0)
 			result = changed > 0 || id == NULL ? 0 : 1;
 	}
@@ -277,17 +277,17 @@ static int change_parked(const char *conf_path, int argc, char **argv, const str
 	bool all = false;
 	const struct command_option known[] = {{"all", .flag = &all}, {0}};
 	uint8_t id[STATE_ID_SIZE];
-	struct deed deed;
+	struct session session;
 	int at = command_options(argc, argv, known);
-	if (at < 0 || argc - at != (all ? 0 : 1) || (!all && deed_id(argv[at], id) < 0))
+	if (at < 0 || argc - at != (all ? 0 : 1) || (!all && session_parse_id(argv[at], id) < 0))
 		return EX_USAGE;
 	struct conf *conf = command_conf(conf_path, false);
 	if (conf == NULL)
 		return EX_CONFIG;
-	int result = deed_open(&deed, conf, STATE_CHANGE);
+	int result = session_open(&session, conf, STATE_CHANGE);
 	if (result == 0)
-		result = change(&deed, verb, all ? NULL : id);
-	deed_close(&deed);
+		result = change(&session, verb, all ? NULL : id);
+	session_close(&session);
 	conf_free(conf);
 	return result;
 }

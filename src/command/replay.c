@@ -20,16 +20,16 @@
 #include "spool/segment.h"
 #include "target/target.h"
 
-#define TRIES 5 /* at finding lines that are put away meanwhile, without a delivery made in between */
+#define TRIES 5 /* in a row in which no delivery was made, because segments were put away during the search */
 
-struct wish {
+struct filter {
 	const char *id; /* NULL: all since */
 	int64_t since;
 	const char *target; /* NULL: all that match */
 };
 
 /* A delivery to be made. */
-struct order {
+struct planned {
 	int64_t received_at;
 	size_t segment; /* its number */
 	int64_t segment_id;
@@ -41,19 +41,19 @@ struct order {
 };
 
 struct replay {
-	struct deed deed;
-	const struct wish *wish;
+	struct session session;
+	const struct filter *filter;
 	struct bar bar;
 	struct names segments; /* with their NULs */
-	struct names asked;    /* identities that the first search has found: what comes later is not asked for */
-	struct names events;   /* those that a search has found: there may be copies */
+	struct names asked;    /* identities that the first search has found: later searches take no others */
+	struct names events;   /* identities that this search has found, for an event may stand there twice */
 	struct names cursors;  /* with their NULs */
 	struct buf offsets;    /* uint64_t each: of the cursors */
-	struct names rows;     /* deliveries that there are, struct row_key each */
-	struct buf parked;     /* struct state_row each, of a transaction: what was parked and is wished for */
-	int64_t last_failed;   /* the number of the last one that was read, of those that failed */
-	size_t failed;         /* how many of them the transaction has read */
-	struct order *orders;
+	struct names rows;     /* deliveries that the state has, struct row_key each */
+	struct buf parked;     /* struct state_row each, of a transaction: parked deliveries that pass the filter */
+	int64_t last_failed;   /* the number of the last failed delivery that was read */
+	size_t failed;         /* failed deliveries that the transaction has read */
+	struct planned *plan;
 	size_t count, cap;
 	struct tried {
 		int64_t id; /* in the state; -1: not known yet */
@@ -62,7 +62,7 @@ struct replay {
 	uint64_t unread, retried;
 	char unread_file[HISTORY_PATH_SIZE]; /* "": none */
 	bool vanished;                       /* a segment was put away meanwhile */
-	bool again;                          /* it is searched again for that reason */
+	bool again;                          /* a search after the first */
 	bool progressed;                     /* a delivery was made since the last search */
 	struct buf scratch;
 };
@@ -80,17 +80,17 @@ static void draw(void *arg, uint64_t done, uint64_t total)
 	bar_step(&r->bar, done, total);
 }
 
-static struct order *add_order(struct replay *r)
+static struct planned *add_planned(struct replay *r)
 {
 	if (r->count == r->cap) {
 		size_t cap = r->cap == 0 ? 256 : r->cap * 2;
-		struct order *orders = reallocarray(r->orders, cap, sizeof *orders);
-		if (orders == NULL)
+		struct planned *plan = reallocarray(r->plan, cap, sizeof *plan);
+		if (plan == NULL)
 			return NULL;
-		r->orders = orders;
+		r->plan = plan;
 		r->cap = cap;
 	}
-	return &r->orders[r->count++];
+	return &r->plan[r->count++];
 }
 
 static bool is_unread(const struct replay *r, const struct history_line *line)
@@ -105,26 +105,26 @@ static bool is_unread(const struct replay *r, const struct history_line *line)
 	return line->offset >= cursor;
 }
 
-static int order_targets(struct replay *r, const struct history_line *line, const uint8_t id[STATE_ID_SIZE])
+static int plan_targets(struct replay *r, const struct history_line *line, const uint8_t id[STATE_ID_SIZE])
 {
-	struct order order = {.received_at = line->event.received_at,
-			      .offset = line->offset,
-			      .length = line->raw.len,
-			      .records = line->event.count};
-	memcpy(order.id, id, sizeof order.id);
-	if (names_add(&r->segments, line->segment, strlen(line->segment) + 1, &order.segment) == NAMES_FAILED ||
-	    target_lane(&line->event, &r->scratch, &order.lane) < 0)
+	struct planned planned = {.received_at = line->event.received_at,
+				  .offset = line->offset,
+				  .length = line->raw.len,
+				  .records = line->event.count};
+	memcpy(planned.id, id, sizeof planned.id);
+	if (names_add(&r->segments, line->segment, strlen(line->segment) + 1, &planned.segment) == NAMES_FAILED ||
+	    target_lane(&line->event, &r->scratch, &planned.lane) < 0)
 		return -1;
-	for (size_t i = 0; i < r->deed.conf->target_count; i++) {
-		order.target = &r->deed.conf->targets[i];
-		if (r->wish->target != NULL && strcmp(r->wish->target, order.target->name) != 0)
+	for (size_t i = 0; i < r->session.conf->target_count; i++) {
+		planned.target = &r->session.conf->targets[i];
+		if (r->filter->target != NULL && strcmp(r->filter->target, planned.target->name) != 0)
 			continue;
-		int matches = target_matches(order.target, &line->event, &r->scratch);
-		struct order *added = matches == 1 ? add_order(r) : NULL;
+		int matches = target_matches(planned.target, &line->event, &r->scratch);
+		struct planned *added = matches == 1 ? add_planned(r) : NULL;
 		if (matches < 0 || (matches == 1 && added == NULL))
 			return -1;
 		if (added != NULL)
-			*added = order;
+			*added = planned;
 	}
 	return 0;
 }
@@ -150,9 +150,9 @@ static int choose(void *arg, const struct history_line *line)
 		break;
 	}
 	if ((!r->again && names_add(&r->asked, id, sizeof id, &number) == NAMES_FAILED) ||
-	    order_targets(r, line, id) < 0)
+	    plan_targets(r, line, id) < 0)
 		return -1;
-	return r->wish->id != NULL;
+	return r->filter->id != NULL;
 }
 
 static int add_cursor(void *arg, const char *segment, uint64_t offset)
@@ -166,7 +166,7 @@ static int add_cursor(void *arg, const char *segment, uint64_t offset)
 
 static int by_time(const void *a, const void *b)
 {
-	const struct order *x = a, *y = b;
+	const struct planned *x = a, *y = b;
 	if (x->received_at != y->received_at)
 		return x->received_at < y->received_at ? -1 : 1;
 	if (x->segment != y->segment)
@@ -177,34 +177,34 @@ static int by_time(const void *a, const void *b)
 static int search(struct replay *r)
 {
 	const struct history_query query = {
-		.id = r->wish->id, .since = r->wish->since, .progress = draw, .unread = r->unread_file};
+		.id = r->filter->id, .since = r->filter->since, .progress = draw, .unread = r->unread_file};
 	names_clear(&r->segments);
 	names_clear(&r->events);
 	names_clear(&r->cursors);
 	r->offsets.len = 0;
 	r->count = 0;
-	if (state_cursors(r->deed.state, add_cursor, r) < 0)
+	if (state_cursors(r->session.state, add_cursor, r) < 0)
 		return -1;
 	bar_begin(&r->bar, "searching", true);
-	int result = history_search(&r->deed.spool, &query, choose, r);
+	int result = history_search(&r->session.spool, &query, choose, r);
 	bar_end(&r->bar);
 	if (r->count > 0)
-		qsort(r->orders, r->count, sizeof *r->orders, by_time);
+		qsort(r->plan, r->count, sizeof *r->plan, by_time);
 	return result < 0 ? -1 : 0;
 }
 
-/* Ordering, within a transaction */
+/* Changing the state */
 
 static int target_id(struct replay *r, const struct conf_target *target, int64_t *id)
 {
-	int64_t *known = &r->targets[target - r->deed.conf->targets].id;
-	if (*known < 0 && state_target(r->deed.state, target->name, known) < 0)
+	int64_t *known = &r->targets[target - r->session.conf->targets].id;
+	if (*known < 0 && state_target(r->session.state, target->name, known) < 0)
 		return -1;
 	*id = *known;
 	return 0;
 }
 
-/* The deliveries that there are. */
+/* Notes a delivery that the state has. */
 static int add_row(void *arg, const struct state_row *row)
 {
 	struct replay *r = arg;
@@ -220,51 +220,51 @@ static int add_parked(void *arg, const struct state_row *row)
 	r->failed++;
 	r->last_failed = row->delivery.id;
 	if (row->parked_at == 0 || names_find(&r->events, row->delivery.event, STATE_ID_SIZE) == SIZE_MAX ||
-	    (r->wish->target != NULL && strcmp(r->wish->target, row->target) != 0))
+	    (r->filter->target != NULL && strcmp(r->filter->target, row->target) != 0))
 		return 0;
-	/* Its texts do not live that long, and are not needed. */
+	/* The row's texts are gone after this call; nobody reads them. */
 	return buf_append(&r->parked, row, sizeof *row);
 }
 
-/* Retries what was parked and is wished for, of the next deliveries that failed. */
+/* Reads the next failed deliveries, and retries the parked ones that pass the filter. */
 static int retry_some(struct replay *r)
 {
 	uint64_t retried = 0;
 	r->failed = 0;
 	r->parked.len = 0;
-	if (deed_begin(&r->deed) < 0)
+	if (session_begin(&r->session) < 0)
 		return -1;
-	if (state_failed(r->deed.state, r->last_failed, DEED_ROWS, add_parked, r) < 0)
+	if (state_failed(r->session.state, r->last_failed, SESSION_ROWS, add_parked, r) < 0)
 		goto fail;
 	for (size_t at = 0; at < r->parked.len; at += sizeof(struct state_row)) {
 		struct state_row row;
 		memcpy(&row, r->parked.data + at, sizeof row);
-		int result = state_delivery_retry(r->deed.state, &row);
+		int result = state_delivery_retry(r->session.state, &row);
 		if (result < 0)
 			goto fail;
 		retried += (uint64_t)result;
 	}
-	if (deed_commit(&r->deed) < 0)
+	if (session_commit(&r->session) < 0)
 		goto fail;
 	r->retried += retried;
 	return 0;
 fail:
-	state_rollback(r->deed.state);
+	state_rollback(r->session.state);
 	return -1;
 }
 
-/* What was parked is not made a second time: it is pending again. Only then it is asked what there is. */
+/* Parked deliveries become pending again. They are among those that the state has then, and are not made twice. */
 static int begin(struct replay *r)
 {
 	do
 		if (retry_some(r) < 0)
 			return -1;
-	while (r->failed == DEED_ROWS);
-	return state_all_rows(r->deed.state, add_row, r);
+	while (r->failed == SESSION_ROWS);
+	return state_all_rows(r->session.state, add_row, r);
 }
 
-/* A segment that a deliverer was putting away when it was killed: the next one gives it its name back before it does
- * anything else, and cannot begin before this transaction ends. */
+/* Finds a segment that a deliverer was putting away, under a hidden name, when it was killed. The next deliverer gives
+ * it its name back first of all, and cannot begin before this transaction ends. */
 static int find_hidden(const struct spool *spool, const char *name, struct stat *st)
 {
 	char hidden[SEGMENT_HIDDEN_SIZE];
@@ -275,11 +275,11 @@ static int find_hidden(const struct spool *spool, const char *name, struct stat 
 	return -1;
 }
 
-/* Whether the segment still is where its lines were read; it stays there once a delivery names it. */
-static int find_segment(struct replay *r, struct order *order)
+/* Finds the segment where its lines were read. Once a delivery names it, it stays there. */
+static int find_segment(struct replay *r, struct planned *planned)
 {
-	const struct spool *spool = &r->deed.spool;
-	const char *name = names_get(&r->segments, order->segment).ptr;
+	const struct spool *spool = &r->session.spool;
+	const char *name = names_get(&r->segments, planned->segment).ptr;
 	struct stat st;
 	if (fstatat(spool->journal_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 &&
 	    (errno != ENOENT || fstatat(spool->archive_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) &&
@@ -287,21 +287,21 @@ static int find_segment(struct replay *r, struct order *order)
 		r->vanished = errno == ENOENT;
 		return -1;
 	}
-	return state_segment(r->deed.state, name, (uint64_t)st.st_size, &order->segment_id);
+	return state_segment(r->session.state, name, (uint64_t)st.st_size, &planned->segment_id);
 }
 
-static int make_one(struct replay *r, const struct order *order)
+static int make_one(struct replay *r, const struct planned *planned)
 {
 	struct row_key key = {0};
-	struct state_delivery delivery = {.segment_id = order->segment_id,
-					  .offset = order->offset,
-					  .length = order->length,
-					  .records = order->records};
+	struct state_delivery delivery = {.segment_id = planned->segment_id,
+					  .offset = planned->offset,
+					  .length = planned->length,
+					  .records = planned->records};
 	size_t number;
-	if (target_id(r, order->target, &key.target) < 0)
+	if (target_id(r, planned->target, &key.target) < 0)
 		return -1;
-	memcpy(key.id, order->id, sizeof key.id);
-	memcpy(delivery.event, order->id, sizeof delivery.event);
+	memcpy(key.id, planned->id, sizeof key.id);
+	memcpy(delivery.event, planned->id, sizeof delivery.event);
 	switch (names_add(&r->rows, &key, sizeof key, &number)) {
 	case NAMES_FAILED:
 		return -1;
@@ -310,38 +310,38 @@ static int make_one(struct replay *r, const struct order *order)
 	case NAMES_NEW:
 		break;
 	}
-	if (state_delivery_add(r->deed.state, key.target, order->lane, &delivery) < 0 ||
-	    state_lane_add(r->deed.state, key.target, order->lane, state_ready(r->deed.state)) < 0)
+	if (state_delivery_add(r->session.state, key.target, planned->lane, &delivery) < 0 ||
+	    state_lane_add(r->session.state, key.target, planned->lane, state_ready(r->session.state)) < 0)
 		return -1;
-	r->targets[order->target - r->deed.conf->targets].made++;
+	r->targets[planned->target - r->session.conf->targets].made++;
 	r->progressed = true;
 	return 0;
 }
 
-/* All segments are looked at before the first delivery is made: what is undone then left no trace. */
-static int make(struct replay *r, struct order *orders, size_t n)
+/* Finds all segments before it makes the first delivery, so that a rollback leaves nothing to undo in memory. */
+static int make(struct replay *r, struct planned *plan, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (i > 0 && orders[i].segment == orders[i - 1].segment)
-			orders[i].segment_id = orders[i - 1].segment_id;
-		else if (find_segment(r, &orders[i]) < 0)
+		if (i > 0 && plan[i].segment == plan[i - 1].segment)
+			plan[i].segment_id = plan[i - 1].segment_id;
+		else if (find_segment(r, &plan[i]) < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < n; i++)
-		if (make_one(r, &orders[i]) < 0)
+		if (make_one(r, &plan[i]) < 0)
 			return -1;
 	return 0;
 }
 
-/* Makes the next deliveries. Their number, or -1 with errno. */
+/* Makes the next deliveries, in one transaction. Their number, or -1 with errno. */
 static ssize_t make_some(struct replay *r, size_t from)
 {
-	size_t n = r->count - from < DEED_ROWS ? r->count - from : DEED_ROWS;
-	if (deed_begin(&r->deed) < 0)
+	size_t n = r->count - from < SESSION_ROWS ? r->count - from : SESSION_ROWS;
+	if (session_begin(&r->session) < 0)
 		return -1;
-	if (make(r, r->orders + from, n) == 0 && deed_commit(&r->deed) == 0)
+	if (make(r, r->plan + from, n) == 0 && session_commit(&r->session) == 0)
 		return (ssize_t)n;
-	state_rollback(r->deed.state);
+	state_rollback(r->session.state);
 	return -1;
 }
 
@@ -357,31 +357,31 @@ static int make_all(struct replay *r)
 	return n < 0 ? -1 : 0;
 }
 
-/* The audit trail says it once for each target. */
-static int tell(struct replay *r)
+/* One line for each target. */
+static int write_audit(struct replay *r)
 {
 	char since[CLOCK_TEXT_SIZE], detail[96];
 	uint8_t id[STATE_ID_SIZE];
-	clock_text(r->wish->since, since);
-	if (r->wish->id != NULL)
-		text_unhex(r->wish->id, EVENT_ID_SIZE - 1, id, sizeof id);
-	for (size_t i = 0; i < r->deed.conf->target_count; i++) {
+	clock_text(r->filter->since, since);
+	if (r->filter->id != NULL)
+		text_unhex(r->filter->id, EVENT_ID_SIZE - 1, id, sizeof id);
+	for (size_t i = 0; i < r->session.conf->target_count; i++) {
 		snprintf(detail, sizeof detail, "%llu events since %s", (unsigned long long)r->targets[i].made, since);
 		if (r->targets[i].made > 0 &&
-		    deed_tell(&r->deed, r->deed.conf->targets[i].name, r->wish->id == NULL ? NULL : id, "replayed",
-			      r->wish->id == NULL ? detail : NULL) < 0)
+		    session_audit(&r->session, r->session.conf->targets[i].name, r->filter->id == NULL ? NULL : id,
+				  "replayed", r->filter->id == NULL ? detail : NULL) < 0)
 			return -1;
 	}
-	deed_publish(&r->deed);
+	session_flush(&r->session);
 	return 0;
 }
 
 static int run(struct replay *r)
 {
-	r->targets = calloc(r->deed.conf->target_count + 1, sizeof *r->targets);
+	r->targets = calloc(r->session.conf->target_count + 1, sizeof *r->targets);
 	if (r->targets == NULL)
 		return -1;
-	for (size_t i = 0; i < r->deed.conf->target_count; i++)
+	for (size_t i = 0; i < r->session.conf->target_count; i++)
 		r->targets[i].id = -1;
 	if (search(r) < 0 || begin(r) < 0)
 		return -1;
@@ -391,7 +391,7 @@ static int run(struct replay *r)
 		r->again = true;
 		result = search(r) < 0 ? -1 : make_all(r);
 	}
-	return result < 0 ? -1 : tell(r);
+	return result < 0 ? -1 : write_audit(r);
 }
 
 static const char *plural(uint64_t n, const char *one, const char *many)
@@ -399,13 +399,13 @@ static const char *plural(uint64_t n, const char *one, const char *many)
 	return n == 1 ? one : many;
 }
 
-/* What was done. The exit code: 1 if there was nothing to do it to. */
+/* Prints what was done. The exit code: 1 if there was no delivery to make. */
 static int report(const struct replay *r)
 {
 	uint64_t made = 0, events = r->events.count;
-	for (size_t i = 0; i < r->deed.conf->target_count; i++)
+	for (size_t i = 0; i < r->session.conf->target_count; i++)
 		made += r->targets[i].made;
-	/* What was parked may be for a target that does not match any more, and so is not among the orders. */
+	/* A parked delivery may be for a target that no longer matches, and is not planned then. */
 	uint64_t waiting = r->count > made + r->retried ? r->count - made - r->retried : 0;
 	printf("%llu %s: %llu %s", (unsigned long long)events, plural(events, "event", "events"),
 	       (unsigned long long)made, plural(made, "delivery", "deliveries"));
@@ -420,14 +420,14 @@ static int report(const struct replay *r)
 	if (made + r->retried > 0)
 		return 0;
 	if (events + r->unread == 0)
-		log_warnx(r->wish->id != NULL ? "there is no such event in the journal or the archive"
-					      : "the journal and the archive have no event since then");
+		log_warnx(r->filter->id != NULL ? "there is no such event in the journal or the archive"
+						: "the journal and the archive have no event since then");
 	return waiting + r->unread > 0 ? 0 : 1;
 }
 
 static void replay_fini(struct replay *r)
 {
-	deed_close(&r->deed);
+	session_close(&r->session);
 	names_fini(&r->segments);
 	names_fini(&r->asked);
 	names_fini(&r->events);
@@ -436,15 +436,15 @@ static void replay_fini(struct replay *r)
 	buf_fini(&r->offsets);
 	buf_fini(&r->parked);
 	buf_fini(&r->scratch);
-	free(r->orders);
+	free(r->plan);
 	free(r->targets);
 }
 
-static int replay(const struct conf *conf, const struct wish *wish)
+static int replay(const struct conf *conf, const struct filter *filter)
 {
-	struct replay r = {.wish = wish};
-	int result = deed_open(&r.deed, conf, STATE_CHANGE);
-	if (result == 0 && r.deed.state == NULL) {
+	struct replay r = {.filter = filter};
+	int result = session_open(&r.session, conf, STATE_CHANGE);
+	if (result == 0 && r.session.state == NULL) {
 		log_warnx("%s: nothing was delivered yet", conf->spool);
 		result = 1;
 	} else if (result == 0 && run(&r) < 0) {
@@ -452,7 +452,7 @@ static int replay(const struct conf *conf, const struct wish *wish)
 	} else if (result == 0) {
 		result = report(&r);
 		fflush(stdout);
-		command_wake(conf, &r.deed.spool);
+		command_wake(conf, &r.session.spool);
 	}
 	replay_fini(&r);
 	return result;
@@ -473,7 +473,7 @@ static int read_since(const char *s, int64_t *since)
 	if (n != strlen("2026-11-24") && n != strlen("2026-11-24T09:00") && n != strlen("2026-11-24T09:00:00") &&
 	    n != CLOCK_TEXT_SIZE - 2)
 		return -1;
-	/* NOLINTNEXTLINE(bugprone-not-null-terminated-result): what it does not cover stays, with its end */
+	/* NOLINTNEXTLINE(bugprone-not-null-terminated-result): the rest of the text stays, with its NUL */
 	memcpy(text, s, n);
 	if (text[10] == ' ')
 		text[10] = 'T';
@@ -491,29 +491,29 @@ static bool has_target(const struct conf *conf, const char *name)
 
 static int run_replay(const char *conf_path, int argc, char **argv)
 {
-	struct wish wish = {0};
+	struct filter filter = {0};
 	const char *since = NULL;
 	const struct command_option known[] = {
 		{"since", .value = &since},
-		{"target", .value = &wish.target},
+		{"target", .value = &filter.target},
 		{0},
 	};
 	uint8_t id[STATE_ID_SIZE];
 	char hex[EVENT_ID_SIZE];
 	int at = command_options(argc, argv, known);
-	if (at < 0 || argc - at != (since == NULL ? 1 : 0) || (since == NULL && deed_id(argv[at], id) < 0))
+	if (at < 0 || argc - at != (since == NULL ? 1 : 0) || (since == NULL && session_parse_id(argv[at], id) < 0))
 		return EX_USAGE;
 	if (since == NULL) {
 		text_hex(id, sizeof id, hex);
-		wish.id = hex;
-	} else if (read_since(since, &wish.since) < 0) {
+		filter.id = hex;
+	} else if (read_since(since, &filter.since) < 0) {
 		log_warnx("\"%s\" is no time; write \"2h\" for two hours ago, or \"2026-11-24 09:00Z\"", since);
 		return EX_USAGE;
 	}
 	struct conf *conf = command_conf(conf_path, false);
 	if (conf == NULL)
 		return EX_CONFIG;
-	int result = wish.target != NULL && !has_target(conf, wish.target) ? EX_USAGE : replay(conf, &wish);
+	int result = filter.target != NULL && !has_target(conf, filter.target) ? EX_USAGE : replay(conf, &filter);
 	conf_free(conf);
 	return result;
 }

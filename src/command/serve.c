@@ -43,22 +43,23 @@ struct supervisor {
 	int64_t started_at, start_at, pause;
 };
 
-/* `place`: of the one that waits; it is handed on as standard input. */
+/* In the child. `place` is the deliverer's place in the queue, a lock, which it gets as standard input; -1: none. */
 static void run_deliverer(const struct conf *conf, const char *program, pid_t parent, int place)
 {
 	sigset_t none;
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* One that is handed on before it can take it must not end it. */
+	/* A SIGHUP that is passed on before the deliverer handles it must not end it. */
 	signals_hold_hang_up();
-	/* It ends in order when this process is killed. The parent may be gone before that is asked for. */
+	/* The deliverer gets SIGTERM when its parent is killed, which may have happened before this call. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() == parent && (place < 0 || dup2(place, STDIN_FILENO) == STDIN_FILENO))
 		execl(program, "hookspool", "-c", conf->path, "deliver", "--stay", (char *)NULL);
 	_exit(EX_OSERR);
 }
 
-/* Whether a deliverer may be started: not where another one waits already. *place takes what is handed on. */
+/* Whether a deliverer may be started, which is not so if another one waits already. *place is the lock for it, or -1.
+ */
 static bool take_place(const struct conf *conf, int *place)
 {
 	struct spool spool;
@@ -131,7 +132,7 @@ static void supervisor_child_ended(void *arg, pid_t pid, int status)
 		log_warnx("the deliverer ended with exit code %d; it is started again", WEXITSTATUS(status));
 }
 
-/* Asks it to end, and does not wait long: it finishes what it is doing on its own. */
+/* Asks the deliverer to end. It may take longer than this waits, and then ends by itself. */
 static void supervisor_stop(struct supervisor *s)
 {
 	if (s->child == 0)
@@ -144,7 +145,7 @@ static void supervisor_stop(struct supervisor *s)
 	}
 }
 
-/* A socket file that nobody listens on is left over from a crash, and may be replaced. */
+/* Whether nobody listens on the socket file: it is left from a crash, and may be replaced. */
 static bool is_stale(const struct sockaddr_un *address, socklen_t size)
 {
 	struct stat st;
@@ -157,8 +158,8 @@ static bool is_stale(const struct sockaddr_un *address, socklen_t size)
 	return refused;
 }
 
-/* A receiver that was killed while it started a child leaves its socket listening until that child is itself: a name
- * that is taken is asked again for a while. 0, or -1 with errno. */
+/* Binds. If the name is in use, it tries again for a while: a receiver that is killed while it starts a child leaves
+ * the socket listening until the child has executed its program. 0, or -1 with errno. */
 static int take_name(int fd, const struct sockaddr_un *address, socklen_t size)
 {
 	for (int left = TAKEN_MS / 10; bind(fd, (const struct sockaddr *)address, size) < 0; left--) {
@@ -174,7 +175,7 @@ static int take_name(int fd, const struct sockaddr_un *address, socklen_t size)
 	return 0;
 }
 
-/* Whether it is what other programs take for an address of the network: made here, it would be a file of that name. */
+/* Whether other programs would take it for a network address. Here it would become a file of that name. */
 static bool is_address(const char *path)
 {
 	static const char *const schemes[] = {"tcp:", "tcp4:", "tcp6:", "inet:", "inet6:", "http:", "fcgi:", "unix:"};

@@ -17,25 +17,25 @@
 #define PAUSE_MIN 10000 /* us */
 #define PAUSE_MAX (CLOCK_SECOND / 2)
 
-int deed_open(struct deed *deed, const struct conf *conf, enum state_use use)
+int session_open(struct session *session, const struct conf *conf, enum state_use use)
 {
 	bool fresh;
-	*deed = (struct deed){.conf = conf, .spool = SPOOL_NONE};
+	*session = (struct session){.conf = conf, .spool = SPOOL_NONE};
 	if (use == STATE_CHANGE && owner_become(conf) < 0)
 		return EX_NOPERM;
-	if (spool_open(&deed->spool, conf, SPOOL_LOOK) == 0) {
-		deed->state = state_open(&deed->spool, use, &fresh);
-		if (deed->state != NULL)
+	if (spool_open(&session->spool, conf, SPOOL_LOOK) == 0) {
+		session->state = state_open(&session->spool, use, &fresh);
+		if (session->state != NULL)
 			return 0;
 	}
 	return errno == ENOENT ? 0 : command_failed(conf);
 }
 
-void deed_close(struct deed *deed)
+void session_close(struct session *session)
 {
-	state_close(deed->state);
-	spool_close(&deed->spool);
-	buf_fini(&deed->story);
+	state_close(session->state);
+	spool_close(&session->spool);
+	buf_fini(&session->audit);
 }
 
 /* For as long as the transaction before took: so the deliverer finds the lock free every other time. */
@@ -46,41 +46,42 @@ static void pause_after(int64_t took)
 		nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL);
 }
 
-int deed_begin(struct deed *deed)
+int session_begin(struct session *session)
 {
-	pause_after(deed->took);
-	if (state_begin(deed->state) < 0)
+	pause_after(session->took);
+	if (state_begin(session->state) < 0)
 		return -1;
-	deed->began = clock_monotonic();
+	session->began = clock_monotonic();
 	return 0;
 }
 
-int deed_tell(struct deed *deed, const char *target, const uint8_t *id, const char *result, const char *detail)
+int session_audit(struct session *session, const char *target, const uint8_t *id, const char *result,
+		  const char *detail)
 {
 	char hex[EVENT_ID_SIZE];
 	if (id != NULL)
 		text_hex(id, STATE_ID_SIZE, hex);
-	return audit_tell(&deed->story,
+	return audit_tell(&session->audit,
 			  &(struct audit_delivery){"operator", target, id == NULL ? NULL : hex, 0, result, detail});
 }
 
-int deed_commit(struct deed *deed)
+int session_commit(struct session *session)
 {
-	if (state_commit(deed->state) < 0)
+	if (state_commit(session->state) < 0)
 		return -1;
-	deed->took = clock_monotonic() - deed->began + 1;
-	deed_publish(deed);
+	session->took = clock_monotonic() - session->began + 1;
+	session_flush(session);
 	return 0;
 }
 
-void deed_publish(struct deed *deed)
+void session_flush(struct session *session)
 {
-	if (deed->story.len > 0 && audit_append(&deed->spool, deed->story.data, deed->story.len) < 0)
-		log_warn("%s/audit/audit.jsonl: cannot be written; what was done is not in it", deed->spool.path);
-	deed->story.len = 0;
+	if (session->audit.len > 0 && audit_append(&session->spool, session->audit.data, session->audit.len) < 0)
+		log_warn("%s/audit/audit.jsonl: cannot be written; what was done is not in it", session->spool.path);
+	session->audit.len = 0;
 }
 
-int deed_id(const char *text, uint8_t id[STATE_ID_SIZE])
+int session_parse_id(const char *text, uint8_t id[STATE_ID_SIZE])
 {
 	if (strlen(text) == EVENT_ID_SIZE - 1 &&
 	    text_unhex(text, EVENT_ID_SIZE - 1, id, STATE_ID_SIZE) == STATE_ID_SIZE)

@@ -20,40 +20,40 @@
 #include "target/target.h"
 
 /* What became of the event at a target. */
-enum fate {
-	FATE_UNREAD,  /* the deliverer has not taken the event in yet */
-	FATE_PENDING, /* has a row that is pending */
-	FATE_PARKED,
-	FATE_DONE,    /* says the audit trail */
-	FATE_DROPPED, /* says the audit trail */
-	FATE_SETTLED, /* done or dropped: the audit trail does not reach back that far */
+enum outcome {
+	OUTCOME_UNREAD,  /* the deliverer has not taken the event in yet */
+	OUTCOME_PENDING, /* the state has a row of it, which is not parked */
+	OUTCOME_PARKED,
+	OUTCOME_DONE,    /* the audit trail says so */
+	OUTCOME_DROPPED, /* the audit trail says so */
+	OUTCOME_SETTLED, /* done or dropped: the audit trail does not reach back that far */
 };
 static const struct {
 	const char *name;
 	enum tint tint;
-} fates[] = {
-	[FATE_UNREAD] = {"unread", TINT_PLAIN},   [FATE_PENDING] = {"pending", TINT_WARNING},
-	[FATE_PARKED] = {"parked", TINT_BAD},     [FATE_DONE] = {"done", TINT_GOOD},
-	[FATE_DROPPED] = {"dropped", TINT_PLAIN}, [FATE_SETTLED] = {"settled", TINT_PLAIN},
+} outcomes[] = {
+	[OUTCOME_UNREAD] = {"unread", TINT_PLAIN},   [OUTCOME_PENDING] = {"pending", TINT_WARNING},
+	[OUTCOME_PARKED] = {"parked", TINT_BAD},     [OUTCOME_DONE] = {"done", TINT_GOOD},
+	[OUTCOME_DROPPED] = {"dropped", TINT_PLAIN}, [OUTCOME_SETTLED] = {"settled", TINT_PLAIN},
 };
 
-struct fate_row {
-	struct fate_row *next;
+struct delivery {
+	struct delivery *next;
 	const char *target;
-	enum fate fate;
+	enum outcome outcome;
 	uint64_t attempts;
-	int64_t at;      /* us since 1970: parked, or the last thing that the trail tells */
+	int64_t at;      /* us since 1970: parked, or its last line in the trail */
 	int64_t next_in; /* us; pending only; below 0: now */
 	const char *why;
 };
 
-struct told {
-	struct told *next;
+struct audit_line {
+	struct audit_line *next;
 	struct span raw;
 };
 
 struct show {
-	struct deed deed;
+	struct session session;
 	struct arena arena;
 	struct bar bar;
 	const char *id;
@@ -64,9 +64,9 @@ struct show {
 	struct buf line, scratch;
 	struct event event;
 	int64_t cursor; /* of its segment; -1: it has none */
-	struct fate_row *fates;
-	struct told *story, **story_end;
-	uint64_t requests; /* accepted ones: more than one are copies */
+	struct delivery *deliveries;
+	struct audit_line *audit, **audit_end;
+	uint64_t requests; /* accepted ones: those after the first were duplicates */
 };
 
 /* Finding */
@@ -98,13 +98,13 @@ static int find_cursor(void *arg, const char *segment, uint64_t offset)
 	return 0;
 }
 
-static struct fate_row *fate_of(struct show *s, const char *target)
+static struct delivery *delivery_of(struct show *s, const char *target)
 {
-	struct fate_row **at = &s->fates;
+	struct delivery **at = &s->deliveries;
 	while (*at != NULL && strcmp((*at)->target, target) != 0)
 		at = &(*at)->next;
 	if (*at == NULL && (*at = arena_alloc(&s->arena, sizeof **at)) != NULL) {
-		(*at)->fate = FATE_SETTLED;
+		(*at)->outcome = OUTCOME_SETTLED;
 		(*at)->target = arena_copy(&s->arena, target, strlen(target));
 	}
 	return s->arena.failed ? NULL : *at;
@@ -113,49 +113,49 @@ static struct fate_row *fate_of(struct show *s, const char *target)
 static int take_row(void *arg, const struct state_row *row)
 {
 	struct show *s = arg;
-	struct fate_row *f = fate_of(s, row->target);
-	if (f == NULL)
+	struct delivery *d = delivery_of(s, row->target);
+	if (d == NULL)
 		return -1;
-	f->fate = row->parked_at != 0 ? FATE_PARKED : FATE_PENDING;
-	f->attempts = row->delivery.attempts;
-	f->at = row->parked_at;
-	f->next_in = row->next_at - state_age(s->deed.state);
-	f->why = row->why == NULL ? NULL : arena_copy(&s->arena, row->why, strlen(row->why));
+	d->outcome = row->parked_at != 0 ? OUTCOME_PARKED : OUTCOME_PENDING;
+	d->attempts = row->delivery.attempts;
+	d->at = row->parked_at;
+	d->next_in = row->next_at - state_age(s->session.state);
+	d->why = row->why == NULL ? NULL : arena_copy(&s->arena, row->why, strlen(row->why));
 	return s->arena.failed ? -1 : 0;
 }
 
-/* The trail is read before the rows, which know better. */
-static int take_told(struct show *s, const struct trail_line *line, struct span raw)
+/* The rows of the state are read after the trail, and correct what it says. */
+static int take_audit_line(struct show *s, const struct trail_line *line, struct span raw)
 {
 	static const struct {
 		const char *result;
-		enum fate fate;
+		enum outcome outcome;
 	} results[] = {
-		{"\"done\"", FATE_DONE},     {"\"dropped\"", FATE_DROPPED}, {"\"parked\"", FATE_PARKED},
-		{"\"retry\"", FATE_SETTLED}, {"\"retried\"", FATE_SETTLED}, {"\"replayed\"", FATE_SETTLED},
+		{"\"done\"", OUTCOME_DONE},     {"\"dropped\"", OUTCOME_DROPPED}, {"\"parked\"", OUTCOME_PARKED},
+		{"\"retry\"", OUTCOME_SETTLED}, {"\"retried\"", OUTCOME_SETTLED}, {"\"replayed\"", OUTCOME_SETTLED},
 	};
-	struct told *told = arena_alloc(&s->arena, sizeof *told);
-	if (told == NULL)
+	struct audit_line *kept = arena_alloc(&s->arena, sizeof *kept);
+	if (kept == NULL)
 		return -1;
-	told->raw = (struct span){arena_copy(&s->arena, raw.ptr, raw.len), raw.len};
-	*s->story_end = told;
-	s->story_end = &told->next;
+	kept->raw = (struct span){arena_copy(&s->arena, raw.ptr, raw.len), raw.len};
+	*s->audit_end = kept;
+	s->audit_end = &kept->next;
 	s->scratch.len = 0;
 	if (line->members[TRAIL_TARGET].ptr == NULL) {
 		s->requests += trail_number(line, TRAIL_STATUS) == 200;
-		return told->raw.ptr == NULL ? -1 : 0;
+		return kept->raw.ptr == NULL ? -1 : 0;
 	}
 	if (trail_text(line, TRAIL_TARGET, &s->scratch) < 0 || buf_cstr(&s->scratch) == NULL)
 		return -1;
-	struct fate_row *f = fate_of(s, s->scratch.data);
-	if (f == NULL)
+	struct delivery *d = delivery_of(s, s->scratch.data);
+	if (d == NULL)
 		return -1;
 	struct span result = line->members[TRAIL_RESULT];
 	for (size_t i = 0; i < sizeof results / sizeof results[0]; i++)
 		if (result.len == strlen(results[i].result) && memcmp(result.ptr, results[i].result, result.len) == 0)
-			f->fate = results[i].fate;
-	f->attempts = trail_number(line, TRAIL_ATTEMPT);
-	clock_parse_text(line->members[TRAIL_AT].ptr + 1, &f->at);
+			d->outcome = results[i].outcome;
+	d->attempts = trail_number(line, TRAIL_ATTEMPT);
+	clock_parse_text(line->members[TRAIL_AT].ptr + 1, &d->at);
 	return 0;
 }
 
@@ -164,7 +164,7 @@ static int read_trail_file(struct show *s, enum trail_file which)
 	struct trail trail;
 	struct trail_line line;
 	struct span raw;
-	int result = trail_open(&trail, &s->deed.spool, which);
+	int result = trail_open(&trail, &s->session.spool, which);
 	if (result <= 0)
 		return result;
 	while ((result = trail_next(&trail, &raw)) == 1) {
@@ -172,7 +172,7 @@ static int read_trail_file(struct show *s, enum trail_file which)
 		    line.members[TRAIL_EVENT_ID].len != EVENT_ID_SIZE + 1 ||
 		    memcmp(line.members[TRAIL_EVENT_ID].ptr + 1, s->id, EVENT_ID_SIZE - 1) != 0)
 			continue;
-		result = take_told(s, &line, raw);
+		result = take_audit_line(s, &line, raw);
 		if (result < 0)
 			break;
 	}
@@ -180,40 +180,41 @@ static int read_trail_file(struct show *s, enum trail_file which)
 	return result;
 }
 
-/* What is true of a target that neither a row nor the trail speaks of. */
+/* Adds the targets that neither a row nor the trail names. */
 static int add_silent(struct show *s)
 {
 	bool unread = !s->archived && (s->cursor < 0 || (uint64_t)s->cursor <= s->offset);
-	for (size_t i = 0; i < s->deed.conf->target_count; i++) {
-		const struct conf_target *target = &s->deed.conf->targets[i];
+	for (size_t i = 0; i < s->session.conf->target_count; i++) {
+		const struct conf_target *target = &s->session.conf->targets[i];
 		int matches = target_matches(target, &s->event, &s->scratch);
-		struct fate_row *f = matches == 1 ? fate_of(s, target->name) : NULL;
-		if (matches < 0 || (matches == 1 && f == NULL))
+		struct delivery *d = matches == 1 ? delivery_of(s, target->name) : NULL;
+		if (matches < 0 || (matches == 1 && d == NULL))
 			return -1;
-		if (f != NULL && unread && f->fate == FATE_SETTLED)
-			f->fate = FATE_UNREAD;
+		if (d != NULL && unread && d->outcome == OUTCOME_SETTLED)
+			d->outcome = OUTCOME_UNREAD;
 	}
 	return 0;
 }
 
-/* A fate that the trail tells and that is not over has a row, or it is not true any more. */
-static void settle(struct show *s)
+/* A delivery that the trail calls parked has a row in the state, or it is parked no more. */
+static void forget_parked(struct show *s)
 {
-	for (struct fate_row *f = s->fates; f != NULL; f = f->next)
-		if (f->fate == FATE_PARKED)
-			f->fate = FATE_SETTLED;
+	for (struct delivery *d = s->deliveries; d != NULL; d = d->next)
+		if (d->outcome == OUTCOME_PARKED)
+			d->outcome = OUTCOME_SETTLED;
 }
 
-static int read_fates(struct show *s)
+static int read_deliveries(struct show *s)
 {
 	uint8_t id[STATE_ID_SIZE];
 	text_unhex(s->id, EVENT_ID_SIZE - 1, id, sizeof id);
 	s->cursor = -1;
 	if (read_trail_file(s, TRAIL_OLD) < 0 || read_trail_file(s, TRAIL_NEW) < 0)
 		return -1;
-	settle(s);
-	if (s->deed.state != NULL && (state_hold(s->deed.state) < 0 || state_rows(s->deed.state, id, take_row, s) < 0 ||
-				      state_cursors(s->deed.state, find_cursor, s) < 0))
+	forget_parked(s);
+	if (s->session.state != NULL &&
+	    (state_hold(s->session.state) < 0 || state_rows(s->session.state, id, take_row, s) < 0 ||
+	     state_cursors(s->session.state, find_cursor, s) < 0))
 		return -1;
 	return s->found ? add_silent(s) : 0;
 }
@@ -221,10 +222,10 @@ static int read_fates(struct show *s)
 static int find(struct show *s)
 {
 	const struct history_query query = {.id = s->id, .progress = draw, .unread = s->unread};
-	if (s->deed.spool.fd < 0)
+	if (s->session.spool.fd < 0)
 		return 0;
 	bar_begin(&s->bar, "searching", true);
-	int result = history_search(&s->deed.spool, &query, take_line, s);
+	int result = history_search(&s->session.spool, &query, take_line, s);
 	bar_end(&s->bar);
 	if (result < 0)
 		return -1;
@@ -232,7 +233,7 @@ static int find(struct show *s)
 		errno = EBADMSG;
 		return -1;
 	}
-	return read_fates(s);
+	return read_deliveries(s);
 }
 
 /* For programs */
@@ -262,18 +263,18 @@ static void write_event(struct writer *w, const struct show *s)
 	writer_close(w, '}');
 }
 
-static void write_fates(struct writer *w, const struct show *s)
+static void write_deliveries(struct writer *w, const struct show *s)
 {
 	int64_t now = clock_now();
 	writer_open(w, "deliveries", '[');
-	for (const struct fate_row *f = s->fates; f != NULL; f = f->next) {
+	for (const struct delivery *d = s->deliveries; d != NULL; d = d->next) {
 		writer_open(w, NULL, '{');
-		writer_string(w, "target", f->target);
-		writer_string(w, "state", fates[f->fate].name);
-		writer_number(w, "attempts", f->attempts);
-		writer_time(w, "at", f->at);
-		writer_time(w, "next_at", f->fate != FATE_PENDING ? 0 : f->next_in < 0 ? now : now + f->next_in);
-		writer_string(w, "why", f->why);
+		writer_string(w, "target", d->target);
+		writer_string(w, "state", outcomes[d->outcome].name);
+		writer_number(w, "attempts", d->attempts);
+		writer_time(w, "at", d->at);
+		writer_time(w, "next_at", d->outcome != OUTCOME_PENDING ? 0 : d->next_in < 0 ? now : now + d->next_in);
+		writer_string(w, "why", d->why);
 		writer_close(w, '}');
 	}
 	writer_close(w, ']');
@@ -285,9 +286,9 @@ static int print_json(const struct show *s)
 	writer_open(&w, NULL, '{');
 	write_event(&w, s);
 	writer_number(&w, "requests", s->requests);
-	write_fates(&w, s);
+	write_deliveries(&w, s);
 	writer_open(&w, "audit", '[');
-	for (const struct told *t = s->story; t != NULL; t = t->next)
+	for (const struct audit_line *t = s->audit; t != NULL; t = t->next)
 		writer_raw(&w, NULL, t->raw);
 	writer_close(&w, ']');
 	writer_close(&w, '}');
@@ -353,22 +354,22 @@ static int print_event(struct show *s)
 	return table_print(&t, "");
 }
 
-static void add_fate(struct table *t, const struct fate_row *f, int64_t now)
+static void add_delivery(struct table *t, const struct delivery *d, int64_t now)
 {
 	char in[TEXT_HUMAN_SIZE];
-	table_cell(t, TINT_STRONG, "%s", f->target);
-	table_cell(t, fates[f->fate].tint, "%s", fates[f->fate].name);
-	if (f->at == 0)
+	table_cell(t, TINT_STRONG, "%s", d->target);
+	table_cell(t, outcomes[d->outcome].tint, "%s", outcomes[d->outcome].name);
+	if (d->at == 0)
 		table_cell(t, TINT_PLAIN, "-");
 	else
-		table_ago(t, TINT_PLAIN, f->at, now);
-	table_number(t, TINT_PLAIN, f->attempts);
-	text_human_duration(f->next_in, in);
-	if (f->fate == FATE_PENDING)
-		table_cell(t, TINT_PLAIN, "%s%s%s%s", f->next_in < 0 ? "now" : "next in ", f->next_in < 0 ? "" : in,
-			   f->why == NULL ? "" : "; ", f->why == NULL ? "" : f->why);
-	else if (f->why != NULL)
-		table_cell(t, TINT_PLAIN, "%s", f->why);
+		table_ago(t, TINT_PLAIN, d->at, now);
+	table_number(t, TINT_PLAIN, d->attempts);
+	text_human_duration(d->next_in, in);
+	if (d->outcome == OUTCOME_PENDING)
+		table_cell(t, TINT_PLAIN, "%s%s%s%s", d->next_in < 0 ? "now" : "next in ", d->next_in < 0 ? "" : in,
+			   d->why == NULL ? "" : "; ", d->why == NULL ? "" : d->why);
+	else if (d->why != NULL)
+		table_cell(t, TINT_PLAIN, "%s", d->why);
 	table_end(t);
 }
 
@@ -378,23 +379,23 @@ static int print_text(struct show *s)
 	struct table t = {0};
 	if (print_event(s) < 0)
 		return -1;
-	if (s->fates == NULL)
+	if (s->deliveries == NULL)
 		return !s->found || printf("\nno target matches it: it is delivered nowhere\n") > 0 ? 0 : -1;
 	if (putchar('\n') == EOF || fflush(stdout) != 0)
 		return -1;
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		table_cell(&t, TINT_FAINT, "%s", names[i]);
 	table_end(&t);
-	for (const struct fate_row *f = s->fates; f != NULL; f = f->next)
-		add_fate(&t, f, clock_now());
+	for (const struct delivery *d = s->deliveries; d != NULL; d = d->next)
+		add_delivery(&t, d, clock_now());
 	return table_print(&t, "");
 }
 
 static int print_show(struct show *s, bool json)
 {
 	if (find(s) < 0)
-		return command_unread(s->deed.conf, s->unread);
-	if (!s->found && s->story == NULL) {
+		return command_unread(s->session.conf, s->unread);
+	if (!s->found && s->audit == NULL) {
 		log_warnx("there is no event %s", s->id);
 		return 1;
 	}
@@ -410,18 +411,18 @@ static int run_show(const char *conf_path, int argc, char **argv)
 	const struct command_option known[] = {{"json", .flag = &json}, {0}};
 	uint8_t id[STATE_ID_SIZE];
 	char hex[EVENT_ID_SIZE];
-	struct show s = {.id = hex, .story_end = &s.story};
+	struct show s = {.id = hex, .audit_end = &s.audit};
 	int at = command_options(argc, argv, known);
-	if (at < 0 || at + 1 != argc || deed_id(argv[at], id) < 0)
+	if (at < 0 || at + 1 != argc || session_parse_id(argv[at], id) < 0)
 		return EX_USAGE;
 	text_hex(id, sizeof id, hex);
 	struct conf *conf = command_conf(conf_path, false);
 	if (conf == NULL)
 		return EX_CONFIG;
-	int result = deed_open(&s.deed, conf, STATE_LOOK);
+	int result = session_open(&s.session, conf, STATE_LOOK);
 	if (result == 0)
 		result = print_show(&s, json);
-	deed_close(&s.deed);
+	session_close(&s.session);
 	arena_fini(&s.arena);
 	buf_fini(&s.line);
 	buf_fini(&s.scratch);

@@ -16,7 +16,7 @@
 #include "spool/spool.h"
 #include "state/state.h"
 
-#define TRIES 5 /* at a moment in which no segment is put away, and nothing into state.db */
+#define TRIES 5 /* at reading while no segment is put away, and nothing is put into state.db */
 
 static const enum tint health_tints[] = {
 	[HEALTH_OK] = TINT_GOOD,
@@ -27,7 +27,7 @@ static const enum tint health_tints[] = {
 static int print_json(const struct overview *o, const struct conf *conf)
 {
 	struct writer w = {0};
-	summary_write(&w, o, conf);
+	status_json_write(&w, o, conf);
 	return writer_print(&w);
 }
 
@@ -256,15 +256,15 @@ static int print_text(const struct overview *o, const struct conf *conf)
 	return 0;
 }
 
-/* All zero: there is none. */
+/* All zero: there is no state.db. */
 static struct stat stat_state(const struct spool *spool)
 {
 	struct stat st;
 	return fstatat(spool->fd, "state.db", &st, AT_SYMLINK_NOFOLLOW) == 0 ? st : (struct stat){0};
 }
 
-/* Whether a deliverer has put its log into state.db. Who reads state.db without locks is not told, and may have read
- * some of it before and some after. */
+/* Whether a deliverer has put its log into state.db. A reader without locks (state_open) may then have read some of it
+ * before and some after. */
 static bool is_changed(const struct spool *spool, const struct stat *before)
 {
 	struct stat now = stat_state(spool);

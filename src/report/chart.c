@@ -38,7 +38,7 @@ static void bar(struct html *h, size_t at, uint64_t from, uint64_t to, uint64_t 
 {
 	int64_t low = (int64_t)((double)from / (double)most * HIGH + 0.5);
 	int64_t high = (int64_t)((double)to / (double)most * HIGH + 0.5);
-	/* What is there can be seen. */
+	/* A number that is not 0 is drawn at least one unit high. */
 	if (high == low && low == HIGH)
 		low--;
 	else if (high == low)

@@ -14,7 +14,7 @@ enum health health_judge(const struct health_facts *f, const char **why)
 {
 	bool waits = f->oldest_at != 0 && f->now - f->oldest_at > f->late_after;
 	bool silent = f->expect != 0 && (f->last_at == 0 || f->now - f->last_at > f->expect);
-	/* In the order of their weight. */
+	/* The most serious rule first. */
 	const struct {
 		bool holds;
 		enum health health;
@@ -37,7 +37,7 @@ enum health health_judge(const struct health_facts *f, const char **why)
 
 int64_t health_turns_at(const struct health_facts *f)
 {
-	/* A silence of which no beginning is known was told from the start. */
+	/* If no event has ever come, it is late already. */
 	const int64_t moments[] = {f->oldest_at == 0 ? 0 : f->oldest_at + f->late_after + 1,
 				   f->expect == 0 || f->last_at == 0 ? 0 : f->last_at + f->expect + 1};
 	int64_t first = 0;

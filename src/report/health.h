@@ -1,4 +1,4 @@
-/* Whether all is well with a target, a connection or an endpoint: from what is known of it to a word. Pure. */
+/* The health of a target, a connection or an endpoint, judged by facts about it. Pure. */
 #ifndef HOOKSPOOL_REPORT_HEALTH_H
 #define HOOKSPOOL_REPORT_HEALTH_H
 
@@ -8,7 +8,7 @@
 enum health {
 	HEALTH_OK,
 	HEALTH_LATE,    /* something that should have happened has not yet */
-	HEALTH_FAILING, /* something was given up, or fails again and again: it needs somebody */
+	HEALTH_FAILING, /* something was given up, or fails again and again: somebody must see to it */
 };
 
 /* "ok", "late", "failing" */
@@ -18,12 +18,12 @@ extern const char *const health_names[];
 struct health_facts {
 	int64_t now;
 	int64_t late_after; /* us */
-	int64_t expect;     /* us; 0: silence is not looked at */
+	int64_t expect;     /* us; 0: it may be silent for any time */
 	int64_t last_at;    /* its last event */
-	int64_t oldest_at;  /* when the oldest event was received that it waits for */
-	bool tried;         /* an attempt at what waits has failed */
+	int64_t oldest_at;  /* when the oldest event was received that still waits */
+	bool tried;         /* an attempt to deliver what waits has failed */
 	uint64_t parked;
-	int64_t fault_at; /* the last request that was refused though nothing was wrong with it (5xx) */
+	int64_t fault_at; /* the last request that was refused for a fault of this side (5xx) */
 };
 
 /* *why is a literal; NULL if all is well. */

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/plain.h"
 
-/* A family begins: what follows are its samples. */
+/* Begins a family; its samples follow. */
 static int family(struct buf *out, const char *name, const char *type, const char *help)
 {
 	return buf_printf(out, "# HELP hookspool_%s %s\n# TYPE hookspool_%s %s\n", name, help, name, type);
@@ -107,7 +107,7 @@ static int write_refusals(struct buf *out, const struct overview *o)
 	return 0;
 }
 
-/* One number of each of a list's members. A moment of 0 is left out. */
+/* Each member of a list has a sample. A moment of 0 has none. */
 enum kind { COUNT, MOMENT };
 
 static int number(struct buf *out, enum kind kind, uint64_t n)

@@ -22,9 +22,9 @@
 #include "spool/strays.h"
 #include "stats/refusals.h"
 
-#define NEAR_MAX (32u << 20) /* bytes of what was not taken in */
+#define NEAR_MAX (32u << 20) /* bytes of unread events */
 
-/* What reading needs beside what it fills. */
+/* An overview that is being read. */
 struct reading {
 	struct overview *o;
 	const struct conf *conf;
@@ -36,13 +36,13 @@ struct reading {
 	struct buf refusal_rows;    /* struct overview_refusal * each */
 	struct overview_refusal *last_refusal;
 	struct overview_sync *last_sync;
-	struct names tokens;   /* endpoint and connection, as they stand in lines that were not taken in */
+	struct names tokens;   /* endpoint and connection, as unread lines have them */
 	struct buf token_rows; /* struct overview_connection * each */
 	struct names cursors;
 	struct buf offsets;    /* uint64_t each: of the cursors */
-	struct names segments; /* that were there before the state was read, with their NULs */
+	struct names segments; /* the journal's before the state was read, with their NULs */
 	struct buf line, text, key;
-	uint64_t looked_max, looked; /* bytes of events that were not taken in */
+	uint64_t looked_max, looked; /* bytes of unread events */
 };
 
 static const char *copy(struct overview *o, struct span text)
@@ -72,7 +72,7 @@ static void keep_earliest(int64_t *at, int64_t other)
 		*at = other;
 }
 
-/* Finding and adding; NULL: no memory. New ones go to the end. */
+/* Finding and adding. NULL: no memory. New members go to the end of a list. */
 
 static struct overview_target *target_of(struct overview *o, const char *name)
 {
@@ -85,7 +85,7 @@ static struct overview_target *target_of(struct overview *o, const char *name)
 	return *at;
 }
 
-/* What the connection is known by, in r->key. 0, or -1. */
+/* Makes r->key, by which a connection is found. 0, or -1. */
 static int make_key(struct reading *r, struct span endpoint, struct span connection)
 {
 	r->key.len = 0;
@@ -96,7 +96,7 @@ static int make_key(struct reading *r, struct span endpoint, struct span connect
 	return -1;
 }
 
-/* There may be thousands of them, and as many that ask. NULL: there is none. */
+/* There may be thousands of connections, and as many calls. NULL: there is none. */
 static struct overview_connection *find_connection(struct reading *r, struct span endpoint, struct span connection)
 {
 	struct overview_connection *c;
@@ -133,7 +133,7 @@ static struct overview_endpoint *find_endpoint(struct overview *o, struct span p
 	return e;
 }
 
-/* What the configuration has is there, whether or not anything came of it. */
+/* Targets and endpoints of the configuration are in the overview even if they were never used. */
 static int add_conf(struct reading *r)
 {
 	struct overview_endpoint **end = &r->o->endpoints;
@@ -152,7 +152,7 @@ static int add_conf(struct reading *r)
 	return 0;
 }
 
-/* From the state */
+/* What the state has */
 
 static int add_cursor(void *arg, const char *segment, uint64_t offset)
 {
@@ -164,7 +164,7 @@ static int add_cursor(void *arg, const char *segment, uint64_t offset)
 	return buf_append(&r->offsets, &offset, sizeof offset);
 }
 
-static int add_goal(void *arg, const struct state_goal *goal)
+static int add_target_stats(void *arg, const struct state_goal *goal)
 {
 	struct overview *o = arg;
 	struct overview_target *t = target_of(o, goal->target);
@@ -179,7 +179,7 @@ static int add_goal(void *arg, const struct state_goal *goal)
 	return 0;
 }
 
-static int add_contact(void *arg, const struct state_contact *contact)
+static int add_connection_stats(void *arg, const struct state_contact *contact)
 {
 	struct reading *r = arg;
 	struct overview *o = r->o;
@@ -230,7 +230,7 @@ static int add_reason(struct overview *o, struct overview_reason **at, const str
 	return 0;
 }
 
-/* That of the same endpoint, connection and reason, added where it is new. NULL: no memory. */
+/* Finds the refusal of this endpoint, connection and reason, or adds it. NULL: no memory. */
 static struct overview_refusal *refusal_of(struct reading *r, const struct state_refusal *refusal,
 					   struct span connection)
 {
@@ -260,7 +260,7 @@ static struct overview_refusal *refusal_of(struct reading *r, const struct state
 	return o->arena.failed ? NULL : same;
 }
 
-/* What the state has counted, and then what the trail has beyond that. */
+/* Is called for what the state has counted, and then for what only the trail has. */
 static int add_refusal(void *arg, const struct state_refusal *refusal)
 {
 	struct reading *r = arg;
@@ -290,10 +290,10 @@ static int add_refusal(void *arg, const struct state_refusal *refusal)
 	return 0;
 }
 
-/* A process that goes on with an earlier configuration says so again and again: one that does not is gone. */
+/* A process that goes on with an earlier configuration repeats that regularly: one that is silent has ended. */
 #define CONF_HOLDS (2 * CURRENT_TELL_AGAIN)
 
-/* The last one that is told of a kind of process holds. */
+/* Of a kind of process, the last verdict holds. */
 static int add_verdict(void *arg, const struct state_conf *conf)
 {
 	struct reading *r = arg;
@@ -320,7 +320,7 @@ static void backlog_add(struct overview_backlog *b, const struct state_row *row,
 		keep_earliest(&b->oldest_at, received_at);
 }
 
-/* Appends a connection's name as the state has it. 0, or -1 with errno ENOMEM. */
+/* Appends a connection's name, decoded from a line and encoded as the state has it. 0, or -1 with errno ENOMEM. */
 static int append_connection(struct buf *out, struct span token)
 {
 	struct buf plain = {0};
@@ -334,7 +334,8 @@ static int append_connection(struct buf *out, struct span token)
 	return result;
 }
 
-/* A lane is a number: whose it is says the line of its oldest event. Without the line it is the target's alone. */
+/* The state has only the number of a lane. The line of its oldest event says of which connection it is; if that cannot
+ * be read, the backlog is counted for the target alone. */
 static int add_backlog(void *arg, const struct state_row *row)
 {
 	struct reading *r = arg;
@@ -357,7 +358,7 @@ static int add_backlog(void *arg, const struct state_row *row)
 	return 0;
 }
 
-/* The last one first. */
+/* The list begins with the latest. */
 static int add_trouble(void *arg, const struct state_trouble *trouble)
 {
 	struct overview *o = arg;
@@ -384,9 +385,9 @@ static int read_state(struct reading *r)
 	for (size_t i = 0; i < STATE_COUNTS; i++)
 		if (state_count(r->state, (enum state_count)i, &o->counts[i]) < 0)
 			return -1;
-	return state_cursors(r->state, add_cursor, r) < 0 || state_goals(r->state, add_goal, o) < 0 ||
-			       state_contacts(r->state, add_contact, r) < 0 || state_syncs(r->state, add_sync, r) < 0 ||
-			       state_refusals(r->state, add_refusal, r) < 0 ||
+	return state_cursors(r->state, add_cursor, r) < 0 || state_goals(r->state, add_target_stats, o) < 0 ||
+			       state_contacts(r->state, add_connection_stats, r) < 0 ||
+			       state_syncs(r->state, add_sync, r) < 0 || state_refusals(r->state, add_refusal, r) < 0 ||
 			       state_confs(r->state, add_verdict, r) < 0 ||
 			       state_troubles(r->state, add_trouble, o) < 0 ||
 			       tally_read(r->state, r->spool, add_refusal, add_verdict, r) < 0 ||
@@ -395,7 +396,7 @@ static int read_state(struct reading *r)
 		       : 0;
 }
 
-/* From the journal */
+/* What the journal has beyond that */
 
 static uint64_t cursor_at(const struct reading *r, size_t number)
 {
@@ -404,7 +405,7 @@ static uint64_t cursor_at(const struct reading *r, size_t number)
 	return offset;
 }
 
-/* A kept segment without a cursor is being made: its events were taken in before. */
+/* The deliverer is just making a kept segment that has no cursor, of events that it took in before. */
 static uint64_t cursor_of(void *arg, const char *segment)
 {
 	const struct reading *r = arg;
@@ -414,8 +415,8 @@ static uint64_t cursor_of(void *arg, const char *segment)
 	return r->state != NULL && segment_is_kept(segment) ? UINT64_MAX : 0;
 }
 
-/* The connection of a line that was not taken in, added where it is new. There may be millions of lines, and few
- * connections. */
+/* Finds the connection of an unread line, or adds it. There may be millions of lines of few connections, so what they
+ * have is decoded once. */
 static struct overview_connection *connection_of(struct reading *r, const struct history_glance *line)
 {
 	struct overview_connection *c;
@@ -479,8 +480,8 @@ static bool is_in_journal(const struct reading *r, const char *segment)
 	return faccessat(r->spool->journal_fd, segment, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* Whether a segment went away while the state was read, or after that: then it has been taken in since, by how much is
- * not known. */
+/* Whether a segment went away while the state was read, or after that. It has been taken in since; the overview counts
+ * its events neither as taken in nor as unread. */
 static bool is_segment_gone(const struct reading *r)
 {
 	struct stat st;
@@ -513,8 +514,8 @@ static bool is_listed(const struct conf_endpoint *e, const char *connection)
 	return listed;
 }
 
-/* How long a connection may be silent. One that nobody listed and that has not been heard of for so long that its
- * identities are forgotten is taken for ended. */
+/* How long a connection may be silent. One that the configuration does not list is taken for ended when it has been
+ * silent for longer than `remember`. */
 static int64_t expected_of(const struct reading *r, const struct overview_connection *c)
 {
 	struct overview_endpoint *e = find_endpoint(r->o, span_of(c->endpoint));
@@ -536,7 +537,7 @@ static struct health_facts facts_of(const struct reading *r, const struct overvi
 	};
 }
 
-/* The judgement of one of them, which may be the worst of all. */
+/* Judges one of them. The overview has the worst health of all. */
 static enum health weigh(struct overview *o, const struct health_facts *facts, const char **why)
 {
 	enum health health = health_judge(facts, why);
@@ -548,7 +549,7 @@ static enum health weigh(struct overview *o, const struct health_facts *facts, c
 	return health;
 }
 
-/* A connection that is listed and was never heard of is there all the same. */
+/* Adds connections that the configuration lists and that have sent nothing yet. */
 static int add_listed(struct reading *r)
 {
 	struct buf id = {0};
@@ -568,7 +569,7 @@ static int add_listed(struct reading *r)
 	return result;
 }
 
-/* What is wrong with the spool as a whole. */
+/* Says what is wrong with the spool as a whole. */
 static void blame(struct reading *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void blame(struct reading *r, const char *format, ...)
 {

@@ -1,4 +1,4 @@
-/* What there is to know about a spool at a moment, from the state, the audit trail and the journal together. */
+/* All that is known about a spool at a moment, from the state, the audit trail and the journal together. */
 #ifndef HOOKSPOOL_REPORT_OVERVIEW_H
 #define HOOKSPOOL_REPORT_OVERVIEW_H
 
@@ -11,12 +11,12 @@
 #include "report/health.h"
 #include "state/state.h"
 
-/* Lists are linked. Texts live as long as the overview; connections are encoded (text_component). Times are us since
- * 1970, 0: never, or none. */
+/* Lists are linked. Texts live as long as the overview. Connections are encoded (text_component). Times are us
+ * since 1970; 0: never, or none. */
 
 struct overview_refusal {
 	struct overview_refusal *next;
-	const char *endpoint, *connection; /* "": of no known one */
+	const char *endpoint, *connection; /* "": unknown */
 	const char *reason;
 	unsigned status;
 	uint64_t count;
@@ -30,11 +30,11 @@ struct overview_reason {
 	uint64_t count;
 };
 
-/* What waits, or was given up, for a target or from a connection. */
+/* What waits or was given up, for a target or from a connection. */
 struct overview_backlog {
 	uint64_t pending, parked; /* deliveries */
 	int64_t oldest_at;        /* when the oldest event of those that are pending was received */
-	bool tried;               /* an attempt at one that is pending has failed */
+	bool tried;               /* an attempt to deliver a pending one has failed */
 };
 
 struct overview_target {
@@ -86,7 +86,7 @@ struct overview_conf {
 	int64_t at;
 };
 
-/* What the deliverer cannot do, beside deliveries. */
+/* What the deliverer cannot do; failed deliveries are no trouble in this sense. */
 struct overview_trouble {
 	struct overview_trouble *next;
 	const char *what, *why;
@@ -103,7 +103,7 @@ struct overview {
 	uint64_t counts[STATE_COUNTS];
 	uint64_t unread;   /* events in the journal that the deliverer has not taken in yet */
 	int64_t unread_at; /* when the oldest of them was received */
-	bool unread_more;  /* there are more of them than was looked at */
+	bool unread_more;  /* there are more, which were not counted */
 	bool torn;         /* a segment was put away meanwhile: it may say less than there is */
 	uint64_t refused;
 	struct overview_backlog backlog;

@@ -30,7 +30,7 @@ static void heading(struct html *h, const char *id, const char *text)
 	html_markup(h, "</h2>\n");
 }
 
-/* Columns are "name" or ">name" for numbers; "" has no name to be seen. */
+/* A column is "name", ">name" for numbers, or "" for one without a heading. */
 static void begin_table(struct html *h, const char *label, const char *const *columns)
 {
 	html_markup(h, "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-labelledby=\"");
@@ -111,7 +111,7 @@ static void more(struct html *h, uint64_t n)
 	html_markup(h, " more</p>\n");
 }
 
-/* A sender's token, or a dash. */
+/* A JSON token of a line, decoded; a dash if it is empty or absent. */
 static void cell_token(struct html *h, struct span token)
 {
 	struct buf text = {0};
@@ -126,7 +126,7 @@ static void cell_token(struct html *h, struct span token)
 	buf_fini(&text);
 }
 
-/* The beginning of an identity, which is enough for people; the whole of it is there to be copied. */
+/* An identity. The style sheet shows its beginning; the whole of it can be copied. */
 static void cell_id(struct html *h, const char *id)
 {
 	if (*id == '\0') {
@@ -198,10 +198,10 @@ struct listing {
 	unsigned count;
 };
 
-static void button(struct html *h, const char *form, const char *id, const char *target)
+static void button(struct html *h, const char *csrf_token, const char *id, const char *target)
 {
 	html_markup(h, "<form method=\"post\" action=\"retry\"><input type=\"hidden\" name=\"form\" value=\"");
-	html_string(h, form);
+	html_string(h, csrf_token);
 	html_markup(h, "\"><input type=\"hidden\" name=\"errand\" value=\"");
 	html_string(h, id);
 	if (target != NULL) {
@@ -219,7 +219,7 @@ static int list_parked(void *arg, const struct state_row *row)
 	char id[EVENT_ID_SIZE];
 	text_hex(row->delivery.event, STATE_ID_SIZE, id);
 	l->line.len = 0;
-	/* A line that cannot be read any more is listed without what stood in it. */
+	/* If the event's line cannot be read any more, the row has no connection and no object type. */
 	if (reader_fetch(l->page->spool, row->delivery.segment, row->delivery.offset, row->delivery.length, &l->line,
 			 &event) < 0)
 		event = (struct event){0};
@@ -232,7 +232,7 @@ static int list_parked(void *arg, const struct state_row *row)
 	cell_ago(h, row->parked_at, l->page->overview->now);
 	cell_text(h, row->why == NULL ? "" : row->why);
 	html_markup(h, "<td>");
-	button(h, l->page->form, id, row->target);
+	button(h, l->page->csrf_token, id, row->target);
 	html_markup(h, "</td></tr>\n");
 	l->count++;
 	return 0;
@@ -248,7 +248,7 @@ static int write_parked(struct html *h, const struct page *page)
 		return 0;
 	heading(h, "parked", "Parked deliveries");
 	html_markup(h, "<div class=\"bar\"><p>These were given up.</p>");
-	button(h, page->form, "all", NULL);
+	button(h, page->csrf_token, "all", NULL);
 	html_markup(h, "</div>\n");
 	begin_table(h, "parked", columns);
 	int result = state_parked(page->state, PARKED_MAX, list_parked, &l);
@@ -261,7 +261,7 @@ static int write_parked(struct html *h, const struct page *page)
 
 /* Connections, targets, endpoints, syncs */
 
-/* Of two moments, 0 is none. */
+/* The earlier of two moments. 0: there is none. */
 static int64_t earlier(int64_t a, int64_t b)
 {
 	return a == 0 || (b != 0 && b < a) ? b : a;
@@ -282,7 +282,7 @@ static void write_connection(struct html *h, const struct overview_connection *c
 	html_markup(h, "</tr>\n");
 }
 
-/* What needs somebody comes first. */
+/* Failing connections come first, then late ones. */
 static void write_connections(struct html *h, const struct overview *o)
 {
 	static const char *const columns[] = {"connection", "endpoint", "state",  "last event", ">events",

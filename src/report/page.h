@@ -11,7 +11,7 @@ struct page {
 	const struct overview *overview;
 	const struct spool *spool;
 	struct state *state;
-	const char *form; /* the word that goes into each form */
+	const char *csrf_token; /* goes into each form */
 };
 
 /* 0, or -1 with errno: what is not in the overview could not be read, or there is no memory. */

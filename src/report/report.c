@@ -20,7 +20,7 @@ static struct span span_of(const struct buf *b)
 static int write_status(const struct spool *spool, const struct overview *o, const struct conf *conf)
 {
 	struct writer w = {0};
-	summary_write(&w, o, conf);
+	status_json_write(&w, o, conf);
 	int result = writer_end(&w);
 	if (result == 0)
 		result = snapshot_write(spool, SNAPSHOT_STATUS, span_of(&w.out));
@@ -41,9 +41,9 @@ static int write_metrics(const struct spool *spool, const struct overview *o)
 static int write_page(const struct spool *spool, struct state *state, const struct overview *o)
 {
 	struct html h = {0};
-	char form[SNAPSHOT_FORM_SIZE];
-	struct page page = {.overview = o, .spool = spool, .state = state, .form = form};
-	int result = snapshot_form(spool, form);
+	char csrf_token[SNAPSHOT_FORM_SIZE];
+	struct page page = {.overview = o, .spool = spool, .state = state, .csrf_token = csrf_token};
+	int result = snapshot_form(spool, csrf_token);
 	if (result == 0)
 		result = page_write(&h, &page);
 	if (result == 0)
@@ -64,7 +64,7 @@ int report_write(const struct conf *conf, const struct spool *spool, struct stat
 		result = write_status(spool, &o, conf);
 	if (result == 0)
 		result = write_metrics(spool, &o);
-	/* The last: it vouches for the others. */
+	/* The last one: it says that the others are of this moment. */
 	if (result == 0)
 		result = snapshot_health_write(
 			spool,

@@ -124,7 +124,7 @@ static void write_confs(struct writer *w, const struct overview *o)
 	writer_close(w, ']');
 }
 
-void summary_write(struct writer *w, const struct overview *o, const struct conf *conf)
+void status_json_write(struct writer *w, const struct overview *o, const struct conf *conf)
 {
 	writer_open(w, NULL, '{');
 	write_health(w, o->health, o->why);

@@ -5,6 +5,6 @@
 #include "base/json_writer.h"
 #include "report/overview.h"
 
-void summary_write(struct writer *w, const struct overview *o, const struct conf *conf);
+void status_json_write(struct writer *w, const struct overview *o, const struct conf *conf);
 
 #endif
