@@ -22,6 +22,7 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sysexits.h>
@@ -114,6 +115,8 @@ int main(int argc, char **argv)
 {
 	const char *conf_path = NULL;
 	int option;
+	/* Times are UTC. With this the C library does not read the time zone's file, as it would in each CGI run. */
+	setenv("TZ", "UTC0", 1);
 	signals_begin();
 	inherit_init();
 	log_name("hookspool");
