@@ -2,6 +2,7 @@
 
 #include "report/chart.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -43,17 +44,10 @@ static void bar(struct html *h, size_t at, uint64_t from, uint64_t to, uint64_t 
 		low--;
 	else if (high == low)
 		high++;
-	html_markup(h, "<rect class=\"");
-	html_markup(h, kind);
-	html_markup(h, "\" x=\"");
-	html_integer(h, (int64_t)at * STEP);
-	html_markup(h, "\" y=\"");
-	html_integer(h, HIGH - high);
-	html_markup(h, "\" width=\"");
-	html_integer(h, BAR);
-	html_markup(h, "\" height=\"");
-	html_integer(h, high - low);
-	html_markup(h, "\"/>");
+	html_write(h,
+		   "<rect class=\"%s\" x=\"%" PRId64 "\" y=\"%" PRId64 "\" width=\"%" PRId64 "\" height=\"%" PRId64
+		   "\"/>",
+		   kind, (int64_t)at * STEP, HIGH - high, (int64_t)BAR, high - low);
 }
 
 static void write_quarter(struct html *h, const struct chart *chart, const struct chart_day *day, size_t i,
@@ -67,15 +61,9 @@ static void write_quarter(struct html *h, const struct chart *chart, const struc
 	clock_text(quarter->at, moment);
 	html_markup(h, "<g><title>");
 	html_text(h, (struct span){moment + strlen("2026-11-23T"), strlen("09:00")});
-	html_markup(h, " UTC: ");
-	html_count(h, n);
-	html_markup(h, " ");
-	html_markup(h, chart->of);
-	if (top > 0) {
-		html_markup(h, ", ");
-		html_count(h, top);
-		html_markup(h, chart->top_name);
-	}
+	html_write(h, " UTC: %" PRIu64 " %s", n, chart->of);
+	if (top > 0)
+		html_write(h, ", %" PRIu64 "%s", top, chart->top_name);
 	html_markup(h, "</title>");
 	if (n > 0)
 		bar(h, i, 0, n, most, chart->kind);
@@ -93,25 +81,15 @@ void chart_write(struct html *h, const struct chart *chart, const struct chart_d
 		sum += n;
 		most = with_top > most ? with_top : most;
 	}
-	html_markup(h, "<figure><figcaption><b>");
-	html_markup(h, chart->name);
-	html_markup(h, "</b> <span>");
-	html_count(h, sum);
-	html_markup(
-		h,
-		" in 24 h</span></figcaption>\n<svg viewBox=\"0 0 576 73\" preserveAspectRatio=\"none\" role=\"img\" "
-		"aria-label=\"");
-	html_markup(h, chart->name);
-	html_markup(h, ": ");
-	html_count(h, sum);
-	html_markup(h, " in the last 24 hours, at most ");
-	html_count(h, most);
-	html_markup(h, " in a quarter of an hour\">");
+	html_write(h,
+		   "<figure><figcaption><b>%s</b> <span>%" PRIu64 " in 24 h</span></figcaption>\n"
+		   "<svg viewBox=\"0 0 576 73\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"%s: %" PRIu64
+		   " in the last 24 hours, at most %" PRIu64 " in a quarter of an hour\">",
+		   chart->name, sum, chart->name, sum, most);
 	for (size_t i = 0; i < CHART_QUARTERS && most > 0; i++)
 		write_quarter(h, chart, day, i, most);
-	html_markup(
-		h,
-		"<path class=\"axis\" d=\"M0 72.5H576\"/></svg>\n<p class=\"scale\"><span>24 h ago</span><span>most: ");
-	html_count(h, most);
-	html_markup(h, " in 15 min</span><span>now</span></p></figure>\n");
+	html_write(h,
+		   "<path class=\"axis\" d=\"M0 72.5H576\"/></svg>\n<p class=\"scale\"><span>24 h ago</span>"
+		   "<span>most: %" PRIu64 " in 15 min</span><span>now</span></p></figure>\n",
+		   most);
 }

@@ -2,6 +2,8 @@
 
 #include "report/html.h"
 
+#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -41,12 +43,13 @@ void html_text(struct html *h, struct span text)
 	buf_fini(&plain);
 }
 
-void html_string(struct html *h, const char *text)
+static void write_string(struct html *h, const char *text)
 {
 	html_text(h, (struct span){text, strlen(text)});
 }
 
-void html_count(struct html *h, uint64_t n)
+/* 1,234,567 */
+static void write_count(struct html *h, uint64_t n)
 {
 	char digits[24];
 	int count = snprintf(digits, sizeof digits, "%llu", (unsigned long long)n);
@@ -55,10 +58,27 @@ void html_count(struct html *h, uint64_t n)
 			h->failed = true;
 }
 
-void html_integer(struct html *h, int64_t n)
+void html_write(struct html *h, const char *markup, ...)
 {
-	if (buf_printf(&h->out, "%lld", (long long)n) < 0)
-		h->failed = true;
+	va_list args;
+	va_start(args, markup);
+	while (*markup != '\0') {
+		size_t n = strcspn(markup, "%");
+		if (buf_append(&h->out, markup, n) < 0)
+			h->failed = true;
+		markup += n;
+		if (*markup == '\0')
+			break;
+		markup += strcspn(markup, "sud");
+		if (*markup == 's')
+			write_string(h, va_arg(args, const char *));
+		else if (*markup == 'u')
+			write_count(h, va_arg(args, uint64_t));
+		else if (buf_printf(&h->out, "%" PRId64, va_arg(args, int64_t)) < 0)
+			h->failed = true;
+		markup++;
+	}
+	va_end(args);
 }
 
 void html_ago(struct html *h, int64_t at, int64_t now)
@@ -70,15 +90,11 @@ void html_ago(struct html *h, int64_t at, int64_t now)
 	}
 	clock_text(at, moment);
 	text_human_duration(at > now ? at - now : now - at, ago);
-	html_markup(h, "<time datetime=\"");
-	html_string(h, moment);
-	html_markup(h, "\" title=\"");
-	html_string(h, moment);
-	if (at > now - CLOCK_SECOND && at < now + CLOCK_SECOND) {
-		html_markup(h, "\">just now</time>");
-		return;
-	}
-	html_markup(h, at > now ? "\">in " : "\">");
-	html_string(h, ago);
-	html_markup(h, at > now ? "</time>" : " ago</time>");
+	html_write(h, "<time datetime=\"%s\" title=\"%s\">", moment, moment);
+	if (at > now - CLOCK_SECOND && at < now + CLOCK_SECOND)
+		html_markup(h, "just now</time>");
+	else if (at > now)
+		html_write(h, "in %s</time>", ago);
+	else
+		html_write(h, "%s ago</time>", ago);
 }

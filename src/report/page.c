@@ -3,6 +3,7 @@
 #include "report/page.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -21,29 +22,21 @@
 
 static void heading(struct html *h, const char *id, const char *text)
 {
-	html_markup(h, "<section aria-labelledby=\"");
-	html_markup(h, id);
-	html_markup(h, "\"><h2 id=\"");
-	html_markup(h, id);
-	html_markup(h, "\">");
-	html_markup(h, text);
-	html_markup(h, "</h2>\n");
+	html_write(h, "<section aria-labelledby=\"%s\"><h2 id=\"%s\">%s</h2>\n", id, id, text);
 }
 
 /* A column is "name", ">name" for numbers, or "" for one without a heading. */
 static void begin_table(struct html *h, const char *label, const char *const *columns)
 {
-	html_markup(h, "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-labelledby=\"");
-	html_markup(h, label);
-	html_markup(h, "\"><table><thead><tr>");
-	for (; *columns != NULL; columns++) {
-		bool is_number = **columns == '>';
-		html_markup(h, **columns == '\0' ? "<td>"
-			       : is_number       ? "<th scope=\"col\" class=\"n\">"
-						 : "<th scope=\"col\">");
-		html_markup(h, *columns + is_number);
-		html_markup(h, **columns == '\0' ? "</td>" : "</th>");
-	}
+	html_write(h, "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-labelledby=\"%s\"><table><thead><tr>",
+		   label);
+	for (; *columns != NULL; columns++)
+		if (**columns == '\0')
+			html_markup(h, "<td></td>");
+		else if (**columns == '>')
+			html_write(h, "<th scope=\"col\" class=\"n\">%s</th>", *columns + 1);
+		else
+			html_write(h, "<th scope=\"col\">%s</th>", *columns);
 	html_markup(h, "</tr></thead><tbody>\n");
 }
 
@@ -54,25 +47,17 @@ static void end_table(struct html *h)
 
 static void cell_text(struct html *h, const char *text)
 {
-	html_markup(h, "<td>");
-	html_string(h, *text == '\0' ? "\u2013" : text);
-	html_markup(h, "</td>");
+	html_write(h, "<td>%s</td>", *text == '\0' ? "\u2013" : text);
 }
 
 static void cell_head(struct html *h, const char *text)
 {
-	html_markup(h, "<th scope=\"row\">");
-	html_string(h, *text == '\0' ? "\u2013" : text);
-	html_markup(h, "</th>");
+	html_write(h, "<th scope=\"row\">%s</th>", *text == '\0' ? "\u2013" : text);
 }
 
 static void cell_count(struct html *h, uint64_t n, const char *kind)
 {
-	html_markup(h, "<td class=\"n");
-	html_markup(h, n > 0 ? kind : "");
-	html_markup(h, "\">");
-	html_count(h, n);
-	html_markup(h, "</td>");
+	html_write(h, "<td class=\"n%s\">%" PRIu64 "</td>", n > 0 ? kind : "", n);
 }
 
 static void cell_ago(struct html *h, int64_t at, int64_t now)
@@ -84,15 +69,9 @@ static void cell_ago(struct html *h, int64_t at, int64_t now)
 
 static void badge(struct html *h, enum health health, const char *why)
 {
-	html_markup(h, "<span class=\"state ");
-	html_markup(h, health_names[health]);
-	html_markup(h, "\">");
-	html_markup(h, health_names[health]);
-	html_markup(h, "</span>");
-	if (why == NULL)
-		return;
-	html_markup(h, " ");
-	html_string(h, why);
+	html_write(h, "<span class=\"state %s\">%s</span>", health_names[health], health_names[health]);
+	if (why != NULL)
+		html_write(h, " %s", why);
 }
 
 static void cell_health(struct html *h, enum health health, const char *why)
@@ -104,11 +83,8 @@ static void cell_health(struct html *h, enum health health, const char *why)
 
 static void more(struct html *h, uint64_t n)
 {
-	if (n == 0)
-		return;
-	html_markup(h, "<p class=\"more\">and ");
-	html_count(h, n);
-	html_markup(h, " more</p>\n");
+	if (n > 0)
+		html_write(h, "<p class=\"more\">and %" PRIu64 " more</p>\n", n);
 }
 
 /* A JSON token of a line, decoded; a dash if it is empty or absent. */
@@ -129,28 +105,17 @@ static void cell_token(struct html *h, struct span token)
 /* An identity. The style sheet shows its beginning; the whole of it can be copied. */
 static void cell_id(struct html *h, const char *id)
 {
-	if (*id == '\0') {
+	if (*id == '\0')
 		cell_text(h, id);
-		return;
-	}
-	html_markup(h, "<td class=\"id\" title=\"");
-	html_string(h, id);
-	html_markup(h, "\"><code>");
-	html_string(h, id);
-	html_markup(h, "</code></td>");
+	else
+		html_write(h, "<td class=\"id\" title=\"%s\"><code>%s</code></td>", id, id);
 }
 
 /* Numbers */
 
 static void tile(struct html *h, const char *name, uint64_t n, const char *kind)
 {
-	html_markup(h, "<li class=\"tile");
-	html_markup(h, n > 0 ? kind : "");
-	html_markup(h, "\"><span>");
-	html_markup(h, name);
-	html_markup(h, "</span> <b>");
-	html_count(h, n);
-	html_markup(h, "</b></li>\n");
+	html_write(h, "<li class=\"tile%s\"><span>%s</span> <b>%" PRIu64 "</b></li>\n", n > 0 ? kind : "", name, n);
 }
 
 static void write_tiles(struct html *h, const struct overview *o)
@@ -200,15 +165,11 @@ struct listing {
 
 static void button(struct html *h, const char *csrf_token, const char *id, const char *target)
 {
-	html_markup(h, "<form method=\"post\" action=\"retry\"><input type=\"hidden\" name=\"form\" value=\"");
-	html_string(h, csrf_token);
-	html_markup(h, "\"><input type=\"hidden\" name=\"errand\" value=\"");
-	html_string(h, id);
-	if (target != NULL) {
-		html_markup(h, ".");
-		html_string(h, target);
-	}
-	html_markup(h, target == NULL ? "\"><button>Retry all</button></form>" : "\"><button>Retry</button></form>");
+	html_write(h,
+		   "<form method=\"post\" action=\"retry\"><input type=\"hidden\" name=\"form\" value=\"%s\">"
+		   "<input type=\"hidden\" name=\"errand\" value=\"%s%s%s\"><button>%s</button></form>",
+		   csrf_token, id, target == NULL ? "" : ".", target == NULL ? "" : target,
+		   target == NULL ? "Retry all" : "Retry");
 }
 
 static int list_parked(void *arg, const struct state_row *row)
@@ -326,10 +287,8 @@ static void write_targets(struct html *h, const struct overview *o)
 		cell_ago(h, t->backlog.oldest_at, o->now);
 		cell_count(h, t->backlog.parked, " bad");
 		html_markup(h, "<td>");
-		if (t->error != NULL) {
-			html_string(h, t->error);
-			html_markup(h, ", ");
-		}
+		if (t->error != NULL)
+			html_write(h, "%s, ", t->error);
 		html_ago(h, t->error_at, o->now);
 		html_markup(h, "</td></tr>\n");
 	}
@@ -429,9 +388,8 @@ static int list_recent(void *arg, const struct trail_line *line)
 	buf_fini(&text);
 	html_markup(h, "<tr>");
 	cell_ago(h, at, l->page->overview->now);
-	html_markup(h, status == 200 ? "<td><span class=\"state ok\">" : "<td><span class=\"state failing\">");
-	html_integer(h, (int64_t)status);
-	html_markup(h, "</span></td>");
+	html_write(h, "<td><span class=\"state %s\">%" PRId64 "</span></td>", status == 200 ? "ok" : "failing",
+		   (int64_t)status);
 	cell_token(h, line->members[TRAIL_REASON]);
 	cell_token(h, line->members[TRAIL_CONNECTION_ID]);
 	cell_token(h, line->members[TRAIL_OBJECT_TYPE]);
@@ -467,16 +425,15 @@ static void write_head(struct html *h, const struct overview *o)
 {
 	char moment[CLOCK_TEXT_SIZE];
 	clock_text(o->now, moment);
-	html_markup(h, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>");
-	html_markup(h, health_names[o->health]);
-	html_markup(h, " \u2013 hookspool</title>\n"
-		       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
-		       "<meta name=\"color-scheme\" content=\"light dark\">"
-		       "<link rel=\"stylesheet\" href=\"style.css\"></head>\n<body><header><h1>hookspool</h1> ");
+	html_write(
+		h,
+		"<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s \u2013 hookspool</title>\n"
+		"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">"
+		"<meta name=\"color-scheme\" content=\"light dark\">"
+		"<link rel=\"stylesheet\" href=\"style.css\"></head>\n<body><header><h1>hookspool</h1> ",
+		health_names[o->health]);
 	badge(h, o->health, o->why);
-	html_markup(h, "<p>as of <time datetime=\"");
-	html_string(h, moment);
-	html_markup(h, "\">");
+	html_write(h, "<p>as of <time datetime=\"%s\">", moment);
 	html_text(h, (struct span){moment, strlen("2026-11-23")});
 	html_markup(h, " ");
 	html_text(h, (struct span){moment + strlen("2026-11-23T"), strlen("09:00:00")});
@@ -488,11 +445,10 @@ static void write_confs(struct html *h, const struct overview *o)
 	for (const struct overview_conf *c = o->confs; c != NULL; c = c->next) {
 		if (c->why == NULL)
 			continue;
-		html_markup(h, "<p class=\"conf\"><span class=\"state failing\">failing</span> The ");
-		html_string(h, c->by);
-		html_markup(h, " goes on with the configuration before: ");
-		html_string(h, c->why);
-		html_markup(h, " (");
+		html_write(h,
+			   "<p class=\"conf\"><span class=\"state failing\">failing</span> The %s goes on with the "
+			   "configuration before: %s (",
+			   c->by, c->why);
 		html_ago(h, c->at, o->now);
 		html_markup(h, ")</p>\n");
 	}
@@ -503,9 +459,7 @@ static void write_troubles(struct html *h, const struct overview *o)
 	for (const struct overview_trouble *t = o->troubles; t != NULL; t = t->next) {
 		html_markup(h, "<p class=\"trouble\">");
 		badge(h, HEALTH_FAILING, t->what);
-		html_markup(h, ": ");
-		html_string(h, t->why);
-		html_markup(h, ", first ");
+		html_write(h, ": %s, first ", t->why);
 		html_ago(h, t->at, o->now);
 		html_markup(h, "</p>\n");
 	}

@@ -2,6 +2,8 @@
 
 #include "report/html.h"
 
+#include <inttypes.h>
+
 #include "base/clock.h"
 #include "unit.h"
 
@@ -35,7 +37,7 @@ static void text_is_no_markup(void **state)
 	};
 	for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
 		struct html h = {0};
-		html_string(&h, rows[i].text);
+		html_write(&h, "%s", rows[i].text);
 		unit_check(strcmp(written(&h), rows[i].html) == 0, "%s", rows[i].text);
 	}
 	struct html h = {0};
@@ -61,11 +63,11 @@ static void numbers(void **state)
 	};
 	struct html h = {0};
 	for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
-		html_count(&h, rows[i].n);
+		html_write(&h, "%" PRIu64, rows[i].n);
 		assert_string_equal(written(&h), rows[i].html);
 	}
-	html_integer(&h, -12);
-	assert_string_equal(written(&h), "-12");
+	html_write(&h, "<a b=\"%s\">%s%" PRIu64 "</a>%" PRId64 ".", "\"", "<s", UINT64_C(1000), INT64_C(-1200));
+	assert_string_equal(written(&h), "<a b=\"&quot;\">&lt;s1,000</a>-1200.");
 }
 
 static void moments(void **state)
