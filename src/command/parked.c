@@ -67,7 +67,8 @@ static int add_field(struct listing *l, const struct event *event, enum event_fi
 
 static int list_parked(void *arg, const struct state_row *row)
 {
-	static const char *const names[] = {"event", "target", "connection", "object type", "tries", "parked", "why"};
+	static const char *const names[] = {"event", "target", "connection", "object type",
+					    "tries", "parked", "why",        NULL};
 	struct listing *l = arg;
 	struct event event;
 	char id[EVENT_ID_SIZE];
@@ -78,11 +79,8 @@ static int list_parked(void *arg, const struct state_row *row)
 		write_parked(l, row, &event, id);
 		return 0;
 	}
-	if (l->count++ == 0) {
-		for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-			table_cell(&l->t, TINT_FAINT, "%s", names[i]);
-		table_end(&l->t);
-	}
+	if (l->count++ == 0)
+		table_heading(&l->t, names);
 	table_cell(&l->t, TINT_STRONG, "%s", id);
 	table_cell(&l->t, TINT_PLAIN, "%s", row->target);
 	if (add_field(l, &event, EVENT_CONNECTION_ID) < 0 || add_field(l, &event, EVENT_OBJECT_TYPE) < 0)

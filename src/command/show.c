@@ -318,39 +318,26 @@ static int print_event(struct show *s)
 	clock_text(e->received_at, at);
 	text_human_duration(clock_now() - e->received_at, ago);
 	text_human_size(e->data.len, size);
-	table_cell(&t, TINT_FAINT, "event");
-	table_cell(&t, TINT_STRONG, "%s", s->id);
-	table_end(&t);
+	table_pair(&t, "event", TINT_STRONG, "%s", s->id);
 	if (s->found) {
-		table_cell(&t, TINT_FAINT, "received");
-		table_cell(&t, TINT_PLAIN, "%s (%s ago)", at, ago);
-		table_end(&t);
-		table_cell(&t, TINT_FAINT, "endpoint");
-		table_text(&t, TINT_PLAIN, e->endpoint);
-		table_end(&t);
+		table_pair(&t, "received", TINT_PLAIN, "%s (%s ago)", at, ago);
+		table_pair(&t, "endpoint", TINT_PLAIN, "%.*s", (int)e->endpoint.len, e->endpoint.ptr);
 	}
 	for (size_t i = 0; i < EVENT_FIELDS; i++)
 		if (add_field(s, &t, (enum event_field)i) < 0)
 			return -1;
-	table_cell(&t, TINT_FAINT, "data");
 	if (s->found)
-		table_cell(&t, TINT_PLAIN, "%u %s, %s; --json shows it", e->count,
+		table_pair(&t, "data", TINT_PLAIN, "%u %s, %s; --json shows it", e->count,
 			   e->count == 1 ? "element" : "elements", size);
 	else
-		table_cell(&t, TINT_PLAIN, "not kept any more");
-	table_end(&t);
-	table_cell(&t, TINT_FAINT, "kept in");
+		table_pair(&t, "data", TINT_PLAIN, "not kept any more");
 	if (s->found)
-		table_cell(&t, TINT_PLAIN, "%s/%s, byte %llu", s->archived ? "archive" : "journal", s->segment,
-			   (unsigned long long)s->offset);
+		table_pair(&t, "kept in", TINT_PLAIN, "%s/%s, byte %llu", s->archived ? "archive" : "journal",
+			   s->segment, (unsigned long long)s->offset);
 	else
-		table_cell(&t, TINT_PLAIN, "the audit trail only");
-	table_end(&t);
-	if (s->requests > 1) {
-		table_cell(&t, TINT_FAINT, "sent");
-		table_cell(&t, TINT_PLAIN, "%llu times", (unsigned long long)s->requests);
-		table_end(&t);
-	}
+		table_pair(&t, "kept in", TINT_PLAIN, "the audit trail only");
+	if (s->requests > 1)
+		table_pair(&t, "sent", TINT_PLAIN, "%llu times", (unsigned long long)s->requests);
 	return table_print(&t, "");
 }
 
@@ -375,7 +362,7 @@ static void add_delivery(struct table *t, const struct delivery *d, int64_t now)
 
 static int print_text(struct show *s)
 {
-	static const char *const names[] = {"target", "state", "since", "tries"};
+	static const char *const names[] = {"target", "state", "since", "tries", NULL};
 	struct table t = {0};
 	if (print_event(s) < 0)
 		return -1;
@@ -383,9 +370,7 @@ static int print_text(struct show *s)
 		return !s->found || printf("\nno target matches it: it is delivered nowhere\n") > 0 ? 0 : -1;
 	if (putchar('\n') == EOF || fflush(stdout) != 0)
 		return -1;
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-		table_cell(&t, TINT_FAINT, "%s", names[i]);
-	table_end(&t);
+	table_heading(&t, names);
 	for (const struct delivery *d = s->deliveries; d != NULL; d = d->next)
 		add_delivery(&t, d, clock_now());
 	return table_print(&t, "");

@@ -33,27 +33,15 @@ static int print_json(const struct overview *o, const struct conf *conf)
 
 /* For people */
 
-static void label(struct table *t, const char *name)
-{
-	table_cell(t, TINT_FAINT, "%s", name);
-}
-
 static void add_health(struct table *t, enum health health, const char *why)
 {
 	table_cell(t, health_tints[health], "%s%s%s", health_names[health], why == NULL ? "" : ": ",
 		   why == NULL ? "" : why);
 }
 
-static void heading(struct table *t, const char *const *names)
-{
-	for (; *names != NULL; names++)
-		table_cell(t, TINT_FAINT, "%s", *names);
-	table_end(t);
-}
-
 static void add_line(struct table *t, const char *name, enum tint tint, const char *unit, uint64_t n)
 {
-	label(t, name);
+	table_cell(t, TINT_FAINT, "%s", name);
 	table_number(t, n == 0 ? TINT_PLAIN : tint, n);
 	table_cell(t, TINT_PLAIN, "%s", unit);
 	table_end(t);
@@ -62,34 +50,26 @@ static void add_line(struct table *t, const char *name, enum tint tint, const ch
 static int print_summary(const struct overview *o, const struct conf *conf)
 {
 	struct table t = {0};
-	label(&t, "state");
+	table_cell(&t, TINT_FAINT, "state");
 	add_health(&t, o->health, o->why);
 	table_end(&t);
 	for (const struct overview_trouble *trouble = o->troubles; trouble != NULL; trouble = trouble->next) {
 		char since[TEXT_HUMAN_SIZE];
 		text_human_duration(o->now - trouble->at, since);
-		label(&t, "trouble");
-		table_cell(&t, TINT_BAD, "%s: %s, for %s", trouble->what, trouble->why, since);
-		table_end(&t);
+		table_pair(&t, "trouble", TINT_BAD, "%s: %s, for %s", trouble->what, trouble->why, since);
 	}
-	label(&t, "spool");
-	table_cell(&t, TINT_PLAIN, "%s", conf->spool);
-	table_end(&t);
-	label(&t, "deliverer");
+	table_pair(&t, "spool", TINT_PLAIN, "%s", conf->spool);
 	if (o->deliverer == 0)
-		table_cell(&t, TINT_PLAIN, "does not run%s", conf->deliver_auto ? "; the next event starts it" : "");
+		table_pair(&t, "deliverer", TINT_PLAIN, "does not run%s",
+			   conf->deliver_auto ? "; the next event starts it" : "");
 	else if (o->deliverer < 0)
-		table_cell(&t, TINT_PLAIN, "runs");
+		table_pair(&t, "deliverer", TINT_PLAIN, "runs");
 	else
-		table_cell(&t, TINT_PLAIN, "runs, process %lld", (long long)o->deliverer);
-	table_end(&t);
-	for (const struct overview_conf *c = o->confs; c != NULL; c = c->next) {
-		if (c->why == NULL)
-			continue;
-		label(&t, "configuration");
-		table_cell(&t, TINT_BAD, "the %s goes on with the one before: %s", c->by, c->why);
-		table_end(&t);
-	}
+		table_pair(&t, "deliverer", TINT_PLAIN, "runs, process %lld", (long long)o->deliverer);
+	for (const struct overview_conf *c = o->confs; c != NULL; c = c->next)
+		if (c->why != NULL)
+			table_pair(&t, "configuration", TINT_BAD, "the %s goes on with the one before: %s", c->by,
+				   c->why);
 	return table_print(&t, "");
 }
 
@@ -120,7 +100,7 @@ static int print_endpoints(const struct overview *o)
 {
 	static const char *const names[] = {"endpoint", "events", "last", "rejected", "state", NULL};
 	struct table t = {0};
-	heading(&t, names);
+	table_heading(&t, names);
 	for (const struct overview_endpoint *e = o->endpoints; e != NULL; e = e->next) {
 		table_cell(&t, TINT_STRONG, "%s", e->conf->path);
 		table_number(&t, TINT_PLAIN, e->events + e->unread);
@@ -138,7 +118,7 @@ static int print_refusals(const struct overview *o)
 	struct table t = {0};
 	if (o->refusals == NULL)
 		return 0;
-	heading(&t, names);
+	table_heading(&t, names);
 	for (const struct overview_refusal *r = o->refusals; r != NULL; r = r->next) {
 		table_number(&t, TINT_PLAIN, r->count);
 		table_ago(&t, TINT_PLAIN, r->last_at, o->now);
@@ -168,7 +148,7 @@ static int print_targets(const struct overview *o)
 	struct table t = {0};
 	if (o->targets == NULL)
 		return 0;
-	heading(&t, names);
+	table_heading(&t, names);
 	for (const struct overview_target *g = o->targets; g != NULL; g = g->next) {
 		table_cell(&t, g->conf == NULL ? TINT_FAINT : TINT_STRONG, "%s", g->name);
 		table_number(&t, TINT_PLAIN, g->done);
@@ -202,7 +182,7 @@ static int print_connections(const struct overview *o)
 	struct table t = {0};
 	if (o->connections == NULL)
 		return 0;
-	heading(&t, names);
+	table_heading(&t, names);
 	for (const struct overview_connection *c = o->connections; c != NULL; c = c->next) {
 		table_cell(&t, TINT_STRONG, "%s", *c->connection == '\0' ? "-" : c->connection);
 		table_cell(&t, TINT_PLAIN, "%s", c->endpoint);
@@ -223,7 +203,7 @@ static int print_syncs(const struct overview *o)
 	struct table t = {0};
 	if (o->syncs == NULL)
 		return 0;
-	heading(&t, names);
+	table_heading(&t, names);
 	for (const struct overview_sync *s = o->syncs; s != NULL; s = s->next) {
 		table_cell(&t, TINT_STRONG, "%s", *s->object_type == '\0' ? "-" : s->object_type);
 		table_cell(&t, TINT_PLAIN, "%s", *s->connection == '\0' ? "-" : s->connection);

@@ -132,6 +132,23 @@ void table_end(struct table *t)
 			t->widths[i] = row[i].width;
 }
 
+void table_heading(struct table *t, const char *const *names)
+{
+	for (; *names != NULL; names++)
+		table_cell(t, TINT_FAINT, "%s", *names);
+	table_end(t);
+}
+
+void table_pair(struct table *t, const char *label, enum tint tint, const char *format, ...)
+{
+	va_list args;
+	table_cell(t, TINT_FAINT, "%s", label);
+	va_start(args, format);
+	place(t, add_format(t, tint, format, args));
+	va_end(args);
+	table_end(t);
+}
+
 static int pad(struct buf *out, size_t n)
 {
 	return buf_printf(out, "%*s", (int)n, "");

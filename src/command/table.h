@@ -44,6 +44,10 @@ void table_number(struct table *t, enum tint tint, uint64_t value);
 /* "3 min ago" or "in 3 min"; "never" for a moment of 0. */
 void table_ago(struct table *t, enum tint tint, int64_t at, int64_t now);
 void table_end(struct table *t);
+/* A whole row: names up to a NULL, or a label and a cell. */
+void table_heading(struct table *t, const char *const *names);
+void table_pair(struct table *t, const char *label, enum tint tint, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 
 /* Writes all rows to standard output, each after `indent`, and leaves the table empty. 0, or -1 with errno. */
 int table_print(struct table *t, const char *indent);
