@@ -30,7 +30,7 @@ enum event_field {
 /* "type", "event", … as in the record. */
 extern const char *const event_field_names[EVENT_FIELDS];
 
-/* All spans are borrowed from the request's body or from the line. */
+/* All spans are borrowed: from the request's body, what a scheme made beside it, or the line. */
 struct event {
 	int64_t received_at; /* us since 1970 */
 	char id[EVENT_ID_SIZE];

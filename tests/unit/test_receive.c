@@ -448,6 +448,65 @@ static void long_fields_count(void **state)
 	}
 }
 
+/* A scheme that takes what a header says for the event's type, as often as the body has bytes. */
+static enum scheme_verdict accept_header(const struct scheme_request *request, struct event *event, const char **reason)
+{
+	const char *value = request->header(request->arg, "x-type");
+	assert_int_equal(request->made->len, 0);
+	assert_null(request->header(request->arg, "x-other"));
+	if (value == NULL) {
+		*reason = "header missing";
+		return SCHEME_UNSIGNED;
+	}
+	assert_int_equal(buf_char(request->made, '"'), 0);
+	for (size_t i = 0; i < request->n; i++)
+		assert_int_equal(buf_str(request->made, value), 0);
+	assert_int_equal(buf_char(request->made, '"'), 0);
+	event->fields[EVENT_TYPE] = (struct span){request->made->data, request->made->len};
+	event->nonce = UNIT_SPAN("\"\"");
+	event->data = UNIT_SPAN("{}");
+	event->count = 1;
+	event_identify(event, UNIT_SPAN(""));
+	return SCHEME_ACCEPTED;
+}
+
+/* What a scheme makes of headers counts if it is large, and is not kept then. */
+static void headers_of_a_scheme(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"x-type", NULL};
+	static const struct scheme scheme = {.name = "header", .headers = names, .accept = accept_header};
+	static const struct {
+		const char *header;
+		size_t n;
+		int status;
+		bool counts;
+	} rows[] = {
+		{"HTTP_X_TYPE=a", 3, 200, false},  {"HTTP_X_TYPE=b", 5000, 200, true},
+		{"HTTP_X_TYPES=a", 3, 401, false}, {"HTTP_X_TYPE=c", 20000, 503, false},
+		{"HTTP_X_TYPE=d", 3, 200, false},
+	};
+	endpoints[0].scheme = &scheme;
+	conf.in_flight_max = 50000;
+	for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
+		struct buf body = {0};
+		assert_int_equal(buf_printf(&body, "%0*d", (int)rows[i].n, 0), 0);
+		struct peer peer = new_peer(body);
+		char *variables[] = {strdup("HTTP_X_OTHER=x"), strdup(rows[i].header), strdup("HTTP_Y=y"), NULL};
+		peer.request.variables = variables;
+		peer.request.is_owner = true;
+		ask(&peer);
+		unit_check(receipt.answer.status == rows[i].status, "row %zu: %d", i, receipt.answer.status);
+		unit_check(rows[i].status != 200 || (receive.in_flight > rows[i].n) == rows[i].counts,
+			   "row %zu: %" PRIu64, i, receive.in_flight);
+		unit_check(rows[i].status != 200 || receipt.event.fields[EVENT_TYPE].len == rows[i].n + 2, "row %zu",
+			   i);
+		free(variables[0]);
+		ended(&peer);
+		unit_check(receipt.made.cap <= 4096, "row %zu: %zu are kept", i, receipt.made.cap);
+	}
+}
+
 static void refuse_after_all(void **state)
 {
 	(void)state;
@@ -657,6 +716,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(in_flight, setup, teardown),
 		cmocka_unit_test_setup_teardown(long_fields_count, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_kept_buffer_counts_as_a_whole, setup, teardown),
+		cmocka_unit_test_setup_teardown(headers_of_a_scheme, setup, teardown),
 		cmocka_unit_test_setup_teardown(refuse_after_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_after_the_other, setup, teardown),
 		cmocka_unit_test_setup_teardown(audit_lines, setup, teardown),
