@@ -31,7 +31,7 @@ static bool has_length(struct finding *f, ssize_t n)
 static struct finding read_signature(const struct explain_signature *s)
 {
 	struct finding f = {.encoding = "hex"};
-	if (!s->is_there || s->text.ptr == NULL)
+	if (s->text.ptr == NULL)
 		return f;
 	f.is_readable = has_length(&f, text_unhex(s->text.ptr, s->text.len, f.digest, sizeof f.digest));
 	if (f.is_readable)
@@ -42,21 +42,23 @@ static struct finding read_signature(const struct explain_signature *s)
 	return f;
 }
 
-static bool is_possible(const struct explain_reading *reading)
+static bool is_possible(const struct explain *e, const struct explain_reading *reading)
 {
-	return reading->parts[0].ptr != NULL && reading->parts[1].ptr != NULL;
+	return e->sources[reading->first].ptr != NULL && e->sources[reading->second].ptr != NULL;
 }
 
 /* Looks for the first reading, and in it for the first secret, that explains a readable signature. */
 static bool find_reading(const struct explain *e, const struct span *secrets, size_t count, struct finding *f)
 {
 	uint8_t digest[MAC_SIZE_MAX];
-	for (f->reading = e->readings; f->reading < e->readings + e->reading_count; f->reading++)
-		for (f->secret = 0; is_possible(f->reading) && f->secret < count; f->secret++) {
-			mac_sign(f->algorithm, secrets[f->secret], f->reading->parts, 2, digest);
+	for (f->reading = e->readings; f->reading < e->readings + e->reading_count; f->reading++) {
+		const struct span parts[] = {e->sources[f->reading->first], e->sources[f->reading->second]};
+		for (f->secret = 0; is_possible(e, f->reading) && f->secret < count; f->secret++) {
+			mac_sign(f->algorithm, secrets[f->secret], parts, 2, digest);
 			if (mac_equal(digest, f->digest, mac_size(f->algorithm)))
 				return true;
 		}
+	}
 	f->reading = NULL;
 	return false;
 }
@@ -66,7 +68,7 @@ static int append_finding(const struct explain *e, const struct explain_signatur
 {
 	if (buf_printf(out, "    %-7s ", s->name) < 0)
 		return -1;
-	if (!s->is_there)
+	if (s->text.ptr == NULL)
 		return buf_str(out, "is not there\n");
 	if (!f->is_readable)
 		return buf_str(out, "is neither hex nor base64 of 20 bytes (SHA1) or 32 bytes (SHA256)\n");
@@ -99,7 +101,7 @@ int explain(const struct explain *e, struct buf *out)
 {
 	size_t readable = 0, possible = 0;
 	for (size_t i = 0; i < e->reading_count; i++)
-		possible += is_possible(&e->readings[i]);
+		possible += is_possible(e, &e->readings[i]);
 	for (size_t i = 0; i < e->signature_count; i++) {
 		struct finding f = read_signature(&e->signatures[i]);
 		readable += f.is_readable;

@@ -11,17 +11,16 @@
 
 /* A signature as the request has it. */
 struct explain_signature {
-	const char *name; /* as the sender calls it */
-	bool is_there;
-	struct span text;             /* hex or base64, if it is readable */
+	const char *name;             /* as the sender calls it */
+	struct span text;             /* hex or base64, if it is readable; absent: it is not there */
 	enum mac_algorithm algorithm; /* that the scheme accepts */
 };
 
-/* What the sender may have signed: two parts, one after the other. */
+/* What the sender may have signed: two of the sources, one after the other. */
 struct explain_reading {
-	const char *words;    /* behind "over" */
-	struct span parts[2]; /* either absent: the request does not have it */
-	bool is_accepted;     /* by the scheme */
+	unsigned first, second;
+	const char *words; /* behind "over" */
+	bool is_accepted;  /* by the scheme */
 };
 
 struct explain {
@@ -29,6 +28,7 @@ struct explain {
 	size_t signature_count;
 	const struct explain_reading *readings; /* the first that matches is told */
 	size_t reading_count;
+	const struct span *sources; /* of the request; absent: it does not have it */
 	const struct span *secrets; /* tried as they are, and without what may stand around them by mistake */
 	size_t secret_count;
 	const char *secret_file; /* where they stand, for what there is to do */

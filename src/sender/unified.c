@@ -370,11 +370,7 @@ enum source {
 	OF_BODY,    /* without the members that are signatures */
 	SOURCES,
 };
-static const struct {
-	enum source first, second;
-	const char *words;
-	bool is_accepted;
-} readings[] = {
+static const struct explain_reading readings[] = {
 	{OF_DATA, OF_NONCE, "data as it stands, then the nonce", true},
 	{OF_NONCE, OF_DATA, "data as it stands, after the nonce", false},
 	{OF_DATA, OF_NOTHING, "data as it stands, without the nonce", false},
@@ -385,7 +381,6 @@ static const struct {
 	{OF_NONCE, OF_BODY, "the whole body without its signatures, after the nonce", false},
 	{OF_BODY, OF_NOTHING, "the whole body without its signatures, without the nonce", false},
 };
-#define READINGS (sizeof readings / sizeof readings[0])
 
 static bool is_signature(struct span key)
 {
@@ -419,87 +414,62 @@ static int append_unsigned(struct buf *out, const struct json_value *object)
 	return buf_char(out, '}');
 }
 
-/* What a member's string decodes to; nothing if it is none. */
-static int decode_member(const struct claim *claim, enum member member, struct buf *out)
+/* A string decoded, with room in `text`; nothing if it is none. */
+static int decode_member(const struct json_value *value, struct buf *text, struct span *decoded)
 {
-	const struct json_value *value = &claim->members[member];
-	return value->type == JSON_STRING ? json_decode_string(value->raw, out, NULL) : 0;
+	if (value->type == JSON_STRING && json_decode_string(value->raw, text, NULL) < 0)
+		return -1;
+	*decoded = (struct span){text->len == 0 ? "" : text->data, text->len};
+	return 0;
 }
 
 /* `texts` is room for what the sources are not yet. */
 static int read_sources(const struct claim *claim, const struct json_value *whole, struct buf texts[SOURCES],
-			struct explain_reading rows[READINGS])
+			struct span sources[SOURCES])
 {
 	const struct json_value *data = &claim->members[DATA];
-	struct buf *nonce = &texts[OF_NONCE], *compact = &texts[OF_COMPACT], *unsigned_body = &texts[OF_BODY];
-	if (decode_member(claim, NONCE, nonce) < 0 || append_unsigned(unsigned_body, whole) < 0 ||
-	    (data->spaced && buf_append(compact, data->raw.ptr, data->raw.len) < 0))
+	struct buf *compact = &texts[OF_COMPACT], *body = &texts[OF_BODY];
+	if (decode_member(&claim->members[NONCE], &texts[OF_NONCE], &sources[OF_NONCE]) < 0 ||
+	    append_unsigned(body, whole) < 0 || (data->spaced && buf_append(compact, data->raw.ptr, data->raw.len) < 0))
 		return -1;
-	compact->len = json_compact(compact->data, compact->len);
-	const struct span sources[SOURCES] = {
-		[OF_NOTHING] = {"", 0},
-		[OF_NONCE] = {nonce->len == 0 ? "" : nonce->data, nonce->len},
-		[OF_DATA] = data->raw,
-		[OF_COMPACT] = {compact->data, compact->len},
-		[OF_BODY] = {unsigned_body->data, unsigned_body->len},
-	};
-	for (size_t i = 0; i < READINGS; i++)
-		rows[i] = (struct explain_reading){
-			.words = readings[i].words,
-			.parts = {sources[readings[i].first], sources[readings[i].second]},
-			.is_accepted = readings[i].is_accepted,
-		};
+	sources[OF_NOTHING] = (struct span){"", 0};
+	sources[OF_DATA] = data->raw;
+	sources[OF_COMPACT] = (struct span){compact->data, json_compact(compact->data, compact->len)};
+	sources[OF_BODY] = (struct span){body->data, body->len};
 	return 0;
 }
 
-/* An empty one is none, as for accept_event. */
-static int read_claimed(const struct claim *claim, struct buf texts[SIGNATURES],
-			struct explain_signature rows[SIGNATURES])
+/* An empty signature is none, as for accept_event. */
+static int explain_claim(const struct claim *claim, const struct json_value *whole, struct buf *texts,
+			 const char *secret_file, struct buf *out)
 {
+	struct span sources[SOURCES];
+	struct explain_signature claimed[SIGNATURES];
+	if (read_sources(claim, whole, texts, sources) < 0)
+		return -1;
 	for (size_t i = 0; i < SIGNATURES; i++) {
-		enum member member = signatures[i].member;
-		const struct json_value *value = &claim->members[member];
-		if (decode_member(claim, member, &texts[i]) < 0)
+		const struct json_value *value = &claim->members[signatures[i].member];
+		claimed[i] = (struct explain_signature){member_names[signatures[i].member],
+							.algorithm = signatures[i].algorithm};
+		if (is_present(claim, signatures[i].member) && (value->type != JSON_STRING || value->raw.len > 2) &&
+		    decode_member(value, &texts[SOURCES + i], &claimed[i].text) < 0)
 			return -1;
-		rows[i] = (struct explain_signature){
-			.name = member_names[member],
-			.is_there = is_present(claim, member) && (value->type != JSON_STRING || value->raw.len > 2),
-			.text = {texts[i].data, texts[i].len},
-			.algorithm = signatures[i].algorithm,
-		};
 	}
-	return 0;
-}
-
-static int explain_claim(const struct claim *claim, const struct json_value *whole, const char *secret_file,
-			 struct buf *out)
-{
-	struct buf sources[SOURCES] = {{0}}, claimed[SIGNATURES] = {{0}};
-	struct explain_reading reading_rows[READINGS];
-	struct explain_signature signature_rows[SIGNATURES];
-	const struct explain e = {
-		.signatures = signature_rows,
-		.signature_count = SIGNATURES,
-		.readings = reading_rows,
-		.reading_count = READINGS,
-		.secrets = claim->request->secrets,
-		.secret_count = claim->request->secret_count,
-		.secret_file = secret_file,
-	};
-	int result = read_sources(claim, whole, sources, reading_rows) < 0 ||
-				     read_claimed(claim, claimed, signature_rows) < 0
-			     ? -1
-			     : explain(&e, out);
-	for (size_t i = 0; i < SOURCES; i++)
-		buf_fini(&sources[i]);
-	for (size_t i = 0; i < SIGNATURES; i++)
-		buf_fini(&claimed[i]);
-	return result;
+	return explain(&(struct explain){.signatures = claimed,
+					 .signature_count = SIGNATURES,
+					 .readings = readings,
+					 .reading_count = sizeof readings / sizeof readings[0],
+					 .sources = sources,
+					 .secrets = claim->request->secrets,
+					 .secret_count = claim->request->secret_count,
+					 .secret_file = secret_file},
+		       out);
 }
 
 static int explain_request(const struct scheme_request *request, const char *secret_file, struct buf *out)
 {
 	struct claim claim = {.request = request};
+	struct buf texts[SOURCES + SIGNATURES] = {{0}};
 	struct json_value whole;
 	size_t where;
 	if (json_scan_members(request->body, request->n, &whole, take_member, &claim, &where) != JSON_OK ||
@@ -508,7 +478,10 @@ static int explain_request(const struct scheme_request *request, const char *sec
 	if (claim.members[DATA].raw.ptr == NULL &&
 	    buf_str(out, "    the body has no data: only the whole body was tried\n") < 0)
 		return -1;
-	return explain_claim(&claim, &whole, secret_file, out);
+	int result = explain_claim(&claim, &whole, texts, secret_file, out);
+	for (size_t i = 0; i < SOURCES + SIGNATURES; i++)
+		buf_fini(&texts[i]);
+	return result;
 }
 
 const struct scheme unified_scheme = {
