@@ -11,7 +11,7 @@
 /* Whether the path of this URI is the page's, or below it. The URI may be NULL. */
 bool view_has(const struct conf *conf, const char *uri);
 
-/* That a request for it is asked for, as request_keep takes them. */
+/* The headers that the page reads, for request_keep. */
 extern const char *const view_headers[];
 
 enum view {

@@ -45,11 +45,11 @@ struct receipt {
  * nothing may be made there. The document root may be NULL. */
 bool receive_is_exposed(const struct conf *conf, const char *document_root);
 
-/* Tries the body of a receipt, which has nothing else yet: it gets an answer with its reason, and an event. The body
- * may change. The request has the headers; NULL: there are none. */
+/* Judges the body in a receipt that has nothing else yet, and fills its event, answer and reason. The body may change.
+ * `request` is asked for headers; NULL: there are none. */
 void receive_judge(const struct conf_endpoint *endpoint, const struct request *request, struct receipt *receipt);
-/* Appends lines for people: what the signatures of such a receipt, which was not judged yet, are signatures of. 0, or
- * -1 with errno ENOMEM. */
+/* Appends lines for people that say what each signature was made over. The receipt has a body and was not judged yet.
+ * 0, or -1 with errno ENOMEM. */
 int receive_explain(const struct conf_endpoint *endpoint, const struct request *request, struct receipt *receipt,
 		    struct buf *out);
 

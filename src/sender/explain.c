@@ -27,7 +27,7 @@ static bool has_length(struct finding *f, ssize_t n)
 	return n == (ssize_t)mac_size(f->algorithm);
 }
 
-/* Whichever encoding gives a digest of one of the two lengths. */
+/* Takes the encoding that gives a digest of one of the two lengths. */
 static struct finding read_signature(const struct explain_signature *s)
 {
 	struct finding f = {.encoding = "hex"};
@@ -47,7 +47,7 @@ static bool is_possible(const struct explain *e, const struct explain_reading *r
 	return e->sources[reading->first].ptr != NULL && e->sources[reading->second].ptr != NULL;
 }
 
-/* Looks for the first reading, and in it for the first secret, that explains a readable signature. */
+/* Finds the first reading, and for it the first secret, that a readable signature matches. */
 static bool find_reading(const struct explain *e, const struct span *secrets, size_t count, struct finding *f)
 {
 	uint8_t digest[MAC_SIZE_MAX];
@@ -81,7 +81,7 @@ static int append_finding(const struct explain *e, const struct explain_signatur
 			  is_accepted ? "" : "; this is not accepted");
 }
 
-/* Tries a secret without what may stand around it by mistake. */
+/* Tries a secret without the quotes, blanks and the like that may stand around it by mistake. */
 static int append_key(const struct explain *e, size_t secret, struct buf *out)
 {
 	struct span key = e->secrets[secret];

@@ -6,7 +6,7 @@
 
 #include "sender/scheme.h"
 
-/* A row is a file of this folder that defines NAME_scheme. */
+/* A row NAME stands for the file NAME.c, which defines NAME_scheme. */
 /* clang-format off */
 #define SCHEMES(row) \
 	row(unified)

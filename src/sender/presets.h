@@ -1,13 +1,13 @@
-/* The schemes that an endpoint can name. A new one is a file of this folder and a row of the table. */
+/* The list of schemes that an endpoint can name. A new scheme is a file in sender/ and a row in presets.c. */
 #ifndef HOOKSPOOL_SENDER_PRESETS_H
 #define HOOKSPOOL_SENDER_PRESETS_H
 
 struct scheme;
 
-/* Up to a NULL. */
+/* Ends with a NULL. */
 extern const struct scheme *const presets[];
 
-/* NULL if there is none of this name. */
+/* Returns the scheme of this name, or NULL. */
 const struct scheme *presets_find(const char *name);
 
 #endif

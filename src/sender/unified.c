@@ -361,7 +361,7 @@ static int sign_sample(const struct scheme_sample *sample, struct buf *out)
 	return writer_end(&w);
 }
 
-/* What a sender may have signed a part of. */
+/* The parts of a request that a sender may sign. */
 enum source {
 	OF_NOTHING,
 	OF_NONCE,
@@ -390,7 +390,7 @@ static bool is_signature(struct span key)
 	return false;
 }
 
-/* The body's members but its signatures, byte for byte, as they stood when it was signed. */
+/* Appends the body without its signatures, byte for byte: what the sender had when it signed. */
 static int append_unsigned(struct buf *out, const struct json_value *object)
 {
 	struct json_walk walk;
@@ -414,7 +414,7 @@ static int append_unsigned(struct buf *out, const struct json_value *object)
 	return buf_char(out, '}');
 }
 
-/* A string decoded, with room in `text`; nothing if it is none. */
+/* Decodes a string into `text`. What is no string decodes to nothing. */
 static int decode_member(const struct json_value *value, struct buf *text, struct span *decoded)
 {
 	if (value->type == JSON_STRING && json_decode_string(value->raw, text, NULL) < 0)
@@ -423,7 +423,7 @@ static int decode_member(const struct json_value *value, struct buf *text, struc
 	return 0;
 }
 
-/* `texts` is room for what the sources are not yet. */
+/* `texts` holds the sources that do not stand in the body. */
 static int read_sources(const struct claim *claim, const struct json_value *whole, struct buf texts[SOURCES],
 			struct span sources[SOURCES])
 {
@@ -439,7 +439,7 @@ static int read_sources(const struct claim *claim, const struct json_value *whol
 	return 0;
 }
 
-/* An empty signature is none, as for accept_event. */
+/* An empty signature counts as absent, as in accept_event. */
 static int explain_claim(const struct claim *claim, const struct json_value *whole, struct buf *texts,
 			 const char *secret_file, struct buf *out)
 {

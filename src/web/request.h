@@ -17,10 +17,10 @@ struct request {
 	const char *content_length;
 	const char *remote_addr;
 	const char *document_root;
-	/* All that the server passed, "NAME=value" each, up to a NULL; or NULL. The client's headers begin with HTTP_.
-	 */
+	/* All variables that the server passed, as "NAME=value", then a NULL; or NULL. Names of headers begin with
+	 * HTTP_. */
 	char **variables;
-	bool is_owner; /* of the variables: each was allocated on its own */
+	bool is_owner; /* each variable was allocated on its own: request_keep may free it */
 
 	/* Reads up to n bytes of the body. 0: its end. -1: it was cut short, or the peer is gone. */
 	ssize_t (*read)(struct request *request, void *bytes, size_t n);
@@ -28,12 +28,12 @@ struct request {
 	int (*send)(struct request *request, const char *bytes, size_t n);
 };
 
-/* The value of the client's header of this name, in lower case; NULL: there is none. Many servers keep "authorization"
- * from CGI programs. */
+/* Returns the value of a header, or NULL if the request has none. The name is in lower case. Many servers do not pass
+ * "authorization" to CGI programs. */
 const char *request_header(const struct request *request, const char *name);
 
-/* Frees the client's headers but those of these names, in lower case and up to a NULL; NULL: all of them. They can be a
- * megabyte, and would stay for as long as the body is read. */
+/* Frees all headers but the named ones (lower-case names, then a NULL; NULL: none). The headers of a client can be a
+ * megabyte, and would take memory for as long as the body is read. */
 void request_keep(struct request *request, const char *const *names);
 
 struct answer {
