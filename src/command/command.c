@@ -96,8 +96,8 @@ int command_failed(const struct conf *conf)
 		log_warnx("%s/state.db: damaged; the next `hookspool deliver` sets it aside and makes a new one",
 			  conf->spool);
 		return EX_DATAERR;
-	case EPROTONOSUPPORT:
-		log_warnx("%s/state.db: made by a later version of this program", conf->spool);
+	case STATE_OTHER_VERSION:
+		log_warnx("%s/state.db: made by another version of this program", conf->spool);
 		return EX_SOFTWARE;
 	case ENOSPC:
 	case EDQUOT:

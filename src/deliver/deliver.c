@@ -114,12 +114,12 @@ struct session {
 enum outcome {
 	GO_ON,
 	ENDED,
-	STATE_BAD,   /* state.db is damaged */
-	STATE_NEWER, /* state.db is a later version's; it was logged */
-	STATE_GONE,  /* another deliverer has taken it over */
-	STATE_OTHER, /* its name is another file's, or nobody's */
-	SPOOL_GONE,  /* path is another folder now, or none; it was logged */
-	BROKEN,      /* nothing can be done; it was logged */
+	STATE_BAD,     /* state.db is damaged */
+	OTHER_VERSION, /* state.db is another version's; it was logged */
+	STATE_GONE,    /* another deliverer has taken it over */
+	STATE_OTHER,   /* its name is another file's, or nobody's */
+	SPOOL_GONE,    /* path is another folder now, or none; it was logged */
+	BROKEN,        /* nothing can be done; it was logged */
 };
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -854,9 +854,9 @@ static enum outcome open_failed(const struct post *post)
 		return STATE_BAD;
 	case STATE_TAKEN:
 		return STATE_GONE;
-	case EPROTONOSUPPORT:
-		log_warnx("%s/state.db: made by a later version of this program", post->conf->spool);
-		return STATE_NEWER;
+	case STATE_OTHER_VERSION:
+		log_warnx("%s/state.db: made by another version of this program", post->conf->spool);
+		return OTHER_VERSION;
 	default:
 		log_warn("%s: cannot be opened for delivery", post->conf->spool);
 		return BROKEN;
@@ -892,7 +892,7 @@ static int run_sessions(struct post *post)
 			continue;
 		if (outcome == ENDED)
 			return post->is_held_up && !post->stopping ? EX_IOERR : 0;
-		if (outcome == STATE_NEWER)
+		if (outcome == OTHER_VERSION)
 			return EX_SOFTWARE;
 		if (outcome == SPOOL_GONE)
 			return MOVED;

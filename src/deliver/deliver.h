@@ -32,7 +32,7 @@ struct deliver_watcher {
 /* Changes of the configuration are taken as current_look finds them, and at SIGHUP, between two rounds. watcher may be
  * NULL. An exit code (sysexits): 0; 75 if another deliverer holds the spool and is awake (0 unless
  * DELIVER_STOP: the work is being done), has taken it over, or waits for it already,
- * or the spool was taken away (DELIVER_STOP waits for another one at its path); 70 if state.db is a later version's, or
+ * or the spool was taken away (DELIVER_STOP waits for another one at its path); 70 if state.db is another version's, or
  * damaged again and again; 74 on other failures that end it; 77 if the spool belongs to another user. */
 int deliver(struct current *current, enum deliver_until until, const struct deliver_watcher *watcher);
 

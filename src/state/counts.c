@@ -87,12 +87,6 @@ static int take_conf(struct sqlite3_stmt *row, void *arg)
 
 int state_confs(struct state *state, state_each_conf *each, void *arg)
 {
-	int64_t version;
-	if (sql_number(state, sql_bind(state, SCHEMA_GET, ""), &version) != 1)
-		return -1;
-	/* A command may look at one that no deliverer has brought up yet. */
-	if (version < 5)
-		return 0;
 	return sql_walk(state, sql_bind(state, CONFS, ""), take_conf, &(struct confs_walk){each, arg});
 }
 
@@ -285,11 +279,5 @@ static int take_trouble(struct sqlite3_stmt *row, void *arg)
 
 int state_troubles(struct state *state, state_each_trouble *each, void *arg)
 {
-	int64_t version;
-	if (sql_number(state, sql_bind(state, SCHEMA_GET, ""), &version) != 1)
-		return -1;
-	/* A command may look at one that no deliverer has brought up yet. */
-	if (version < 5)
-		return 0;
 	return sql_walk(state, sql_bind(state, TROUBLES, ""), take_trouble, &(struct troubles_walk){each, arg});
 }

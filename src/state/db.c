@@ -55,7 +55,7 @@ static const char *const sql_texts[STATEMENTS] = {
 	[PART_AT] = "SELECT ids FROM part WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1",
 	[PARTS] = "SELECT ids FROM part WHERE id BETWEEN ? AND ? ORDER BY id",
 	[PARTS_DROP] = "DELETE FROM part WHERE id BETWEEN ? AND ?",
-	[FILE_GET] = "SELECT length, mark, mark IS NOT NULL, era, standing, others_at FROM outfile WHERE path = ?",
+	[FILE_GET] = "SELECT length, mark, era, standing, others_at FROM outfile WHERE path = ?",
 	[FILE_PUT] = "INSERT OR REPLACE INTO outfile VALUES (?, ?, ?, ?, ?, ?, ?)",
 	[FILES_OF_OTHERS] = "SELECT path, others_at FROM outfile WHERE others_at > 0 ORDER BY others_at DESC LIMIT ?",
 	[FILES_SWEEP] = "DELETE FROM outfile WHERE age < iif(era = ?, ?, ?)",

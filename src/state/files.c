@@ -11,9 +11,13 @@ int state_file(struct state *state, struct span path, struct state_file *file)
 	struct sqlite3_stmt *statement = sql_bind(state, FILE_GET, "t", path);
 	int result = sql_step(state, statement);
 	if (result == 1) {
-		*file = (struct state_file){(uint64_t)sql_int(statement, 0), sql_int(statement, 2) == 1,
-					    sql_int(statement, 1),           sql_int(statement, 3),
-					    (uint64_t)sql_int(statement, 4), sql_int(statement, 5)};
+		*file = (struct state_file){
+			.length = (uint64_t)sql_int(statement, 0),
+			.mark = sql_int(statement, 1),
+			.era = sql_int(statement, 2),
+			.standing = (uint64_t)sql_int(statement, 3),
+			.others_at = sql_int(statement, 4),
+		};
 		sql_reset(statement);
 	}
 	return result;

@@ -16,8 +16,7 @@
 #include "state/dedup.h"
 
 #define DATABASE       "state.db"
-#define SCHEMA_VERSION 5
-#define SCHEMA_OLDEST  4 /* that is brought up */
+#define SCHEMA_VERSION 5 /* the schema's last line says it too */
 
 #define GAP_BELIEVED  (INT64_C(60) * 86400 * CLOCK_SECOND)
 #define VACUUM_AT     1024 /* free pages that are worth it */
@@ -34,26 +33,15 @@ static const char settings[] = "PRAGMA synchronous=FULL;"
 			       "PRAGMA temp_store=MEMORY;"
 			       "PRAGMA foreign_keys=OFF;";
 
-/* What version 5 has and version 4 had not. */
-#define SCHEMA_SINCE_5                                                                                                 \
-	"CREATE TABLE outfile (path TEXT PRIMARY KEY, length INTEGER NOT NULL, mark INTEGER, era INTEGER NOT NULL,"    \
-	" standing INTEGER NOT NULL, age INTEGER NOT NULL, others_at INTEGER NOT NULL) WITHOUT ROWID;"                 \
-	"INSERT INTO outfile SELECT path, length, NULL, 0, 0, age, 0 FROM file;"                                       \
-	"DROP TABLE file;"                                                                                             \
-	"DROP TABLE self;"                                                                                             \
-	"CREATE TABLE standing (path TEXT, event BLOB, records INTEGER NOT NULL, unknown INTEGER NOT NULL,"            \
-	" PRIMARY KEY (path, event))"                                                                                  \
-	" WITHOUT ROWID;"                                                                                              \
-	"CREATE TABLE owner (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);"                       \
-	"CREATE TABLE conf (by TEXT PRIMARY KEY, why TEXT, at INTEGER NOT NULL) WITHOUT ROWID;"                        \
-	"CREATE TABLE trouble (what TEXT PRIMARY KEY, why TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;"          \
-	"PRAGMA user_version=5;"
-
 static const char schema[] =
 	"CREATE TABLE age (one INTEGER PRIMARY KEY CHECK (one = 1), age INTEGER NOT NULL, at INTEGER NOT NULL);"
+	"CREATE TABLE owner (one INTEGER PRIMARY KEY CHECK (one = 1), number INTEGER NOT NULL);"
 	"CREATE TABLE segment (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, cursor INTEGER NOT NULL);"
-	"CREATE TABLE file (path TEXT PRIMARY KEY, inode INTEGER NOT NULL, born INTEGER NOT NULL,"
-	" length INTEGER NOT NULL, age INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE outfile (path TEXT PRIMARY KEY, length INTEGER NOT NULL, mark INTEGER NOT NULL,"
+	" era INTEGER NOT NULL, standing INTEGER NOT NULL, age INTEGER NOT NULL, others_at INTEGER NOT NULL)"
+	" WITHOUT ROWID;"
+	"CREATE TABLE standing (path TEXT, event BLOB, records INTEGER NOT NULL, unknown INTEGER NOT NULL,"
+	" PRIMARY KEY (path, event)) WITHOUT ROWID;"
 	"CREATE TABLE target (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, done INTEGER NOT NULL DEFAULT 0,"
 	" failed INTEGER NOT NULL DEFAULT 0, parked INTEGER NOT NULL DEFAULT 0, done_at INTEGER, error TEXT,"
 	" error_at INTEGER);"
@@ -63,6 +51,7 @@ static const char schema[] =
 	" why TEXT);"
 	"CREATE INDEX delivery_head ON delivery (target, lane, id) WHERE parked_at IS NULL;"
 	"CREATE INDEX delivery_parked ON delivery (parked_at) WHERE parked_at IS NOT NULL;"
+	"CREATE INDEX delivery_parked_lane ON delivery (target, lane, id) WHERE parked_at IS NOT NULL;"
 	"CREATE INDEX delivery_segment ON delivery (segment);"
 	"CREATE TABLE lane (target INTEGER, lane INTEGER, next_age INTEGER NOT NULL, PRIMARY KEY (target, lane))"
 	" WITHOUT ROWID;"
@@ -80,13 +69,14 @@ static const char schema[] =
 	"CREATE TABLE trail (id INTEGER PRIMARY KEY, mark INTEGER NOT NULL UNIQUE, offset INTEGER NOT NULL);"
 	"CREATE TABLE traffic (at INTEGER PRIMARY KEY, events INTEGER NOT NULL, records INTEGER NOT NULL,"
 	" refused INTEGER NOT NULL, done INTEGER NOT NULL, failed INTEGER NOT NULL);"
-	"CREATE TABLE self (one INTEGER PRIMARY KEY CHECK (one = 1), inode INTEGER NOT NULL, born INTEGER NOT NULL);"
-	"CREATE INDEX delivery_parked_lane ON delivery (target, lane, id) WHERE parked_at IS NOT NULL;"
+	"CREATE TABLE conf (by TEXT PRIMARY KEY, why TEXT, at INTEGER NOT NULL) WITHOUT ROWID;"
+	"CREATE TABLE trouble (what TEXT PRIMARY KEY, why TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID;"
 	"CREATE TABLE recent (id INTEGER PRIMARY KEY, oldest INTEGER NOT NULL, newest INTEGER NOT NULL,"
 	" ids BLOB NOT NULL);"
 	"CREATE TABLE run (id INTEGER PRIMARY KEY, slice INTEGER NOT NULL, level INTEGER NOT NULL,"
 	" count INTEGER NOT NULL, oldest INTEGER NOT NULL, newest INTEGER NOT NULL);"
-	"CREATE TABLE part (id INTEGER PRIMARY KEY, ids BLOB NOT NULL);" SCHEMA_SINCE_5;
+	"CREATE TABLE part (id INTEGER PRIMARY KEY, ids BLOB NOT NULL);"
+	"PRAGMA user_version=5;";
 
 /* The wall clock says how long the spool was left alone; a gap that cannot be is not believed. What a wrong clock has
  * added is not taken back when it is put right: nothing would be tried again until it is where it was. */
@@ -158,14 +148,6 @@ static int make_tables(struct state *state)
 	return sql_execute_schema(state, schema) < 0 || state_keep_age(state) < 0 || put_owner(state) < 0 ? -1 : 0;
 }
 
-/* From the version before. What fails is rolled back when the database is closed. */
-static int bring_up(struct state *state)
-{
-	if (state_begin(state) < 0 || sql_execute_schema(state, SCHEMA_SINCE_5) < 0)
-		return -1;
-	return state_commit(state);
-}
-
 /* Whether what is committed stands in the database alone, and no deliverer is there to change that. */
 static bool is_at_rest(const char *path)
 {
@@ -215,18 +197,11 @@ static int open_database(struct state *state, const char *path, enum state_use u
 	}
 	if (*fresh)
 		return make_tables(state);
-	if (version < 0 || version > SCHEMA_VERSION) {
-		errno = EPROTONOSUPPORT;
+	if (version != SCHEMA_VERSION) {
+		errno = STATE_OTHER_VERSION;
 		return -1;
 	}
-	if (version < SCHEMA_OLDEST) {
-		errno = STATE_UNSOUND;
-		return -1;
-	}
-	if (sql_execute(state, settings) < 0 ||
-	    (version < SCHEMA_VERSION && use == STATE_DELIVER && bring_up(state) < 0))
-		return -1;
-	if (read_age(state) < 0)
+	if (sql_execute(state, settings) < 0 || read_age(state) < 0)
 		return -1;
 	return use == STATE_DELIVER ? take_over(state) : 0;
 }

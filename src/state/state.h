@@ -24,6 +24,8 @@
 
 /* No file system gives this one, as they do EBADMSG (for a damaged folder, say). */
 #define STATE_UNSOUND ENOTRECOVERABLE
+/* From state_open: another version of this program has made the database. Nothing was changed. */
+#define STATE_OTHER_VERSION EPROTONOSUPPORT
 /* From state_begin, for a deliverer: another one has opened the database since, and it alone may write, there and to
  * the files of targets. */
 #define STATE_TAKEN EOWNERDEAD
@@ -109,9 +111,8 @@ int state_seen_sweep(struct state *state, size_t max, int64_t remember);
 /* Files of file targets. */
 struct state_file {
 	uint64_t length;
-	bool has_mark; /* rows of version 4 have none */
-	int64_t mark;  /* of its last bytes before that length */
-	int64_t era;   /* deliver/deliverer.h */
+	int64_t mark; /* of its last bytes before that length */
+	int64_t era;  /* deliver/deliverer.h */
 	uint64_t standing;
 	int64_t others_at; /* us since 1970: when it was last seen that something else had written to it; 0: never */
 };

@@ -164,9 +164,9 @@ static void note_others(const struct target_context *c, struct outfile *file, ui
 static int find_doubt(const struct target_context *c, const struct outfile *file, const struct state_file *known,
 		      uint64_t *from)
 {
-	int64_t mark = known->mark;
+	int64_t mark;
 	if (known->era != era(c) && file->length >= known->length) {
-		if (known->has_mark && read_mark(file, known->length, &mark) < 0)
+		if (read_mark(file, known->length, &mark) < 0)
 			return -1;
 		*from = known->length;
 		if (mark == known->mark)
@@ -253,8 +253,7 @@ int outfile_look(const struct target_context *c, struct outfile *file)
 static int record(const struct target_context *c, struct outfile *file, uint64_t length, int64_t in_era,
 		  uint64_t standing)
 {
-	struct state_file now = {
-		.length = length, .has_mark = true, .era = in_era, .standing = standing, .others_at = file->others_at};
+	struct state_file now = {.length = length, .era = in_era, .standing = standing, .others_at = file->others_at};
 	if (read_mark(file, length, &now.mark) < 0)
 		return -1;
 	return state_file_put(c->state, outfile_path(file), &now);

@@ -506,7 +506,7 @@ static void a_damaged_state_is_set_aside(void **state)
 	assert_true(logged("set aside"));
 }
 
-static void a_later_state_is_left_alone(void **state)
+static void a_state_of_another_version_is_left_alone(void **state)
 {
 	(void)state;
 	add_file("all", "all.jsonl");
@@ -514,7 +514,7 @@ static void a_later_state_is_left_alone(void **state)
 	query("PRAGMA user_version = 999");
 	put_event("\"a\"", "\"c1\"");
 	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL), EX_SOFTWARE);
-	assert_true(logged("later version"));
+	assert_true(logged("another version"));
 	assert_int_equal(query("PRAGMA user_version"), 999);
 	assert_int_equal(access(unit_path(t.folder, "out/all.jsonl"), F_OK), -1);
 }
@@ -1888,7 +1888,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_older_state_delivers_again_what_is_in_the_journal, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_torn_record_of_a_lost_state_is_cut_off, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_damaged_state_is_set_aside, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_later_state_is_left_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_state_of_another_version_is_left_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(any_page_may_be_lost, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refused_file_keeps_its_events, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_script_gets_each_event, setup, teardown),
