@@ -92,7 +92,7 @@ int command_failed(const struct conf *conf)
 	case EAGAIN:
 		log_warnx("%s/state.db: another process holds it; try again", conf->spool);
 		return EX_TEMPFAIL;
-	case STATE_UNSOUND:
+	case STATE_CORRUPT:
 		log_warnx("%s/state.db: damaged; the next `hookspool deliver` sets it aside and makes a new one",
 			  conf->spool);
 		return EX_DATAERR;

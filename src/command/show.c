@@ -213,7 +213,7 @@ static int read_deliveries(struct show *s)
 		return -1;
 	forget_parked(s);
 	if (s->session.state != NULL &&
-	    (state_hold(s->session.state) < 0 || state_rows(s->session.state, id, take_row, s) < 0 ||
+	    (state_read_begin(s->session.state) < 0 || state_rows(s->session.state, id, take_row, s) < 0 ||
 	     state_cursors(s->session.state, find_cursor, s) < 0))
 		return -1;
 	return s->found ? add_silent(s) : 0;

@@ -131,7 +131,7 @@ static int64_t earlier(int64_t a, int64_t b)
 static enum outcome judge_state(void)
 {
 	switch (errno) {
-	case STATE_UNSOUND:
+	case STATE_CORRUPT:
 		return STATE_BAD;
 	case STATE_TAKEN:
 		return STATE_GONE;
@@ -850,7 +850,7 @@ static enum outcome turn(struct session *s)
 static enum outcome open_failed(const struct post *post)
 {
 	switch (errno) {
-	case STATE_UNSOUND:
+	case STATE_CORRUPT:
 		return STATE_BAD;
 	case STATE_TAKEN:
 		return STATE_GONE;

@@ -477,7 +477,7 @@ static int start_lane(struct lanes *lanes, struct target *target, const struct s
 	if (started != 1)
 		slot_clear(slot);
 	errno = error;
-	if (started < 0 && (what == NULL || error == STATE_UNSOUND))
+	if (started < 0 && (what == NULL || error == STATE_CORRUPT))
 		return -1;
 	if (started < 0 && is_shortage(error)) {
 		hold_scripts(lanes);
@@ -526,7 +526,7 @@ static int gather_lane(struct lanes *lanes, int64_t lane, size_t *bytes)
 		*bytes += delivery.length;
 		lanes->deliveries[from + kept++] = delivery;
 	}
-	if (lanes->files.is_torn || count < 0 || (gathered < 0 && (is_shortage(errno) || errno == STATE_UNSOUND)))
+	if (lanes->files.is_torn || count < 0 || (gathered < 0 && (is_shortage(errno) || errno == STATE_CORRUPT)))
 		return -1;
 	if (gathered < 0 && kept == 0)
 		return fail_head(lanes->d, batch->target, lane, "its line in the journal cannot be read", errno);

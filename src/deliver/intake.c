@@ -356,7 +356,7 @@ static int read_events(struct round *round)
 			return 0;
 		if (found == READER_FAILED)
 			note_unread(d, line.segment);
-		else if (state_hold(d->state) < 0 || take_line(round, found, &line) < 0 ||
+		else if (state_read_begin(d->state) < 0 || take_line(round, found, &line) < 0 ||
 			 (round->files.buffered >= BUFFER_MAX && outfiles_flush(&round->files) < 0)) {
 			/* The reader counts it as taken, and it may not stand in a place yet that put_back knows. */
 			int saved = errno;

@@ -380,7 +380,7 @@ static int read_state(struct reading *r)
 	struct overview *o = r->o;
 	if (r->state == NULL)
 		return tally_read(NULL, r->spool, add_refusal, add_verdict, r);
-	if (state_hold(r->state) < 0)
+	if (state_read_begin(r->state) < 0)
 		return -1;
 	for (size_t i = 0; i < STATE_COUNTS; i++)
 		if (state_count(r->state, (enum state_count)i, &o->counts[i]) < 0)
@@ -638,7 +638,7 @@ static int read_spool(struct reading *r, enum overview_reach reach)
 	int result = read_state(r);
 	/* The search may take long, and as long as somebody reads the state, the deliverer's log only grows. */
 	if (r->state != NULL && reach == OVERVIEW_ALL)
-		state_release(r->state);
+		state_read_end(r->state);
 	if (result == 0)
 		result = history_look(r->spool, cursor_of, add_unread, r);
 	if (result == 0)

@@ -120,7 +120,7 @@ struct overview {
 enum overview_reach {
 	OVERVIEW_ALL, /* for commands */
 	/* For the deliverer: of unread events that are very many only the first. The state stays in its read
-	 * transaction (state_hold), which the caller ends. */
+	 * transaction (state_read_begin), which the caller ends. */
 	OVERVIEW_NEAR,
 };
 

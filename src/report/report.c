@@ -70,7 +70,7 @@ int report_write(const struct conf *conf, const struct spool *spool, struct stat
 			spool,
 			&(struct snapshot_health){.ok = o.health == HEALTH_OK, .at = o.now, .late_at = o.turns_at});
 	int saved = errno;
-	state_release(state);
+	state_read_end(state);
 	overview_fini(&o);
 	errno = saved;
 	return result;

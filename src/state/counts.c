@@ -3,7 +3,7 @@
 #include "state/state.h"
 
 #include "base/clock.h"
-#include "state/db.h"
+#include "state/state_private.h"
 
 #define TRAFFIC_KEPT (INT64_C(2) * 86400 * CLOCK_SECOND)
 #define TRAILS_KEPT  8 /* files of the audit trail that are remembered; there are two at a time */
@@ -16,58 +16,58 @@ static const char *const count_names[STATE_COUNTS] = {
 
 int state_target(struct state *state, const char *name, int64_t *id)
 {
-	int known = sql_number(state, sql_bind(state, TARGET_ID, "s", name), id);
+	int known = db_number(db_bind(&state->db, DB_TARGET_ID, "s", name), id);
 	if (known != 0)
 		return known < 0 ? -1 : 0;
-	if (sql_run(state, sql_bind(state, TARGET_INSERT, "s", name)) < 0)
+	if (db_run(db_bind(&state->db, DB_TARGET_INSERT, "s", name)) < 0)
 		return -1;
-	*id = sql_last_id(state);
+	*id = db_last_id(&state->db);
 	return 0;
 }
 
 int state_target_add(struct state *state, int64_t target, const struct state_tally *tally)
 {
 	int64_t now = clock_now();
-	if (sql_run(state, sql_bind(state, TARGET_DONE, "iiiii", target, (int64_t)tally->done, (int64_t)tally->failed,
-				    (int64_t)tally->parked, now)) < 0)
+	if (db_run(db_bind(&state->db, DB_TARGET_DONE, "iiiii", target, (int64_t)tally->done, (int64_t)tally->failed,
+			   (int64_t)tally->parked, now)) < 0)
 		return -1;
 	struct state_traffic traffic = {.at = now, .done = tally->done, .failed = tally->failed};
 	if (state_traffic_add(state, &traffic) < 0)
 		return -1;
 	return tally->error == NULL ? 0
-				    : sql_run(state, sql_bind(state, TARGET_ERROR, "isi", target, tally->error, now));
+				    : db_run(db_bind(&state->db, DB_TARGET_ERROR, "isi", target, tally->error, now));
 }
 
 int state_count_add(struct state *state, enum state_count count, uint64_t n)
 {
 	if (n == 0)
 		return 0;
-	return sql_run(state, sql_bind(state, COUNT_ADD, "si", count_names[count], (int64_t)n));
+	return db_run(db_bind(&state->db, DB_COUNT_ADD, "si", count_names[count], (int64_t)n));
 }
 
 int state_connection_put(struct state *state, struct span endpoint, struct span connection, uint64_t events,
 			 int64_t received_at)
 {
-	return sql_run(state,
-		       sql_bind(state, CONNECTION_PUT, "ttii", endpoint, connection, (int64_t)events, received_at));
+	return db_run(
+		db_bind(&state->db, DB_CONNECTION_PUT, "ttii", endpoint, connection, (int64_t)events, received_at));
 }
 
 int state_sync_add(struct state *state, const struct state_sync *sync)
 {
-	return sql_run(state, sql_bind(state, SYNC_ADD, "ttttiiiii", sync->endpoint, sync->connection,
-				       sync->object_type, sync->webhook, (int64_t)sync->pages, (int64_t)sync->records,
-				       sync->begun_at, sync->last_at, (int64_t)sync->complete));
+	return db_run(db_bind(&state->db, DB_SYNC_ADD, "ttttiiiii", sync->endpoint, sync->connection, sync->object_type,
+			      sync->webhook, (int64_t)sync->pages, (int64_t)sync->records, sync->begun_at,
+			      sync->last_at, (int64_t)sync->complete));
 }
 
 int state_refusal_add(struct state *state, const struct state_refusal *r)
 {
-	return sql_run(state, sql_bind(state, REFUSAL_ADD, "tttiii", r->endpoint, r->connection, r->reason,
-				       (int64_t)r->status, (int64_t)r->count, r->last_at));
+	return db_run(db_bind(&state->db, DB_REFUSAL_ADD, "tttiii", r->endpoint, r->connection, r->reason,
+			      (int64_t)r->status, (int64_t)r->count, r->last_at));
 }
 
 int state_conf_put(struct state *state, const struct state_conf *c)
 {
-	return sql_run(state, sql_bind(state, CONF_PUT, "tti", c->by, c->why, c->at));
+	return db_run(db_bind(&state->db, DB_CONF_PUT, "tti", c->by, c->why, c->at));
 }
 
 struct confs_walk {
@@ -79,21 +79,21 @@ static int take_conf(struct sqlite3_stmt *row, void *arg)
 {
 	const struct confs_walk *w = arg;
 	return w->each(w->arg, &(struct state_conf){
-				       .by = sql_span(row, 0),
-				       .why = sql_span(row, 1),
-				       .at = sql_int(row, 2),
+				       .by = db_span(row, 0),
+				       .why = db_span(row, 1),
+				       .at = db_int(row, 2),
 			       });
 }
 
 int state_confs(struct state *state, state_each_conf *each, void *arg)
 {
-	return sql_walk(state, sql_bind(state, CONFS, ""), take_conf, &(struct confs_walk){each, arg});
+	return db_walk(db_bind(&state->db, DB_CONFS, ""), take_conf, &(struct confs_walk){each, arg});
 }
 
 int state_trail(struct state *state, uint64_t mark, uint64_t *offset)
 {
 	int64_t value;
-	int result = sql_number(state, sql_bind(state, TRAIL_GET, "i", (int64_t)mark), &value);
+	int result = db_number(db_bind(&state->db, DB_TRAIL_GET, "i", (int64_t)mark), &value);
 	if (result == 1)
 		*offset = (uint64_t)value;
 	return result;
@@ -101,33 +101,33 @@ int state_trail(struct state *state, uint64_t mark, uint64_t *offset)
 
 int state_trail_put(struct state *state, uint64_t mark, uint64_t offset)
 {
-	if (sql_run(state, sql_bind(state, TRAIL_PUT, "ii", (int64_t)mark, (int64_t)offset)) < 0)
+	if (db_run(db_bind(&state->db, DB_TRAIL_PUT, "ii", (int64_t)mark, (int64_t)offset)) < 0)
 		return -1;
-	return sql_run(state, sql_bind(state, TRAIL_SWEEP, "i", (int64_t)TRAILS_KEPT));
+	return db_run(db_bind(&state->db, DB_TRAIL_SWEEP, "i", (int64_t)TRAILS_KEPT));
 }
 
 int state_trail_is_begun(struct state *state)
 {
-	return sql_ask(state, sql_bind(state, TRAIL_ANY, ""));
+	return db_ask(db_bind(&state->db, DB_TRAIL_ANY, ""));
 }
 
 int state_traffic_add(struct state *state, const struct state_traffic *t)
 {
 	if (t->events + t->records + t->refused + t->done + t->failed == 0)
 		return 0;
-	return sql_run(state, sql_bind(state, TRAFFIC_ADD, "iiiiii", t->at - t->at % STATE_QUARTER, (int64_t)t->events,
-				       (int64_t)t->records, (int64_t)t->refused, (int64_t)t->done, (int64_t)t->failed));
+	return db_run(db_bind(&state->db, DB_TRAFFIC_ADD, "iiiiii", t->at - t->at % STATE_QUARTER, (int64_t)t->events,
+			      (int64_t)t->records, (int64_t)t->refused, (int64_t)t->done, (int64_t)t->failed));
 }
 
 int state_traffic_sweep(struct state *state)
 {
-	return sql_run(state, sql_bind(state, TRAFFIC_SWEEP, "i", clock_now() - TRAFFIC_KEPT));
+	return db_run(db_bind(&state->db, DB_TRAFFIC_SWEEP, "i", clock_now() - TRAFFIC_KEPT));
 }
 
 int state_count(struct state *state, enum state_count count, uint64_t *n)
 {
 	int64_t value = 0;
-	if (sql_number(state, sql_bind(state, COUNT_GET, "s", count_names[count]), &value) < 0)
+	if (db_number(db_bind(&state->db, DB_COUNT_GET, "s", count_names[count]), &value) < 0)
 		return -1;
 	*n = (uint64_t)value;
 	return 0;
@@ -142,20 +142,20 @@ static int take_goal(struct sqlite3_stmt *row, void *arg)
 {
 	const struct goals_walk *w = arg;
 	return w->each(w->arg, &(struct state_goal){
-				       .id = sql_int(row, 0),
-				       .target = sql_text(row, 1),
-				       .done = (uint64_t)sql_int(row, 2),
-				       .failed = (uint64_t)sql_int(row, 3),
-				       .parked = (uint64_t)sql_int(row, 4),
-				       .done_at = sql_int(row, 5),
-				       .error = sql_text(row, 6),
-				       .error_at = sql_int(row, 7),
+				       .id = db_int(row, 0),
+				       .target = db_text(row, 1),
+				       .done = (uint64_t)db_int(row, 2),
+				       .failed = (uint64_t)db_int(row, 3),
+				       .parked = (uint64_t)db_int(row, 4),
+				       .done_at = db_int(row, 5),
+				       .error = db_text(row, 6),
+				       .error_at = db_int(row, 7),
 			       });
 }
 
 int state_goals(struct state *state, state_each_goal *each, void *arg)
 {
-	return sql_walk(state, sql_bind(state, GOALS, ""), take_goal, &(struct goals_walk){each, arg});
+	return db_walk(db_bind(&state->db, DB_GOALS, ""), take_goal, &(struct goals_walk){each, arg});
 }
 
 struct contacts_walk {
@@ -167,16 +167,16 @@ static int take_contact(struct sqlite3_stmt *row, void *arg)
 {
 	const struct contacts_walk *w = arg;
 	return w->each(w->arg, &(struct state_contact){
-				       .endpoint = sql_text(row, 0),
-				       .connection = sql_text(row, 1),
-				       .events = (uint64_t)sql_int(row, 2),
-				       .last_at = sql_int(row, 3),
+				       .endpoint = db_text(row, 0),
+				       .connection = db_text(row, 1),
+				       .events = (uint64_t)db_int(row, 2),
+				       .last_at = db_int(row, 3),
 			       });
 }
 
 int state_contacts(struct state *state, state_each_contact *each, void *arg)
 {
-	return sql_walk(state, sql_bind(state, CONTACTS, ""), take_contact, &(struct contacts_walk){each, arg});
+	return db_walk(db_bind(&state->db, DB_CONTACTS, ""), take_contact, &(struct contacts_walk){each, arg});
 }
 
 struct syncs_walk {
@@ -188,21 +188,21 @@ static int take_sync(struct sqlite3_stmt *row, void *arg)
 {
 	const struct syncs_walk *w = arg;
 	return w->each(w->arg, &(struct state_sync){
-				       .endpoint = sql_span(row, 0),
-				       .connection = sql_span(row, 1),
-				       .object_type = sql_span(row, 2),
-				       .webhook = sql_span(row, 3),
-				       .pages = (uint64_t)sql_int(row, 4),
-				       .records = (uint64_t)sql_int(row, 5),
-				       .begun_at = sql_int(row, 6),
-				       .last_at = sql_int(row, 7),
-				       .complete = sql_int(row, 8) != 0,
+				       .endpoint = db_span(row, 0),
+				       .connection = db_span(row, 1),
+				       .object_type = db_span(row, 2),
+				       .webhook = db_span(row, 3),
+				       .pages = (uint64_t)db_int(row, 4),
+				       .records = (uint64_t)db_int(row, 5),
+				       .begun_at = db_int(row, 6),
+				       .last_at = db_int(row, 7),
+				       .complete = db_int(row, 8) != 0,
 			       });
 }
 
 int state_syncs(struct state *state, state_each_sync *each, void *arg)
 {
-	return sql_walk(state, sql_bind(state, SYNCS, ""), take_sync, &(struct syncs_walk){each, arg});
+	return db_walk(db_bind(&state->db, DB_SYNCS, ""), take_sync, &(struct syncs_walk){each, arg});
 }
 
 struct refusals_walk {
@@ -214,18 +214,18 @@ static int take_refusal(struct sqlite3_stmt *row, void *arg)
 {
 	const struct refusals_walk *w = arg;
 	return w->each(w->arg, &(struct state_refusal){
-				       .endpoint = sql_span(row, 0),
-				       .connection = sql_span(row, 1),
-				       .reason = sql_span(row, 2),
-				       .status = (unsigned)sql_int(row, 3),
-				       .count = (uint64_t)sql_int(row, 4),
-				       .last_at = sql_int(row, 5),
+				       .endpoint = db_span(row, 0),
+				       .connection = db_span(row, 1),
+				       .reason = db_span(row, 2),
+				       .status = (unsigned)db_int(row, 3),
+				       .count = (uint64_t)db_int(row, 4),
+				       .last_at = db_int(row, 5),
 			       });
 }
 
 int state_refusals(struct state *state, state_each_refusal *each, void *arg)
 {
-	return sql_walk(state, sql_bind(state, REFUSALS, ""), take_refusal, &(struct refusals_walk){each, arg});
+	return db_walk(db_bind(&state->db, DB_REFUSALS, ""), take_refusal, &(struct refusals_walk){each, arg});
 }
 
 struct traffic_walk {
@@ -237,33 +237,33 @@ static int take_traffic(struct sqlite3_stmt *row, void *arg)
 {
 	const struct traffic_walk *w = arg;
 	return w->each(w->arg, &(struct state_traffic){
-				       .at = sql_int(row, 0),
-				       .events = (uint64_t)sql_int(row, 1),
-				       .records = (uint64_t)sql_int(row, 2),
-				       .refused = (uint64_t)sql_int(row, 3),
-				       .done = (uint64_t)sql_int(row, 4),
-				       .failed = (uint64_t)sql_int(row, 5),
+				       .at = db_int(row, 0),
+				       .events = (uint64_t)db_int(row, 1),
+				       .records = (uint64_t)db_int(row, 2),
+				       .refused = (uint64_t)db_int(row, 3),
+				       .done = (uint64_t)db_int(row, 4),
+				       .failed = (uint64_t)db_int(row, 5),
 			       });
 }
 
 int state_traffic(struct state *state, int64_t since, state_each_traffic *each, void *arg)
 {
-	return sql_walk(state, sql_bind(state, TRAFFIC, "i", since), take_traffic, &(struct traffic_walk){each, arg});
+	return db_walk(db_bind(&state->db, DB_TRAFFIC, "i", since), take_traffic, &(struct traffic_walk){each, arg});
 }
 
 int state_trouble_put(struct state *state, const char *what, const char *why)
 {
-	return sql_run(state, sql_bind(state, TROUBLE_PUT, "ssi", what, why, clock_now()));
+	return db_run(db_bind(&state->db, DB_TROUBLE_PUT, "ssi", what, why, clock_now()));
 }
 
 int state_trouble_drop(struct state *state, const char *what)
 {
-	return sql_run(state, sql_bind(state, TROUBLE_DROP, "s", what));
+	return db_run(db_bind(&state->db, DB_TROUBLE_DROP, "s", what));
 }
 
 int state_has_trouble(struct state *state, const char *what)
 {
-	return sql_ask(state, sql_bind(state, TROUBLE_GET, "s", what));
+	return db_ask(db_bind(&state->db, DB_TROUBLE_GET, "s", what));
 }
 
 struct troubles_walk {
@@ -274,10 +274,10 @@ struct troubles_walk {
 static int take_trouble(struct sqlite3_stmt *row, void *arg)
 {
 	const struct troubles_walk *w = arg;
-	return w->each(w->arg, &(struct state_trouble){sql_text(row, 0), sql_text(row, 1), sql_int(row, 2)});
+	return w->each(w->arg, &(struct state_trouble){db_text(row, 0), db_text(row, 1), db_int(row, 2)});
 }
 
 int state_troubles(struct state *state, state_each_trouble *each, void *arg)
 {
-	return sql_walk(state, sql_bind(state, TROUBLES, ""), take_trouble, &(struct troubles_walk){each, arg});
+	return db_walk(db_bind(&state->db, DB_TROUBLES, ""), take_trouble, &(struct troubles_walk){each, arg});
 }

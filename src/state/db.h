@@ -1,5 +1,5 @@
-/* The database behind state.h: its statements, and how they are run. The only user of SQLite; for the files of the
- * state alone. Functions return 0, or -1 with errno as state.h says, unless said otherwise. */
+/* The database behind state.h: its statements, and how they are run. The only user of SQLite; for the files of this
+ * folder alone. Functions return 0, or -1 with errno as state.h says, unless said otherwise. */
 #ifndef HOOKSPOOL_STATE_DB_H
 #define HOOKSPOOL_STATE_DB_H
 
@@ -8,172 +8,170 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "state/state.h"
+#include "spool/segment.h"
+#include "state/common.h"
 
 struct sqlite3;
 struct sqlite3_stmt;
 
-enum sql {
-	SCHEMA_GET,
-	BEGIN,
-	HOLD,
-	COMMIT,
-	ROLLBACK,
-	AGE_GET,
-	AGE_PUT,
-	OWNER_PUT,
-	OWNER_IS,
-	CURSORS,
-	CURSOR_UPDATE,
-	CURSOR_INSERT,
-	CURSOR_ID,
-	CURSOR_DROP,
-	PINNED,
-	PIN_NEXT,
-	PLACES,
-	WAITERS,
-	PLACE_MOVE,
-	DATA_VERSION,
-	RECENT_ALL,
-	RECENT_PUT,
-	RECENT_OLD,
-	RECENT_SWEEP,
-	RECENT_CLEAR,
-	RUNS,
-	RUN_ADD,
-	RUN_DROP,
-	PART_ADD,
-	PART_AT,
-	PARTS,
-	PARTS_DROP,
-	FILE_GET,
-	FILE_PUT,
-	FILES_OF_OTHERS,
-	FILES_SWEEP,
-	STANDING_PUT,
-	STANDING_DROP,
-	STANDING,
-	STANDING_SWEEP,
-	TARGET_ID,
-	TARGET_INSERT,
-	TARGET_DONE,
-	TARGET_ERROR,
-	DELIVERY_ADD,
-	LANE_ADD,
-	PENDING_COUNT,
-	WAITING,
-	LANE_WAITING,
-	LANES,
-	LANE_HEAD,
-	DELIVERY_DONE,
-	DELIVERY_FAILED,
-	DELIVERY_PARK,
-	LANE_IS_EMPTY,
-	LANE_SET,
-	LANE_DROP,
-	ARCHIVE_PUT,
-	ARCHIVE_LENGTH,
-	ARCHIVE_DROP,
-	ARCHIVE_IS_OLD,
-	ARCHIVE_OLD,
-	COUNT_ADD,
-	CONNECTION_PUT,
-	SYNC_ADD,
-	REFUSAL_ADD,
-	CONF_PUT,
-	CONFS,
-	TRAIL_GET,
-	TRAIL_PUT,
-	TRAIL_SWEEP,
-	TRAIL_ANY,
-	TRAFFIC_ADD,
-	TRAFFIC_SWEEP,
-	TRAFFIC,
-	COUNT_GET,
-	TROUBLE_PUT,
-	TROUBLE_DROP,
-	TROUBLE_GET,
-	TROUBLES,
-	GOALS,
-	CONTACTS,
-	SYNCS,
-	REFUSALS,
-	BACKLOG,
-	ROWS_OF,
-	ROWS_PARKED,
-	ROWS_FAILED,
-	LANES_PUSH,
-	LANE_PUSH,
-	LANES_NEXT,
-	ROWS_ALL,
-	LINES_ALL,
-	ROW_RETRY,
-	ROW_DROP,
-	FREE_PAGES,
-	VACUUM,
-	CHECKPOINT,
-	STATEMENTS,
+enum db_sql {
+	DB_SCHEMA_GET,
+	DB_BEGIN,
+	DB_READ,
+	DB_COMMIT,
+	DB_ROLLBACK,
+	DB_AGE_GET,
+	DB_AGE_PUT,
+	DB_OWNER_PUT,
+	DB_OWNER_IS,
+	DB_CURSORS,
+	DB_CURSOR_UPDATE,
+	DB_CURSOR_INSERT,
+	DB_CURSOR_ID,
+	DB_CURSOR_DROP,
+	DB_PINNED,
+	DB_PIN_NEXT,
+	DB_PLACES,
+	DB_WAITERS,
+	DB_PLACE_MOVE,
+	DB_DATA_VERSION,
+	DB_RECENT_ALL,
+	DB_RECENT_PUT,
+	DB_RECENT_OLD,
+	DB_RECENT_SWEEP,
+	DB_RECENT_CLEAR,
+	DB_RUNS,
+	DB_RUN_ADD,
+	DB_RUN_DROP,
+	DB_PART_ADD,
+	DB_PART_AT,
+	DB_PARTS,
+	DB_PARTS_DROP,
+	DB_FILE_GET,
+	DB_FILE_PUT,
+	DB_FILES_OF_OTHERS,
+	DB_FILES_SWEEP,
+	DB_STANDING_PUT,
+	DB_STANDING_DROP,
+	DB_STANDING,
+	DB_STANDING_SWEEP,
+	DB_TARGET_ID,
+	DB_TARGET_INSERT,
+	DB_TARGET_DONE,
+	DB_TARGET_ERROR,
+	DB_DELIVERY_ADD,
+	DB_LANE_ADD,
+	DB_PENDING_COUNT,
+	DB_WAITING,
+	DB_LANE_WAITING,
+	DB_LANES,
+	DB_LANE_HEAD,
+	DB_DELIVERY_DONE,
+	DB_DELIVERY_FAILED,
+	DB_DELIVERY_PARK,
+	DB_LANE_IS_EMPTY,
+	DB_LANE_SET,
+	DB_LANE_DROP,
+	DB_ARCHIVE_PUT,
+	DB_ARCHIVE_LENGTH,
+	DB_ARCHIVE_DROP,
+	DB_ARCHIVE_IS_OLD,
+	DB_ARCHIVE_OLD,
+	DB_COUNT_ADD,
+	DB_CONNECTION_PUT,
+	DB_SYNC_ADD,
+	DB_REFUSAL_ADD,
+	DB_CONF_PUT,
+	DB_CONFS,
+	DB_TRAIL_GET,
+	DB_TRAIL_PUT,
+	DB_TRAIL_SWEEP,
+	DB_TRAIL_ANY,
+	DB_TRAFFIC_ADD,
+	DB_TRAFFIC_SWEEP,
+	DB_TRAFFIC,
+	DB_COUNT_GET,
+	DB_TROUBLE_PUT,
+	DB_TROUBLE_DROP,
+	DB_TROUBLE_GET,
+	DB_TROUBLES,
+	DB_GOALS,
+	DB_CONTACTS,
+	DB_SYNCS,
+	DB_REFUSALS,
+	DB_BACKLOG,
+	DB_ROWS_OF,
+	DB_ROWS_PARKED,
+	DB_ROWS_FAILED,
+	DB_LANES_PUSH,
+	DB_LANE_PUSH,
+	DB_LANES_NEXT,
+	DB_ROWS_ALL,
+	DB_LINES_ALL,
+	DB_ROW_RETRY,
+	DB_ROW_DROP,
+	DB_FREE_PAGES,
+	DB_VACUUM,
+	DB_CHECKPOINT,
+	DB_STATEMENTS,
 };
 
-struct state {
-	struct sqlite3 *db;
-	struct sqlite3_stmt *statements[STATEMENTS];
-	int64_t age, began; /* the spool's age at this moment, us of the monotonic clock */
-	bool held;
-	int64_t owner; /* this deliverer's number; 0: it is none */
-	struct identities *identities;
+/* Zero-initialise to begin. */
+struct db {
+	struct sqlite3 *handle;
+	struct sqlite3_stmt *statements[DB_STATEMENTS];
 };
 
-enum sql_use {
-	SQL_WRITE,
-	SQL_READ,
-	SQL_READ_ALONE, /* nobody writes to it meanwhile, and it has no log: nothing is made beside it, not even for
+enum db_use {
+	DB_OPEN_WRITE,
+	DB_OPEN_READ,
+	DB_OPEN_ALONE, /* nobody writes to it meanwhile, and it has no log: nothing is made beside it, not even for
 			   locks */
 };
-int sql_open(struct state *state, const char *path, enum sql_use use);
-void sql_close(struct state *state);
+int db_open(struct db *db, const char *path, enum db_use use);
+void db_close(struct db *db);
 
 /* The statement with its values, ready to be stepped: i int64_t, t struct span as text, s char * (or NULL), b an
  * identity, v struct span as a blob. What is pointed to stays as it is until the statement is reset. NULL with errno.
  */
-struct sqlite3_stmt *sql_bind(struct state *state, enum sql which, const char *types, ...);
+struct sqlite3_stmt *db_bind(struct db *db, enum db_sql which, const char *types, ...);
 
-/* All of these take what sql_bind returns, NULL too.
+/* All of these take what db_bind returns, NULL too.
  *
  * 1: a row; 0: no more, and the statement is reset; -1 with errno, reset too. */
-int sql_step(struct state *state, struct sqlite3_stmt *statement);
+int db_step(struct sqlite3_stmt *statement);
 /* Ends a statement before its last row; errno stays. */
-void sql_reset(struct sqlite3_stmt *statement);
+void db_reset(struct sqlite3_stmt *statement);
 /* For statements without rows, and those whose rows do not matter. */
-int sql_run(struct state *state, struct sqlite3_stmt *statement);
+int db_run(struct sqlite3_stmt *statement);
 /* Whether it has a row: 1, 0 or -1. */
-int sql_ask(struct state *state, struct sqlite3_stmt *statement);
+int db_ask(struct sqlite3_stmt *statement);
 /* The first column of its first row; 1, 0 (no row) or -1. */
-int sql_number(struct state *state, struct sqlite3_stmt *statement, int64_t *number);
+int db_number(struct sqlite3_stmt *statement, int64_t *number);
 /* Calls back for each row. -1 from it ends the walk. */
-typedef int sql_take(struct sqlite3_stmt *row, void *arg);
-int sql_walk(struct state *state, struct sqlite3_stmt *statement, sql_take *take, void *arg);
+typedef int db_take(struct sqlite3_stmt *row, void *arg);
+int db_walk(struct sqlite3_stmt *statement, db_take *take, void *arg);
 
-int sql_execute(struct state *state, const char *text);
-/* STATE_UNSOUND: what is there already, or is not there, belongs to no database of this version. */
-int sql_execute_schema(struct state *state, const char *text);
+int db_execute(struct db *db, const char *text);
+/* STATE_CORRUPT: what is there already, or is not there, belongs to no database of this version. */
+int db_execute_schema(struct db *db, const char *text);
 
 /* Columns of a row, valid until the next step. */
-int64_t sql_int(struct sqlite3_stmt *row, int column);
-const char *sql_text(struct sqlite3_stmt *row, int column);
-struct span sql_span(struct sqlite3_stmt *row, int column);
-struct span sql_blob(struct sqlite3_stmt *row, int column);
-/* The name of a segment or of a file of the archive, copied. -1 with errno STATE_UNSOUND: it names nothing in a folder,
+int64_t db_int(struct sqlite3_stmt *row, int column);
+const char *db_text(struct sqlite3_stmt *row, int column);
+struct span db_span(struct sqlite3_stmt *row, int column);
+struct span db_blob(struct sqlite3_stmt *row, int column);
+/* The name of a segment or of a file of the archive, copied. -1 with errno STATE_CORRUPT: it names nothing in a folder,
  * and no deliverer has written it. */
-int sql_segment(struct sqlite3_stmt *row, int column, char name[SEGMENT_NAME_SIZE]);
+int db_segment(struct sqlite3_stmt *row, int column, char name[SEGMENT_NAME_SIZE]);
 
 /* Rows that the last statement changed; rows changed by all of them; the number of the row that was put last. */
-int sql_changes(const struct state *state);
-uint64_t sql_all_changes(const struct state *state);
-int64_t sql_last_id(const struct state *state);
+int db_changes(const struct db *db);
+uint64_t db_all_changes(const struct db *db);
+int64_t db_last_id(const struct db *db);
 /* Whether a transaction is open. */
-bool sql_is_open(const struct state *state);
+bool db_is_open(const struct db *db);
 /* Whether the database's name is another file's by now, or nobody's. */
-bool sql_is_moved(const struct state *state);
+bool db_is_moved(const struct db *db);
 
 #endif

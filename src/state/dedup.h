@@ -1,6 +1,6 @@
-/* The identities of all events that were taken in (state_seen, state_seen_add, state_seen_sweep), as they stand in
- * state.db. For the files of the state alone; for the deliverer alone, since what is in memory follows nobody else's
- * changes.
+/* The identities of all events that were taken in, as they stand in state.db: an event whose identity is among them is
+ * a duplicate. For the files of this folder alone, and for the deliverer alone, since what is in memory follows nobody
+ * else's changes.
  *
  * Identities are random, so a b-tree of them has another page to change for each, and more pages the longer it runs.
  * Here an event costs the same however many there are before it:
@@ -12,29 +12,45 @@
  *     part     a run's identities, as many to a row as fill a page; the row's number is the run's, and the first bytes
  *              of its first identity, so the part that would hold one is found at once
  *
- * To look one up costs a look at the recent ones and one at the slice's hints, which are in memory too; only the part
- * that a hint leads to is read. Hints are made when a slice was asked often enough that it pays: a deliverer that
- * starts for one event reads what is recent, and a part of each run of one slice.
+ * To look one up costs a look at the recent ones and one at the slice's filter, which is in memory too; only the part
+ * that it leads to is read. A slice's filter is made when the slice was asked often enough that it pays: a deliverer
+ * that starts for one event reads what is recent, and a part of each run of one slice.
  *
  * A run has the spool's age at its oldest and its newest identity, and is forgotten when the newest is old enough. What
  * is merged is near in age, so nothing is remembered for much longer than it was asked for; it never is for less.
  *
- * Memory: half a MiB, and hints of 3 to 7 bytes an identity; beyond 64 MiB of them slices go without, and are slower.
+ * Memory: half a MiB, and filters of 3 to 7 bytes an identity; beyond 64 MiB of them slices go without, and are slower.
  */
 #ifndef HOOKSPOOL_STATE_DEDUP_H
 #define HOOKSPOOL_STATE_DEDUP_H
 
-#include "state/state.h"
+#include <stddef.h>
+#include <stdint.h>
 
-struct identities;
+#include "state/common.h"
 
+struct db;
+struct dedup;
+
+/* NULL with errno ENOMEM. */
+struct dedup *dedup_new(void);
 /* Takes NULL. */
-void identities_free(struct identities *identities);
+void dedup_free(struct dedup *dedup);
 
-/* Before a commit: writes what was added, and merges as much as that makes due. 0, or -1 with errno. */
-int identities_keep(struct state *state);
-/* After it, or after a rollback. They take NULL. */
-void identities_committed(struct identities *identities);
-void identities_rolled_back(struct identities *identities);
+/* All of these use the same database, which nobody else adds to. An age is the spool's (state.h), in microseconds, and
+ * never less than one before.
+ *
+ * Whether it was added: 1, 0, or -1 with errno. */
+int dedup_seen(struct dedup *dedup, struct db *db, const uint8_t id[STATE_ID_SIZE]);
+/* One that was not seen, in a transaction of the caller's. 0, or -1 with errno, as the others. */
+int dedup_add(struct dedup *dedup, struct db *db, const uint8_t id[STATE_ID_SIZE], int64_t age);
+/* Forgets what is older than `remember` (state_seen_sweep). */
+int dedup_sweep(struct dedup *dedup, struct db *db, size_t max, int64_t remember, int64_t age);
+
+/* Before a commit: writes what was added, and merges as much as that makes due. */
+int dedup_before_commit(struct dedup *dedup, struct db *db);
+/* After it, or after a rollback. */
+void dedup_committed(struct dedup *dedup);
+void dedup_rolled_back(struct dedup *dedup);
 
 #endif

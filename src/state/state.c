@@ -12,8 +12,8 @@
 
 #include "base/clock.h"
 #include "base/fsio.h"
-#include "state/db.h"
 #include "state/dedup.h"
+#include "state/state_private.h"
 
 #define DATABASE       "state.db"
 #define SCHEMA_VERSION 5 /* the schema's last line says it too */
@@ -82,16 +82,16 @@ static const char schema[] =
  * added is not taken back when it is put right: nothing would be tried again until it is where it was. */
 static int read_age(struct state *state)
 {
-	struct sqlite3_stmt *statement = sql_bind(state, AGE_GET, "");
-	int result = sql_step(state, statement);
+	struct sqlite3_stmt *statement = db_bind(&state->db, DB_AGE_GET, "");
+	int result = db_step(statement);
 	state->began = clock_monotonic();
 	if (result != 1)
 		return result;
-	int64_t gap = clock_now() - sql_int(statement, 1);
-	state->age = sql_int(statement, 0);
+	int64_t gap = clock_now() - db_int(statement, 1);
+	state->age = db_int(statement, 0);
 	if (gap > 0 && gap <= GAP_BELIEVED)
 		state->age += gap;
-	sql_reset(statement);
+	db_reset(statement);
 	return 0;
 }
 
@@ -102,7 +102,7 @@ int64_t state_age(const struct state *state)
 
 int state_keep_age(struct state *state)
 {
-	return sql_run(state, sql_bind(state, AGE_PUT, "ii", state_age(state), clock_now()));
+	return db_run(db_bind(&state->db, DB_AGE_PUT, "ii", state_age(state), clock_now()));
 }
 
 /* Makes the file with the spool's mode, durably: SQLite would use the umask's. What is left of a database that is gone
@@ -126,7 +126,7 @@ static int make_file(const struct spool *spool)
 static int put_owner(struct state *state)
 {
 	fsio_random(&state->owner, sizeof state->owner);
-	return sql_run(state, sql_bind(state, OWNER_PUT, "i", state->owner));
+	return db_run(db_bind(&state->db, DB_OWNER_PUT, "i", state->owner));
 }
 
 static int take_over(struct state *state)
@@ -143,9 +143,9 @@ static int take_over(struct state *state)
 static int make_tables(struct state *state)
 {
 	state->began = clock_monotonic();
-	if (sql_execute(state, settings_new) < 0 || sql_execute(state, settings) < 0 || state_begin(state) < 0)
+	if (db_execute(&state->db, settings_new) < 0 || db_execute(&state->db, settings) < 0 || state_begin(state) < 0)
 		return -1;
-	return sql_execute_schema(state, schema) < 0 || state_keep_age(state) < 0 || put_owner(state) < 0 ? -1 : 0;
+	return db_execute_schema(&state->db, schema) < 0 || state_keep_age(state) < 0 || put_owner(state) < 0 ? -1 : 0;
 }
 
 /* Whether what is committed stands in the database alone, and no deliverer is there to change that. */
@@ -157,10 +157,11 @@ static bool is_at_rest(const char *path)
 	return stat(log, &st) < 0 ? errno == ENOENT : st.st_size == 0;
 }
 
-static int read_schema(struct state *state, const char *path, enum sql_use use, int64_t *version)
+static int read_schema(struct state *state, const char *path, enum db_use use, int64_t *version)
 {
-	return sql_open(state, path, use) == 0 && sql_number(state, sql_bind(state, SCHEMA_GET, ""), version) == 1 ? 0
-														   : -1;
+	return db_open(&state->db, path, use) == 0 && db_number(db_bind(&state->db, DB_SCHEMA_GET, ""), version) == 1
+		       ? 0
+		       : -1;
 }
 
 /* Opens it; 0, or -1 with errno. Readers of a database with a log make a file for their locks beside it, which a full
@@ -169,16 +170,16 @@ static int read_schema(struct state *state, const char *path, enum sql_use use, 
 static int read_version(struct state *state, const char *path, enum state_use use, int64_t *version)
 {
 	if (use != STATE_LOOK)
-		return read_schema(state, path, SQL_WRITE, version);
+		return read_schema(state, path, DB_OPEN_WRITE, version);
 	for (int i = 0; i < LOOKS; i++) {
-		if (read_schema(state, path, SQL_READ, version) == 0)
+		if (read_schema(state, path, DB_OPEN_READ, version) == 0)
 			return 0;
-		if (errno == STATE_UNSOUND || errno == ENOMEM || errno == EAGAIN)
+		if (errno == STATE_CORRUPT || errno == ENOMEM || errno == EAGAIN)
 			return -1;
 		int saved = errno;
-		sql_close(state);
+		db_close(&state->db);
 		if (is_at_rest(path))
-			return read_schema(state, path, SQL_READ_ALONE, version);
+			return read_schema(state, path, DB_OPEN_ALONE, version);
 		/* state.db itself is there: the file for locks is not. */
 		errno = saved == ENOENT ? EAGAIN : saved;
 	}
@@ -201,7 +202,7 @@ static int open_database(struct state *state, const char *path, enum state_use u
 		errno = STATE_OTHER_VERSION;
 		return -1;
 	}
-	if (sql_execute(state, settings) < 0 || read_age(state) < 0)
+	if (db_execute(&state->db, settings) < 0 || read_age(state) < 0)
 		return -1;
 	return use == STATE_DELIVER ? take_over(state) : 0;
 }
@@ -220,7 +221,8 @@ struct state *state_open(const struct spool *spool, enum state_use use, bool *fr
 	struct state *state = calloc(1, sizeof *state);
 	if (state == NULL)
 		return NULL;
-	if (open_database(state, path, use, fresh) == 0)
+	state->dedup = dedup_new();
+	if (state->dedup != NULL && open_database(state, path, use, fresh) == 0)
 		return state;
 	int saved = errno;
 	state_close(state);
@@ -231,15 +233,15 @@ struct state *state_open(const struct spool *spool, enum state_use use, bool *fr
 /* SQLite leaves the log of a database whose name is another's: the next one to open that would take it for its own. */
 static void empty_log(struct state *state)
 {
-	state_release(state);
-	if (sql_is_open(state))
+	state_read_end(state);
+	if (db_is_open(&state->db))
 		state_rollback(state);
-	sql_run(state, sql_bind(state, CHECKPOINT, ""));
+	db_run(db_bind(&state->db, DB_CHECKPOINT, ""));
 }
 
 int state_is_there(const struct state *state)
 {
-	if (!sql_is_moved(state))
+	if (!db_is_moved(&state->db))
 		return 0;
 	errno = STATE_REPLACED;
 	return -1;
@@ -249,10 +251,10 @@ void state_close(struct state *state)
 {
 	if (state == NULL)
 		return;
-	if (state->owner != 0 && sql_is_moved(state))
+	if (state->owner != 0 && db_is_moved(&state->db))
 		empty_log(state);
-	sql_close(state);
-	identities_free(state->identities);
+	db_close(&state->db);
+	dedup_free(state->dedup);
 	free(state);
 }
 
@@ -273,29 +275,29 @@ int state_set_aside(const struct spool *spool, char name[64])
 /* A rollback may have failed, for want of memory: it is made up for before anything else begins. */
 static int end_open(struct state *state)
 {
-	if (sql_is_open(state))
+	if (db_is_open(&state->db))
 		state_rollback(state);
-	if (!sql_is_open(state))
+	if (!db_is_open(&state->db))
 		return 0;
 	errno = ENOMEM;
 	return -1;
 }
 
-int state_hold(struct state *state)
+int state_read_begin(struct state *state)
 {
-	if (state->held)
+	if (state->reading)
 		return 0;
-	if (end_open(state) < 0 || sql_run(state, sql_bind(state, HOLD, "")) < 0)
+	if (end_open(state) < 0 || db_run(db_bind(&state->db, DB_READ, "")) < 0)
 		return -1;
-	state->held = true;
+	state->reading = true;
 	return 0;
 }
 
-void state_release(struct state *state)
+void state_read_end(struct state *state)
 {
-	if (state->held)
-		sql_run(state, sql_bind(state, COMMIT, ""));
-	state->held = false;
+	if (state->reading)
+		db_run(db_bind(&state->db, DB_COMMIT, ""));
+	state->reading = false;
 }
 
 /* Within the transaction nobody else can become the owner. */
@@ -303,7 +305,7 @@ static int check_owner(struct state *state)
 {
 	if (state->owner == 0)
 		return 0;
-	int is_owner = sql_ask(state, sql_bind(state, OWNER_IS, "i", state->owner));
+	int is_owner = db_ask(db_bind(&state->db, DB_OWNER_IS, "i", state->owner));
 	if (is_owner == 0)
 		errno = STATE_TAKEN;
 	return is_owner == 1 ? 0 : -1;
@@ -311,8 +313,8 @@ static int check_owner(struct state *state)
 
 int state_begin(struct state *state)
 {
-	state_release(state);
-	if (end_open(state) < 0 || sql_run(state, sql_bind(state, BEGIN, "")) < 0)
+	state_read_end(state);
+	if (end_open(state) < 0 || db_run(db_bind(&state->db, DB_BEGIN, "")) < 0)
 		return -1;
 	if (check_owner(state) == 0)
 		return 0;
@@ -322,31 +324,46 @@ int state_begin(struct state *state)
 
 int state_commit(struct state *state)
 {
-	if (identities_keep(state) < 0 || sql_run(state, sql_bind(state, COMMIT, "")) < 0)
+	if (dedup_before_commit(state->dedup, &state->db) < 0 || db_run(db_bind(&state->db, DB_COMMIT, "")) < 0)
 		return -1;
-	identities_committed(state->identities);
+	dedup_committed(state->dedup);
 	return 0;
 }
 
 void state_rollback(struct state *state)
 {
 	int saved = errno;
-	if (sql_is_open(state))
-		sql_run(state, sql_bind(state, ROLLBACK, ""));
-	state->held = false;
-	if (!sql_is_open(state))
-		identities_rolled_back(state->identities);
+	if (db_is_open(&state->db))
+		db_run(db_bind(&state->db, DB_ROLLBACK, ""));
+	state->reading = false;
+	if (!db_is_open(&state->db))
+		dedup_rolled_back(state->dedup);
 	errno = saved;
+}
+
+int state_seen(struct state *state, const uint8_t id[STATE_ID_SIZE])
+{
+	return dedup_seen(state->dedup, &state->db, id);
+}
+
+int state_seen_add(struct state *state, const uint8_t id[STATE_ID_SIZE])
+{
+	return dedup_add(state->dedup, &state->db, id, state_age(state));
+}
+
+int state_seen_sweep(struct state *state, size_t max, int64_t remember)
+{
+	return dedup_sweep(state->dedup, &state->db, max, remember, state_age(state));
 }
 
 int state_cursors(struct state *state, state_cursor *each, void *arg)
 {
 	int result;
 	char name[SEGMENT_NAME_SIZE];
-	struct sqlite3_stmt *statement = sql_bind(state, CURSORS, "");
-	while ((result = sql_step(state, statement)) == 1)
-		if (sql_segment(statement, 0, name) < 0 || each(arg, name, (uint64_t)sql_int(statement, 1)) < 0) {
-			sql_reset(statement);
+	struct sqlite3_stmt *statement = db_bind(&state->db, DB_CURSORS, "");
+	while ((result = db_step(statement)) == 1)
+		if (db_segment(statement, 0, name) < 0 || each(arg, name, (uint64_t)db_int(statement, 1)) < 0) {
+			db_reset(statement);
 			return -1;
 		}
 	return result;
@@ -354,45 +371,45 @@ int state_cursors(struct state *state, state_cursor *each, void *arg)
 
 int state_cursor_put(struct state *state, const char *segment, uint64_t offset, int64_t *id)
 {
-	if (sql_run(state, sql_bind(state, CURSOR_UPDATE, "si", segment, (int64_t)offset)) < 0)
+	if (db_run(db_bind(&state->db, DB_CURSOR_UPDATE, "si", segment, (int64_t)offset)) < 0)
 		return -1;
-	if (sql_changes(state) > 0)
-		return sql_number(state, sql_bind(state, CURSOR_ID, "s", segment), id) == 1 ? 0 : -1;
-	if (sql_run(state, sql_bind(state, CURSOR_INSERT, "si", segment, (int64_t)offset)) < 0)
+	if (db_changes(&state->db) > 0)
+		return db_number(db_bind(&state->db, DB_CURSOR_ID, "s", segment), id) == 1 ? 0 : -1;
+	if (db_run(db_bind(&state->db, DB_CURSOR_INSERT, "si", segment, (int64_t)offset)) < 0)
 		return -1;
-	*id = sql_last_id(state);
+	*id = db_last_id(&state->db);
 	return 0;
 }
 
 int state_cursor_drop(struct state *state, const char *segment)
 {
-	return sql_run(state, sql_bind(state, CURSOR_DROP, "s", segment));
+	return db_run(db_bind(&state->db, DB_CURSOR_DROP, "s", segment));
 }
 
 int state_segment(struct state *state, const char *segment, uint64_t cursor, int64_t *id)
 {
-	int known = sql_number(state, sql_bind(state, CURSOR_ID, "s", segment), id);
+	int known = db_number(db_bind(&state->db, DB_CURSOR_ID, "s", segment), id);
 	if (known != 0)
 		return known < 0 ? -1 : 0;
-	if (sql_run(state, sql_bind(state, CURSOR_INSERT, "si", segment, (int64_t)cursor)) < 0)
+	if (db_run(db_bind(&state->db, DB_CURSOR_INSERT, "si", segment, (int64_t)cursor)) < 0)
 		return -1;
-	*id = sql_last_id(state);
+	*id = db_last_id(&state->db);
 	return 0;
 }
 
 int state_is_pinned(struct state *state, const char *segment)
 {
-	return sql_ask(state, sql_bind(state, PINNED, "s", segment));
+	return db_ask(db_bind(&state->db, DB_PINNED, "s", segment));
 }
 
 int state_pin_next(struct state *state, int64_t after, struct state_pin *pin)
 {
-	struct sqlite3_stmt *statement = sql_bind(state, PIN_NEXT, "i", after);
-	int result = sql_step(state, statement);
+	struct sqlite3_stmt *statement = db_bind(&state->db, DB_PIN_NEXT, "i", after);
+	int result = db_step(statement);
 	if (result == 1) {
-		pin->id = sql_int(statement, 0);
-		result = sql_segment(statement, 1, pin->name) < 0 ? -1 : 1;
-		sql_reset(statement);
+		pin->id = db_int(statement, 0);
+		result = db_segment(statement, 1, pin->name) < 0 ? -1 : 1;
+		db_reset(statement);
 	}
 	return result;
 }
@@ -400,7 +417,7 @@ int state_pin_next(struct state *state, int64_t after, struct state_pin *pin)
 int state_version(struct state *state, uint64_t *version)
 {
 	int64_t value;
-	if (sql_number(state, sql_bind(state, DATA_VERSION, ""), &value) != 1)
+	if (db_number(db_bind(&state->db, DB_DATA_VERSION, ""), &value) != 1)
 		return -1;
 	*version = (uint64_t)value << 40 ^ state_changes(state);
 	return 0;
@@ -408,22 +425,22 @@ int state_version(struct state *state, uint64_t *version)
 
 uint64_t state_changes(const struct state *state)
 {
-	return sql_all_changes(state);
+	return db_all_changes(&state->db);
 }
 
 int state_tidy(struct state *state, bool idle)
 {
 	int64_t free_pages;
-	if (sql_number(state, sql_bind(state, FREE_PAGES, ""), &free_pages) != 1)
+	if (db_number(db_bind(&state->db, DB_FREE_PAGES, ""), &free_pages) != 1)
 		return -1;
 	if (free_pages >= (idle ? 1 : VACUUM_AT)) {
 		int result;
 		/* Each step frees a page. */
-		struct sqlite3_stmt *statement = sql_bind(state, VACUUM, "");
-		while ((result = sql_step(state, statement)) == 1)
+		struct sqlite3_stmt *statement = db_bind(&state->db, DB_VACUUM, "");
+		while ((result = db_step(statement)) == 1)
 			;
 		if (result < 0)
 			return -1;
 	}
-	return idle ? sql_run(state, sql_bind(state, CHECKPOINT, "")) : 0;
+	return idle ? db_run(db_bind(&state->db, DB_CHECKPOINT, "")) : 0;
 }

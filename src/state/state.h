@@ -2,7 +2,7 @@
  * it. Here is what is asked of it; state.c has the database itself and the segments, dedup.c the identities,
  * files.c what is known of files, deliveries.c deliveries and their lanes, counts.c what is counted.
  *
- * Functions return 0, or -1 with errno, unless said otherwise; -1 may come from each of them: STATE_UNSOUND means that
+ * Functions return 0, or -1 with errno, unless said otherwise; -1 may come from each of them: STATE_CORRUPT means that
  * the database is damaged, or could not be read (state_set_aside); ENOSPC, EIO, EAGAIN (another process holds it) and
  * ENOMEM are what they say. The ones that answer a question return 1 (yes, found) or 0.
  *
@@ -12,7 +12,6 @@
 #ifndef HOOKSPOOL_STATE_STATE_H
 #define HOOKSPOOL_STATE_STATE_H
 
-#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,18 +20,7 @@
 #include "event/event.h"
 #include "spool/segment.h"
 #include "spool/spool.h"
-
-/* No file system gives this one, as they do EBADMSG (for a damaged folder, say). */
-#define STATE_UNSOUND ENOTRECOVERABLE
-/* From state_open: another version of this program has made the database. Nothing was changed. */
-#define STATE_OTHER_VERSION EPROTONOSUPPORT
-/* From state_begin, for a deliverer: another one has opened the database since, and it alone may write, there and to
- * the files of targets. */
-#define STATE_TAKEN EOWNERDEAD
-/* From state_is_there: the name is another file's now, or nobody's. */
-#define STATE_REPLACED EIDRM
-
-#define STATE_ID_SIZE 16 /* of an event's identity */
+#include "state/common.h"
 
 struct state;
 
@@ -58,9 +46,10 @@ int state_begin(struct state *state);
 int state_commit(struct state *state);
 void state_rollback(struct state *state);
 
-/* Between these, questions are answered from one moment's contents, and cost less. state_begin ends it too. */
-int state_hold(struct state *state);
-void state_release(struct state *state);
+/* A read transaction: questions are answered from one moment's contents, and cost less. To begin one that is open
+ * already does nothing; state_begin ends it too. */
+int state_read_begin(struct state *state);
+void state_read_end(struct state *state);
 
 /* The spool's age now. */
 int64_t state_age(const struct state *state);
@@ -88,12 +77,6 @@ struct state_place {
 	uint64_t offset, length;
 };
 int state_places(struct state *state, int64_t segment, int64_t after, struct state_place *places, int max);
-/* The same of events. */
-struct state_waiter {
-	int64_t row;
-	uint8_t event[STATE_ID_SIZE];
-};
-int state_waiters(struct state *state, int64_t segment, int64_t after, struct state_waiter *waiters, int max);
 /* Lets the row name another place, where a copy of its line stands. */
 int state_place_move(struct state *state, const struct state_place *place, int64_t segment);
 /* A number that is another one once anybody has written. */

@@ -201,7 +201,7 @@ static int record_new(struct outfiles *files)
 int outfiles_flush(struct outfiles *files)
 {
 	struct outfile_space space = {0};
-	state_release(files->context.state);
+	state_read_end(files->context.state);
 	if (open_files(files) < 0 || record_new(files) < 0)
 		return -1;
 	for (size_t i = 0; i < files->names.count; i++) {
@@ -389,7 +389,7 @@ int outfiles_run(struct outfiles *files, const struct target_context *context, c
 			outfiles_undo(files, true);
 			owner->undone(arg);
 		}
-		state_release(context->state);
+		state_read_end(context->state);
 		outfiles_clear(files);
 		errno = saved;
 	}

@@ -1,26 +1,27 @@
 #include "config.h"
 
 /* As small as they can be, so that all that happens with millions happens with hundreds. */
-#define IDENTITIES_SLICES 2
-#define IDENTITIES_RECENT 24
-#define IDENTITIES_PART   5
-#define IDENTITIES_MERGED 200
-#define IDENTITIES_HINTS  40000
-#define IDENTITIES_WALK   20
+#define DEDUP_SLICES  2
+#define DEDUP_RECENT  16
+#define DEDUP_PART    5
+#define DEDUP_MERGED  70
+#define DEDUP_FILTERS 36000
+#define DEDUP_WALK    20
 #include "state/dedup.c"
 
-#include <sqlite3.h>
-
 #include "base/clock.h"
+#include "dedup_table.h"
 #include "query.h"
+#include "state/state.h"
+#include "state/state_private.h"
 #include "unit.h"
 
 #define DAYS(n) ((n)*INT64_C(86400) * CLOCK_SECOND)
 
-/* An identity that was added, and the spool's age then, the first and the last time. */
+/* An identity that was added, and the age at which it was, the last time. */
 struct known {
 	uint8_t id[ID_SIZE];
-	int64_t first, last;
+	int64_t last;
 };
 
 static struct {
@@ -28,8 +29,10 @@ static struct {
 	struct conf conf;
 	struct spool spool;
 	struct state *state;
+	struct dedup_table table;
+	int64_t age;
 	uint64_t random;
-	struct known *known;
+	struct known known[10000];
 	size_t count;
 } t;
 
@@ -40,6 +43,19 @@ static void open_state(void)
 	assert_non_null(t.state);
 	if (fresh)
 		assert_int_equal(state_commit(t.state), 0);
+	assert_int_equal(table_open(&t.table, t.state->db.handle), 0);
+}
+
+static void close_state(void)
+{
+	table_close(&t.table);
+	state_close(t.state);
+}
+
+static void reopen(void)
+{
+	close_state();
+	open_state();
 }
 
 static int setup(void **state)
@@ -48,10 +64,9 @@ static int setup(void **state)
 	t.folder = unit_folder();
 	t.conf = unit_conf(t.folder);
 	assert_int_equal(spool_open(&t.spool, &t.conf, SPOOL_DELIVER), 0);
-	t.known = malloc(50000 * sizeof *t.known);
-	assert_non_null(t.known);
 	t.count = 0;
 	t.random = 1;
+	t.age = 1;
 	open_state();
 	return 0;
 }
@@ -59,9 +74,8 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	state_close(t.state);
+	close_state();
 	spool_close(&t.spool);
-	free(t.known);
 	unit_remove(t.folder);
 	return 0;
 }
@@ -88,24 +102,39 @@ static void make_id(uint8_t id[ID_SIZE])
 		memset(id, id[15] & 0x80, 5);
 }
 
+static int seen(const uint8_t id[ID_SIZE])
+{
+	return dedup_seen(t.state->dedup, &t.state->db, id);
+}
+
+static void add_to_both(struct known *known)
+{
+	known->last = t.age;
+	assert_int_equal(dedup_add(t.state->dedup, &t.state->db, known->id, t.age), 0);
+	assert_int_equal(table_add(&t.table, known->id, t.age), 0);
+}
+
+static void sweep(size_t max, int64_t remember)
+{
+	assert_int_equal(dedup_sweep(t.state->dedup, &t.state->db, max, remember, t.age), 0);
+	assert_int_equal(table_sweep(&t.table, t.age - remember), 0);
+}
+
 static void add_new(void)
 {
 	struct known *known = &t.known[t.count++];
+	assert_true(t.count <= UNIT_COUNT(t.known));
 	make_id(known->id);
-	known->first = known->last = state_age(t.state);
-	assert_int_equal(state_seen(t.state, known->id), 0);
-	assert_int_equal(state_seen_add(t.state, known->id), 0);
-	assert_int_equal(state_seen(t.state, known->id), 1);
+	assert_int_equal(seen(known->id), 0);
+	add_to_both(known);
+	assert_int_equal(seen(known->id), 1);
 }
 
 /* One that may be there already, be it recent or in a run: that changes nothing, but that it may stay for longer. */
 static void add_again(void)
 {
-	if (t.count == 0)
-		return;
-	struct known *known = &t.known[random_number() % t.count];
-	known->last = state_age(t.state);
-	assert_int_equal(state_seen_add(t.state, known->id), 0);
+	if (t.count > 0)
+		add_to_both(&t.known[random_number() % t.count]);
 }
 
 static void add_some(size_t n)
@@ -117,34 +146,29 @@ static void add_some(size_t n)
 			add_new();
 }
 
-/* What is not older than `kept` is known, what is older than `gone` is not; nor is what was never added. */
-static void check(int64_t kept, int64_t gone)
+/* What the table has is known; what was last added so long ago is not, nor is what was never added. Of what was added,
+ * one in `step` is looked at. */
+static void compare_some(size_t step, int64_t gone)
 {
-	int64_t now = state_age(t.state);
 	uint8_t id[ID_SIZE];
-	for (size_t i = 0; i < t.count; i++) {
-		int seen = state_seen(t.state, t.known[i].id);
-		int64_t age = now - t.known[i].first, again = now - t.known[i].last;
-		unit_check(seen == 1 || age > kept, "%zu: %d after %d days", i, seen, (int)(age / DAYS(1)));
-		unit_check(seen == 0 || again < gone, "%zu: %d after %d days", i, seen, (int)(again / DAYS(1)));
+	if (!db_is_open(&t.state->db))
+		assert_int_equal(state_read_begin(t.state), 0);
+	for (size_t i = random_number() % step; i < t.count; i += step) {
+		int own = seen(t.known[i].id), plain = table_seen(&t.table, t.known[i].id);
+		int64_t age = t.age - t.known[i].last;
+		unit_check(own >= plain, "%zu: %d, %d after %d days", i, own, plain, (int)(age / DAYS(1)));
+		unit_check(own == 0 || age < gone, "%zu: %d after %d days", i, own, (int)(age / DAYS(1)));
 	}
-	for (int i = 0; i < 200; i++) {
+	for (int i = 0; i < 50; i++) {
 		make_id(id);
-		assert_int_equal(state_seen(t.state, id), 0);
+		assert_int_equal(seen(id), 0);
 	}
+	state_read_end(t.state);
 }
 
-/* Another process, so much later. */
-static void reopen(int64_t later)
+static void compare_both(int64_t gone)
 {
-	char sql[80];
-	assert_int_equal(state_begin(t.state), 0);
-	assert_int_equal(state_keep_age(t.state), 0);
-	assert_int_equal(state_commit(t.state), 0);
-	state_close(t.state);
-	snprintf(sql, sizeof sql, "UPDATE age SET at = at - %lld", (long long)later);
-	query(sql);
-	open_state();
+	compare_some(1, gone);
 }
 
 static void begin(void)
@@ -157,31 +181,37 @@ static void commit(void)
 	assert_int_equal(state_commit(t.state), 0);
 }
 
-/* Adds, and all that may come between: as a plain set with ages has it. */
-static void as_a_set_has_it(void **state)
+static void sweep_and_commit(size_t max, int64_t remember)
+{
+	begin();
+	sweep(max, remember);
+	commit();
+}
+
+/* Adds, and all that may come between: as the plain table has it. */
+static void as_the_table_has_it(void **state)
 {
 	(void)state;
 	const int64_t remember = DAYS(8);
 	for (int step = 0; step < 400; step++) {
 		size_t before = t.count;
+		t.age += CLOCK_SECOND;
 		switch (random_number() % 8) {
 		case 0:
 			begin();
 			add_some(random_number() % 60);
-			assert_int_equal(state_seen_sweep(t.state, 10, DAYS(60)), 0);
-			check(remember, INT64_MAX);
+			sweep(10, DAYS(60));
+			compare_some(8, INT64_MAX);
 			state_rollback(t.state);
 			t.count = before;
 			break;
 		case 1:
-			reopen(0);
+			reopen();
 			break;
 		case 2:
-			reopen(DAYS(1));
-			begin();
-			assert_int_equal(state_seen_sweep(t.state, SIZE_MAX, remember), 0);
-			commit();
-			check(remember, remember * 5 / 2);
+			t.age += DAYS(1);
+			sweep_and_commit(SIZE_MAX, remember);
+			compare_some(4, remember * 5 / 2);
 			break;
 		case 3:
 			begin();
@@ -192,22 +222,20 @@ static void as_a_set_has_it(void **state)
 		default:
 			begin();
 			add_some(random_number() % 30);
-			assert_int_equal(state_seen_sweep(t.state, 1, remember), 0);
+			sweep(1, remember);
 			commit();
 		}
 	}
-	check(remember, INT64_MAX);
+	compare_both(INT64_MAX);
 	assert_true(query("SELECT max(level) FROM run") > 0);
 	/* And nothing of them is left. */
 	for (int i = 0; i < 4; i++) {
-		reopen(DAYS(5));
-		begin();
-		assert_int_equal(state_seen_sweep(t.state, SIZE_MAX, remember), 0);
-		commit();
+		t.age += DAYS(5);
+		sweep_and_commit(SIZE_MAX, remember);
 	}
-	check(0, 0);
+	compare_both(0);
 	assert_int_equal(query("SELECT (SELECT count(*) FROM recent) + (SELECT count(*) FROM run)"
-			       " + (SELECT count(*) FROM part)"),
+			       " + (SELECT count(*) FROM part) + (SELECT count(*) FROM seen)"),
 			 0);
 }
 
@@ -215,11 +243,13 @@ static void as_a_set_has_it(void **state)
 static void live(int days)
 {
 	for (int i = 0; i < days; i += 2) {
-		reopen(DAYS(2));
+		t.age += DAYS(2);
+		if (i % 4 == 0)
+			reopen();
 		begin();
 		add_new();
 		for (int k = 0; k < 20; k++)
-			assert_int_equal(state_seen_sweep(t.state, SIZE_MAX, DAYS(8)), 0);
+			sweep(SIZE_MAX, DAYS(8));
 		if (i % 6 == 0)
 			state_rollback(t.state);
 		else
@@ -249,31 +279,31 @@ static void what_waits_is_not_forgotten(void **state)
 		commit();
 		live(40);
 		for (size_t i = 0; i < counts[c]; i++)
-			unit_check(state_seen(t.state, t.known[i].id) == (i % 3 == 0), "%zu of %zu", i, counts[c]);
+			unit_check(seen(t.known[i].id) == (i % 3 == 0), "%zu of %zu", i, counts[c]);
 		query("DELETE FROM delivery");
 		live(40);
 		for (size_t i = 0; i < counts[c]; i++)
-			unit_check(state_seen(t.state, t.known[i].id) == 0, "%zu of %zu", i, counts[c]);
+			unit_check(seen(t.known[i].id) == 0, "%zu of %zu", i, counts[c]);
 	}
 }
 
-/* More than there are slots for, if none were merged that are too large for it; and more than there may be hints for.
+/* More than there are slots for, if none were merged that are too large for it; and more than there may be filters for.
  */
 static void more_than_are_merged(void **state)
 {
 	(void)state;
-	while (t.count < 30000) {
+	while (t.count < 9000) {
 		begin();
 		for (int i = 0; i < 300; i++)
 			add_new();
 		commit();
 	}
-	check(INT64_MAX, INT64_MAX);
+	compare_both(INT64_MAX);
 	assert_in_range(query("SELECT max(n) FROM (SELECT count(*) AS n FROM run GROUP BY slice)"), 20,
-			HINTS_SLOTS - 1);
-	assert_true(t.state->identities->hint_bytes <= HINTS_MAX);
-	reopen(0);
-	check(INT64_MAX, INT64_MAX);
+			FILTER_SLOTS - 1);
+	assert_true(t.state->dedup->filter_bytes <= FILTERS_MAX);
+	reopen();
+	compare_both(INT64_MAX);
 }
 
 /* Who is started for each event, as by CGI, still fills its rows. */
@@ -284,10 +314,10 @@ static void rows_are_filled(void **state)
 		begin();
 		add_new();
 		commit();
-		reopen(0);
+		reopen();
 	}
 	assert_int_equal(query("SELECT count(*) FROM recent"), 3);
-	check(INT64_MAX, INT64_MAX);
+	compare_both(INT64_MAX);
 }
 
 static const struct {
@@ -301,7 +331,7 @@ static const struct {
 	{"a run of none", "UPDATE run SET count = 0"},
 	{"a run of more than can be", "UPDATE run SET count = 1 << 40"},
 	{"a run of more than it says", "UPDATE run SET count = 1"},
-	{"recent ones for which there is no room", "UPDATE recent SET ids = zeroblob(24 * 16)"},
+	{"recent ones for which there is no room", "UPDATE recent SET ids = zeroblob(16 * 16)"},
 	{"a run of a level that none has", "UPDATE run SET level = 1 << 31"},
 	{"a run of a level below all", "UPDATE run SET level = -1"},
 	{"a run with a number that none has", "UPDATE run SET id = id + (1 << 31)"},
@@ -320,17 +350,17 @@ static void damage_is_noticed(void **state)
 	for (size_t i = 0; i < UNIT_COUNT(damages); i++) {
 		begin();
 		t.count = 0;
-		for (int n = 0; n < 1003; n++)
+		for (int n = 0; n < 203; n++)
 			add_new();
 		commit();
-		state_close(t.state);
+		close_state();
 		query(damages[i].sql);
 		open_state();
 		int result = 0;
 		for (size_t n = 0; n < t.count && result >= 0; n++)
-			result = state_seen(t.state, t.known[n].id);
-		unit_check(result == -1 && errno == STATE_UNSOUND, "%s: %d", damages[i].name, result);
-		state_close(t.state);
+			result = seen(t.known[n].id);
+		unit_check(result == -1 && errno == STATE_CORRUPT, "%s: %d", damages[i].name, result);
+		close_state();
 		assert_int_equal(unlink(unit_path(t.folder, "state.db")), 0);
 		open_state();
 	}
@@ -339,7 +369,7 @@ static void damage_is_noticed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(as_a_set_has_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(as_the_table_has_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_waits_is_not_forgotten, setup, teardown),
 		cmocka_unit_test_setup_teardown(more_than_are_merged, setup, teardown),
 		cmocka_unit_test_setup_teardown(rows_are_filled, setup, teardown),

@@ -4,66 +4,67 @@
 
 #include "unit.h"
 
-static bool leads_to(const struct hints *hints, struct hint hint, unsigned slot)
+static bool leads_to(const struct filter *filter, struct filter_key key, unsigned slot)
 {
-	size_t at = hints_start(hints, hint);
-	for (unsigned found; (found = hints_next(hints, hint, &at)) != 0;)
+	size_t at = filter_start(filter, key);
+	for (unsigned found; (found = filter_next(filter, key, &at)) != 0;)
 		if (found == slot)
 			return true;
 	return false;
 }
 
-static struct hint hint_at(unsigned i)
+static struct filter_key key_at(unsigned i)
 {
-	return (struct hint){i * UINT32_C(2654435761), i * UINT32_C(40503)};
+	return (struct filter_key){i * UINT32_C(2654435761), i * UINT32_C(40503)};
 }
 
 /* Whatever shares a place or a mark, each is led to its slot. */
 static void all_are_found(void **state)
 {
 	(void)state;
-	struct hints hints = {0};
+	struct filter filter = {0};
 	unsigned n = 0;
-	assert_int_equal(hints_make(&hints, 1000), 0);
-	for (; !hints_are_full(&hints, 1); n++)
-		hints_add(&hints, hint_at(n % 200), n % HINTS_SLOTS + 1);
+	assert_int_equal(filter_make(&filter, 1000), 0);
+	for (; !filter_is_full(&filter, 1); n++)
+		filter_add(&filter, key_at(n % 200), n % FILTER_SLOTS + 1);
 	assert_in_range(n, 500, 1000);
 	for (unsigned i = 0; i < n; i++)
-		assert_true(leads_to(&hints, hint_at(i % 200), i % HINTS_SLOTS + 1));
-	hints_fini(&hints);
+		assert_true(leads_to(&filter, key_at(i % 200), i % FILTER_SLOTS + 1));
+	filter_fini(&filter);
 }
 
 static void what_moves_is_found_where_it_went(void **state)
 {
 	(void)state;
-	struct hints hints = {0};
+	struct filter filter = {0};
 	/* At the table's end, so that some go on at its begin. */
-	const struct hint same = {UINT32_MAX, 5};
-	assert_int_equal(hints_make(&hints, 16), 0);
+	const struct filter_key same = {UINT32_MAX, 5};
+	assert_int_equal(filter_make(&filter, 16), 0);
 	for (unsigned slot = 1; slot <= 4; slot++)
-		hints_add(&hints, same, slot);
-	hints_move(&hints, same, 1u << 2 | 1u << 3, HINTS_SLOTS);
-	hints_move(&hints, same, 1u << 2 | 1u << 3, HINTS_SLOTS);
-	hints_move(&hints, (struct hint){UINT32_MAX, 6}, 1u << 1, 9);
-	for (unsigned slot = 1; slot <= HINTS_SLOTS; slot++)
-		unit_check(leads_to(&hints, same, slot) == (slot == 1 || slot == 4 || slot == HINTS_SLOTS), "%u", slot);
-	hints_fini(&hints);
+		filter_add(&filter, same, slot);
+	filter_move(&filter, same, 1u << 2 | 1u << 3, FILTER_SLOTS);
+	filter_move(&filter, same, 1u << 2 | 1u << 3, FILTER_SLOTS);
+	filter_move(&filter, (struct filter_key){UINT32_MAX, 6}, 1u << 1, 9);
+	for (unsigned slot = 1; slot <= FILTER_SLOTS; slot++)
+		unit_check(leads_to(&filter, same, slot) == (slot == 1 || slot == 4 || slot == FILTER_SLOTS), "%u",
+			   slot);
+	filter_fini(&filter);
 }
 
 static void few_are_wrong(void **state)
 {
 	(void)state;
 	enum { COUNT = 10000 };
-	struct hints hints = {0};
+	struct filter filter = {0};
 	unsigned wrong = 0;
-	assert_int_equal(hints_make(&hints, 2 * COUNT), 0);
+	assert_int_equal(filter_make(&filter, 2 * COUNT), 0);
 	for (unsigned i = 0; i < COUNT; i++)
-		hints_add(&hints, hint_at(i), 1);
+		filter_add(&filter, key_at(i), 1);
 	for (unsigned i = COUNT; i < 2 * COUNT; i++)
-		wrong += leads_to(&hints, hint_at(i), 1);
+		wrong += leads_to(&filter, key_at(i), 1);
 	assert_in_range(wrong, 0, COUNT / 100);
-	hints_fini(&hints);
-	hints_fini(&hints);
+	filter_fini(&filter);
+	filter_fini(&filter);
 }
 
 int main(void)

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "query.h"
@@ -213,7 +214,7 @@ static void tables_without_a_version_are_damage(void **state)
 	query("PRAGMA user_version = 0");
 	t.state = state_open(&t.spool, STATE_DELIVER, &fresh);
 	assert_null(t.state);
-	assert_int_equal(errno, STATE_UNSOUND);
+	assert_int_equal(errno, STATE_CORRUPT);
 }
 
 /* The last deliverer that opened the database is its owner; an operator's command is none, and needs to be none. */
@@ -317,12 +318,16 @@ static void damage_is_noticed_and_set_aside(void **state)
 		int fd = open(unit_path(t.folder, "state.db"), O_WRONLY);
 		assert_int_equal(fstat(fd, &st), 0);
 		off_t to = damages[i].to == 0 ? st.st_size : damages[i].to;
-		for (off_t at = damages[i].from; at < to; at++)
-			assert_int_equal(pwrite(fd, "\x5a", 1, at), 1);
+		char *rubbish = malloc((size_t)to);
+		assert_non_null(rubbish);
+		memset(rubbish, 0x5a, (size_t)to);
+		assert_int_equal(pwrite(fd, rubbish, (size_t)(to - damages[i].from), damages[i].from),
+				 to - damages[i].from);
+		free(rubbish);
 		close(fd);
 		t.state = state_open(&t.spool, STATE_DELIVER, &fresh);
 		unit_check(t.state == NULL || state_seen(t.state, id) == -1, "%s", damages[i].name);
-		unit_check(errno == STATE_UNSOUND, "%s: %s", damages[i].name, strerror(errno));
+		unit_check(errno == STATE_CORRUPT, "%s: %s", damages[i].name, strerror(errno));
 		state_close(t.state);
 		assert_int_equal(state_set_aside(&t.spool, name), 0);
 		assert_int_equal(access(unit_path(t.folder, name), F_OK), 0);
@@ -336,7 +341,7 @@ static void identities(void **state)
 {
 	(void)state;
 	static const uint8_t a[STATE_ID_SIZE] = {0, 1}, b[STATE_ID_SIZE] = {[15] = 255};
-	assert_int_equal(state_hold(t.state), 0);
+	assert_int_equal(state_read_begin(t.state), 0);
 	assert_int_equal(state_seen(t.state, a), 0);
 	assert_int_equal(state_begin(t.state), 0);
 	assert_int_equal(state_seen_add(t.state, a), 0);
@@ -390,7 +395,7 @@ static void a_failed_rollback_is_made_up_for(void **state)
 		memory.is_out = true;
 		state_rollback(t.state);
 		memory.is_out = false;
-		assert_int_equal(held ? state_hold(t.state) : state_begin(t.state), 0);
+		assert_int_equal(held ? state_read_begin(t.state) : state_begin(t.state), 0);
 		assert_int_equal(state_seen(t.state, a), 0);
 		if (held)
 			assert_int_equal(state_begin(t.state), 0);
@@ -615,7 +620,7 @@ static void lanes_in_the_order_in_which_they_are_due(void **state)
 static void a_long_lane_costs_nothing(void **state)
 {
 	(void)state;
-	enum { LONG = 50000 };
+	enum { LONG = 20000 };
 	struct state_delivery head;
 	struct state_delivery delivery = {.segment_id = 1, .length = 10};
 	int64_t id;
@@ -627,13 +632,13 @@ static void a_long_lane_costs_nothing(void **state)
 	delivery.offset = 1;
 	assert_int_equal(state_delivery_add(t.state, 1, 6, &delivery), 0);
 	assert_int_equal(state_commit(t.state), 0);
-	int64_t begun = clock_monotonic();
+	clock_t begun = clock();
 	for (int i = 0; i < 200; i++) {
 		assert_int_equal(state_lane_head(t.state, 1, 6, &head, 1), 1);
 		assert_int_equal(head.offset, 1);
 		assert_int_equal(state_lane_settle(t.state, 1, 5, 0), 0);
 	}
-	assert_true(clock_monotonic() - begun < 5 * CLOCK_SECOND);
+	assert_true(clock() - begun < CLOCKS_PER_SEC / 2);
 	assert_int_equal(query("SELECT count(*) FROM pragma_index_list('delivery') WHERE name = 'delivery_head'"), 1);
 }
 
@@ -735,16 +740,16 @@ static void names_that_lead_elsewhere(void **state)
 		query("UPDATE segment SET name = 'a.jsonl'");
 		snprintf(sql, sizeof sql, "UPDATE archive SET name = '%s'", names[i]);
 		query(sql);
-		unit_check(state_archive_old(t.state, DAYS(7), found, 4) == -1 && errno == STATE_UNSOUND, "%s",
+		unit_check(state_archive_old(t.state, DAYS(7), found, 4) == -1 && errno == STATE_CORRUPT, "%s",
 			   names[i]);
 		snprintf(sql, sizeof sql, "UPDATE segment SET name = '%s'", names[i]);
 		query(sql);
-		unit_check(state_cursors(t.state, collect_cursor, &all) == -1 && errno == STATE_UNSOUND, "%s",
+		unit_check(state_cursors(t.state, collect_cursor, &all) == -1 && errno == STATE_CORRUPT, "%s",
 			   names[i]);
-		unit_check(state_lane_head(t.state, target, 7, head, 1) == -1 && errno == STATE_UNSOUND, "%s",
+		unit_check(state_lane_head(t.state, target, 7, head, 1) == -1 && errno == STATE_CORRUPT, "%s",
 			   names[i]);
-		unit_check(state_rows(t.state, id, take_no_row, NULL) == -1 && errno == STATE_UNSOUND, "%s", names[i]);
-		unit_check(state_pin_next(t.state, 0, &pin) == -1 && errno == STATE_UNSOUND, "%s", names[i]);
+		unit_check(state_rows(t.state, id, take_no_row, NULL) == -1 && errno == STATE_CORRUPT, "%s", names[i]);
+		unit_check(state_pin_next(t.state, 0, &pin) == -1 && errno == STATE_CORRUPT, "%s", names[i]);
 	}
 	buf_fini(&all);
 }
@@ -832,14 +837,14 @@ static void connections_and_syncs(void **state)
 
 static void make_id(uint8_t id[STATE_ID_SIZE], uint64_t i)
 {
-	const uint64_t halves[2] = {i * UINT64_C(0x9e3779b97f4a7c15), i};
+	const uint64_t halves[2] = {i * UINT64_C(0x9e3779b97f4a7c15), i * UINT64_C(0xd6e8feb86659fd93)};
 	memcpy(id, halves, STATE_ID_SIZE);
 }
 
 static void it_gets_small_again(void **state)
 {
 	(void)state;
-	enum { COUNT = 100000 };
+	enum { COUNT = 30000 };
 	uint8_t id[STATE_ID_SIZE];
 	struct stat st;
 	for (unsigned i = 0; i < COUNT;) {
@@ -856,6 +861,7 @@ static void it_gets_small_again(void **state)
 	assert_in_range(st.st_size, COUNT * 16, COUNT * 40);
 	assert_int_equal(stat(unit_path(t.folder, "state.db-wal"), &st), 0);
 	assert_int_equal(st.st_size, 0);
+	assert_int_equal(state_read_begin(t.state), 0);
 	for (unsigned i = 0; i < COUNT; i++) {
 		make_id(id, i);
 		assert_int_equal(state_seen(t.state, id), 1);
