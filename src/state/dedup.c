@@ -19,7 +19,7 @@
 #define DEDUP_RECENT  (64 * 220)
 #define DEDUP_PART    253 /* fill a page of 4 KiB */
 #define DEDUP_MERGED  (1u << 18)
-#define DEDUP_FILTERS (64u << 20)
+#define DEDUP_FILTERS (256u << 20)
 #define DEDUP_WALK    2000
 #endif
 #define SLICES      DEDUP_SLICES
@@ -314,7 +314,7 @@ static int make_filter(struct dedup *all, struct db *db, struct slice *slice)
 	size_t count = 0;
 	for (size_t i = 0; i < FILTER_SLOTS; i++)
 		count += slice->runs[i].count;
-	size_t room = count * (26 + 8 * (size_t)(slice - all->slices) / SLICES) / 10 + 2 * PART_MAX;
+	size_t room = count * (17 + 4 * (size_t)(slice - all->slices) / SLICES) / 10 + 2 * PART_MAX;
 	drop_filter(all, slice);
 	if (all->filter_bytes + room * sizeof *slice->filter.entries > FILTERS_MAX)
 		return 0;

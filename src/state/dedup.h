@@ -19,7 +19,8 @@
  * A run has the spool's age at its oldest and its newest identity, and is forgotten when the newest is old enough. What
  * is merged is near in age, so nothing is remembered for much longer than it was asked for; it never is for less.
  *
- * Memory: half a MiB, and filters of 3 to 7 bytes an identity; beyond 64 MiB of them slices go without, and are slower.
+ * Memory: half a MiB, and filters of 3 to 4 bytes an identity. Beyond 256 MiB of them slices go without: an identity is
+ * looked up in each of their runs, which costs ten times as much.
  */
 #ifndef HOOKSPOOL_STATE_DEDUP_H
 #define HOOKSPOOL_STATE_DEDUP_H

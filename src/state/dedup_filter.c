@@ -27,7 +27,7 @@ void filter_fini(struct filter *filter)
 
 bool filter_is_full(const struct filter *filter, size_t more)
 {
-	return filter->used + more > filter->room / 5 * 3;
+	return filter->used + more > filter->room / 4 * 3;
 }
 
 size_t filter_start(const struct filter *filter, struct filter_key key)

@@ -1,6 +1,6 @@
-/* For a slice of the identities: which of its runs may hold one (dedup.h). 2 bytes each in memory, 3 to 7 with the
- * room to grow. It may lead to a run that has not got it, about one time in a thousand; what was added and not moved is
- * always found.
+/* For a slice of the identities: which of its runs may have one (dedup.h). An entry has 2 bytes, and the room to grow
+ * as much again at most. It leads to a run that has not got the identity about one time in a hundred, when it is full;
+ * what was added and not moved is always found.
  *
  * An identity is a part of a SHA-256 (doc/journal.md): its bits are its hash. Sorted ones are neighbours here too. */
 #ifndef HOOKSPOOL_STATE_DEDUP_FILTER_H
