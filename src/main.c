@@ -9,7 +9,7 @@
  *     config/    the configuration                  conf; current (in force, read again when it changes)
  *     spool/     the files of doc/journal.md        segment (written), reader, search; audit_write, audit_read;
  *                                                   published, request_file (between the page and the deliverer)
- *     state/     what the deliverer knows           state; db (SQLite), deliveries, files, dedup, counts
+ *     state/     what the deliverer knows           state; db (SQLite), dedup, segments, deliveries, files, counts
  *     stats/     what is counted for people         connections, refusals, traffic
  *     target/    the user's files and scripts       target (which events), file, run, retry
  *     receive/   one request to one outcome         receive; server (FastCGI), single (CGI), store (a batch's commit)

@@ -26,6 +26,9 @@
 #include "sender/scheme.h"
 #include "spool/layout.h"
 #include "spool/locks.h"
+#include "state/counts.h"
+#include "state/files.h"
+#include "state/state.h"
 #include "target/file_path.h"
 #include "target/target.h"
 

@@ -14,6 +14,8 @@
 #include "command/session.h"
 #include "command/table.h"
 #include "spool/reader.h"
+#include "state/deliveries.h"
+#include "state/state.h"
 
 /* parked */
 

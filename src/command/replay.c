@@ -18,6 +18,10 @@
 #include "command/session.h"
 #include "spool/search.h"
 #include "spool/segment.h"
+#include "state/counts.h"
+#include "state/deliveries.h"
+#include "state/segments.h"
+#include "state/state.h"
 #include "target/target.h"
 
 #define TRIES 5 /* in a row in which no delivery was made, because segments were put away during the search */

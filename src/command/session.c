@@ -12,7 +12,9 @@
 #include "base/text.h"
 #include "command/command.h"
 #include "command/owner.h"
+#include "event/event.h"
 #include "spool/audit_write.h"
+#include "state/state.h"
 
 #define PAUSE_MIN 10000 /* us */
 #define PAUSE_MAX (CLOCK_SECOND / 2)

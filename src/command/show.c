@@ -17,6 +17,9 @@
 #include "event/line.h"
 #include "spool/audit_read.h"
 #include "spool/search.h"
+#include "state/deliveries.h"
+#include "state/segments.h"
+#include "state/state.h"
 #include "target/target.h"
 
 /* What became of the event at a target. */

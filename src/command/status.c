@@ -14,6 +14,7 @@
 #include "report/overview.h"
 #include "report/status_json.h"
 #include "spool/spool.h"
+#include "state/counts.h"
 #include "state/state.h"
 
 #define TRIES 5 /* at reading while no segment is put away, and nothing is put into state.db */

@@ -15,6 +15,9 @@
 #include "event/line.h"
 #include "spool/lines.h"
 #include "spool/segment.h"
+#include "state/deliveries.h"
+#include "state/segments.h"
+#include "state/state.h"
 
 /* Where an event's line stands. */
 struct adopt_place {

@@ -19,6 +19,9 @@
 #include "event/line.h"
 #include "spool/lines.h"
 #include "spool/segment.h"
+#include "state/archive_index.h"
+#include "state/segments.h"
+#include "state/state.h"
 
 #define MOVE_SIZE   (UINT64_C(1) << 20)    /* from here on a segment is moved as it is */
 #define COPY_SIZE   (2 * SEGMENT_SIZE_MAX) /* no receiver makes a larger one */

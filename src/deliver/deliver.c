@@ -29,6 +29,11 @@
 #include "deliver/kept.h"
 #include "deliver/requests.h"
 #include "spool/layout.h"
+#include "state/counts.h"
+#include "state/deliveries.h"
+#include "state/files.h"
+#include "state/segments.h"
+#include "state/state.h"
 #include "stats/refusals.h"
 
 /* Microseconds. */

@@ -7,6 +7,9 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "state/counts.h"
+#include "state/deliveries.h"
+#include "state/state.h"
 
 #define LANES_AT_ONCE 200 /* more than run at a time for one target */
 #define EVENTS_MAX    1000

@@ -16,6 +16,10 @@
 #include "deliver/adopt.h"
 #include "event/line.h"
 #include "spool/segment.h"
+#include "state/archive_index.h"
+#include "state/deliveries.h"
+#include "state/segments.h"
+#include "state/state.h"
 
 #define YOUNG      (60 * CLOCK_SECOND) /* most of what is younger waits for its first attempt */
 #define LOOK_AGAIN (60 * CLOCK_SECOND) /* at what was young, though nothing has changed */

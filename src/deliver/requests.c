@@ -8,6 +8,8 @@
 
 #include "base/text.h"
 #include "spool/request_file.h"
+#include "state/deliveries.h"
+#include "state/state.h"
 
 #define ERRANDS_MAX 64 /* at a time */
 #define ROWS_MAX    64 /* in a transaction */

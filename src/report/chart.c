@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "state/counts.h"
 
 /* In the chart's own units: a bar and the gap behind it, the bar, and how high it can be. */
 #define STEP 6

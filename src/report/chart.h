@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "report/html.h"
-#include "state/state.h"
+#include "state/counts.h"
 
 #define CHART_QUARTERS 96
 

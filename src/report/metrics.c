@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/plain.h"
+#include "state/counts.h"
 
 /* Begins a family; its samples follow. */
 static int family(struct buf *out, const char *name, const char *type, const char *help)

@@ -20,6 +20,10 @@
 #include "spool/reader.h"
 #include "spool/search.h"
 #include "spool/strays.h"
+#include "state/counts.h"
+#include "state/deliveries.h"
+#include "state/segments.h"
+#include "state/state.h"
 #include "stats/refusals.h"
 
 #define NEAR_MAX (32u << 20) /* bytes of unread events */

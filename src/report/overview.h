@@ -9,7 +9,8 @@
 #include "config/arena.h"
 #include "config/conf.h"
 #include "report/health.h"
-#include "state/state.h"
+#include "spool/spool.h"
+#include "state/counts.h"
 
 /* Lists are linked. Texts live as long as the overview. Connections are encoded (text_component). Times are us
  * since 1970; 0: never, or none. */

@@ -13,6 +13,9 @@
 #include "spool/audit_read.h"
 #include "spool/published.h"
 #include "spool/reader.h"
+#include "state/counts.h"
+#include "state/deliveries.h"
+#include "state/state.h"
 
 #define PARKED_MAX 50 /* rows of each list; the numbers above them count all */
 #define RECENT_MAX 15

@@ -11,6 +11,7 @@
 #include "report/status_json.h"
 #include "report/style_sheet.h"
 #include "spool/published.h"
+#include "state/state.h"
 
 static struct span span_of(const struct buf *b)
 {

@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include "report/status_json.h"
+#include "state/counts.h"
 
 static void write_reasons(struct writer *w, const struct overview_reason *reasons)
 {

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "state/state.h"
+#include "state/counts.h"
 
 #include "base/clock.h"
 #include "state/state_private.h"

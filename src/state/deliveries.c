@@ -1,11 +1,11 @@
 #include "config.h"
 
-#include "state/state.h"
+#include "state/deliveries.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "state/state.h"
 #include "state/state_private.h"
 
 #define READY_BASE (INT64_MIN / 2)

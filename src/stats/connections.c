@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/text.h"
+#include "state/counts.h"
 
 struct progress_item {
 	bool is_sync;

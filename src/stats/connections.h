@@ -5,6 +5,7 @@
 #define HOOKSPOOL_STATS_CONNECTIONS_H
 
 #include "base/intern.h"
+#include "event/event.h"
 #include "state/state.h"
 #include "stats/traffic.h"
 

@@ -11,6 +11,8 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "spool/audit_read.h"
+#include "state/counts.h"
+#include "state/state.h"
 #include "stats/traffic.h"
 
 #define FOLD_BYTES (4u << 20) /* of a file at a time */

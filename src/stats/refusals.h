@@ -5,7 +5,7 @@
 #define HOOKSPOOL_STATS_REFUSALS_H
 
 #include "spool/spool.h"
-#include "state/state.h"
+#include "state/counts.h"
 
 /* For the deliverer: adds what the trail has that was not counted yet, in a transaction of its own; without any there
  * is none. 1: there is more; 0: that was all; -1 with errno. To be called every few seconds, and before the deliverer

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include "state/counts.h"
 #include "stats/traffic.h"
 
 #include <stdlib.h>

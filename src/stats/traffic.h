@@ -2,7 +2,7 @@
 #ifndef HOOKSPOOL_STATS_TRAFFIC_H
 #define HOOKSPOOL_STATS_TRAFFIC_H
 
-#include "state/state.h"
+#include "state/counts.h"
 
 /* Zero-initialise to begin. */
 struct traffic {

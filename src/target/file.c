@@ -8,6 +8,7 @@
 
 #include "base/fsio.h"
 #include "event/record.h"
+#include "state/state.h"
 
 #define OPEN_TRIES 5  /* at a file, while its name is given away */
 #define RUN_TRIES  10 /* at a transaction, while names are given away to which was written */

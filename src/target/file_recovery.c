@@ -14,6 +14,9 @@
 #include "base/text.h"
 #include "event/record.h"
 #include "spool/reader.h"
+#include "state/deliveries.h"
+#include "state/segments.h"
+#include "state/state.h"
 
 #define CHUNK      (256u << 10)
 #define RECORD_MAX (1u << 30) /* of a line that is taken for a record */

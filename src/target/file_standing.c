@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "event/record.h"
+#include "state/files.h"
+#include "state/state.h"
 
 static struct standing_event *standing_event(struct standing *standing, const uint8_t id[STATE_ID_SIZE])
 {

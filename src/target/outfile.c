@@ -14,6 +14,7 @@
 #include "base/fsio.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "state/files.h"
 #include "target/file_path.h"
 #include "target/file_recovery.h"
 

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "event/record.h"
 #include "spool/segment.h"
+#include "state/counts.h"
 #include "target/context.h"
 #include "unit.h"
 

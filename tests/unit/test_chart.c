@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include "report/chart.h"
+#include "state/counts.h"
 
 #include "unit.h"
 

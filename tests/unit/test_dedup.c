@@ -12,6 +12,8 @@
 #include "base/clock.h"
 #include "dedup_table.h"
 #include "query.h"
+#include "state/deliveries.h"
+#include "state/segments.h"
 #include "state/state.h"
 #include "state/state_private.h"
 #include "unit.h"

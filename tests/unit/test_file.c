@@ -9,6 +9,7 @@
 
 #include "base/fsio.h"
 #include "journal_files.h"
+#include "state/files.h"
 
 static struct unit_targets t;
 static struct outfiles files;

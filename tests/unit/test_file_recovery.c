@@ -6,6 +6,8 @@
 
 #include "base/text.h"
 #include "journal_files.h"
+#include "state/deliveries.h"
+#include "state/segments.h"
 
 #define RECORDS 4
 

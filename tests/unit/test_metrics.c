@@ -3,6 +3,7 @@
 #include "report/metrics.h"
 
 #include "base/clock.h"
+#include "state/counts.h"
 #include "unit.h"
 
 static struct buf out;

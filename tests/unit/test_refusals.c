@@ -6,6 +6,8 @@
 
 #include "base/clock.h"
 #include "spool/audit_write.h"
+#include "state/counts.h"
+#include "state/state.h"
 #include "unit.h"
 
 #define T0 INT64_C(1790000000000000)

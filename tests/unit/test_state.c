@@ -9,6 +9,11 @@
 
 #include "base/clock.h"
 #include "query.h"
+#include "state/archive_index.h"
+#include "state/counts.h"
+#include "state/deliveries.h"
+#include "state/files.h"
+#include "state/segments.h"
 #include "unit.h"
 
 #define DAYS(n) ((n)*INT64_C(86400) * CLOCK_SECOND)
