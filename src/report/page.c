@@ -43,9 +43,19 @@ static void begin_table(struct html *h, const char *label, const char *const *co
 	html_markup(h, "</tr></thead><tbody>\n");
 }
 
-static void end_table(struct html *h)
+static void begin_list(struct html *h, const char *id, const char *text, const char *const *columns)
+{
+	heading(h, id, text);
+	begin_table(h, id, columns);
+}
+
+/* `more` rows are not shown. */
+static void end_list(struct html *h, uint64_t more)
 {
 	html_markup(h, "</tbody></table></div>\n");
+	if (more > 0)
+		html_write(h, "<p class=\"more\">and %" PRIu64 " more</p>\n", more);
+	html_markup(h, "</section>\n");
 }
 
 static void cell_text(struct html *h, const char *text)
@@ -82,12 +92,6 @@ static void cell_health(struct html *h, enum health health, const char *why)
 	html_markup(h, "<td>");
 	badge(h, health, why);
 	html_markup(h, "</td>");
-}
-
-static void more(struct html *h, uint64_t n)
-{
-	if (n > 0)
-		html_write(h, "<p class=\"more\">and %" PRIu64 " more</p>\n", n);
 }
 
 /* A JSON token of a line, decoded; a dash if it is empty or absent. */
@@ -216,9 +220,7 @@ static int write_parked(struct html *h, const struct page *page)
 	html_markup(h, "</div>\n");
 	begin_table(h, "parked", columns);
 	int result = state_parked(page->state, PARKED_MAX, list_parked, &l);
-	end_table(h);
-	more(h, parked > l.count ? parked - l.count : 0);
-	html_markup(h, "</section>\n");
+	end_list(h, parked > l.count ? parked - l.count : 0);
 	buf_fini(&l.line);
 	return result < 0 ? -1 : 0;
 }
@@ -253,8 +255,7 @@ static void write_connections(struct html *h, const struct overview *o)
 					      ">rejected",  ">pending", "oldest", ">parked",    NULL};
 	static const enum health order[] = {HEALTH_FAILING, HEALTH_LATE, HEALTH_OK};
 	uint64_t shown = 0, all = 0;
-	heading(h, "connections", "Connections");
-	begin_table(h, "connections", columns);
+	begin_list(h, "connections", "Connections", columns);
 	for (size_t i = 0; i < sizeof order / sizeof order[0]; i++)
 		for (const struct overview_connection *c = o->connections; c != NULL; c = c->next) {
 			if (c->health != order[i])
@@ -266,9 +267,7 @@ static void write_connections(struct html *h, const struct overview *o)
 		}
 	if (all == 0)
 		html_markup(h, "<tr><td colspan=\"9\">No event has come yet.</td></tr>\n");
-	end_table(h);
-	more(h, all - shown);
-	html_markup(h, "</section>\n");
+	end_list(h, all - shown);
 }
 
 static void write_targets(struct html *h, const struct overview *o)
@@ -277,8 +276,7 @@ static void write_targets(struct html *h, const struct overview *o)
 					      ">pending", "oldest", ">parked",   "last error", NULL};
 	if (o->targets == NULL)
 		return;
-	heading(h, "targets", "Targets");
-	begin_table(h, "targets", columns);
+	begin_list(h, "targets", "Targets", columns);
 	for (const struct overview_target *t = o->targets; t != NULL; t = t->next) {
 		html_markup(h, "<tr>");
 		cell_head(h, t->name);
@@ -295,15 +293,13 @@ static void write_targets(struct html *h, const struct overview *o)
 		html_ago(h, t->error_at, o->now);
 		html_markup(h, "</td></tr>\n");
 	}
-	end_table(h);
-	html_markup(h, "</section>\n");
+	end_list(h, 0);
 }
 
 static void write_endpoints(struct html *h, const struct overview *o)
 {
 	static const char *const columns[] = {"endpoint", "state", "last event", ">events", ">rejected", NULL};
-	heading(h, "endpoints", "Endpoints");
-	begin_table(h, "endpoints", columns);
+	begin_list(h, "endpoints", "Endpoints", columns);
 	for (const struct overview_endpoint *e = o->endpoints; e != NULL; e = e->next) {
 		html_markup(h, "<tr>");
 		cell_head(h, e->conf->path);
@@ -313,8 +309,7 @@ static void write_endpoints(struct html *h, const struct overview *o)
 		cell_count(h, e->refused, "");
 		html_markup(h, "</tr>\n");
 	}
-	end_table(h);
-	html_markup(h, "</section>\n");
+	end_list(h, 0);
 }
 
 static void write_refusals(struct html *h, const struct overview *o)
@@ -323,8 +318,7 @@ static void write_refusals(struct html *h, const struct overview *o)
 	uint64_t all = 0;
 	if (o->refusals == NULL)
 		return;
-	heading(h, "rejected", "Rejected requests");
-	begin_table(h, "rejected", columns);
+	begin_list(h, "rejected", "Rejected requests", columns);
 	for (const struct overview_refusal *r = o->refusals; r != NULL; r = r->next) {
 		if (all++ >= ROWS_MAX)
 			continue;
@@ -337,9 +331,7 @@ static void write_refusals(struct html *h, const struct overview *o)
 		cell_ago(h, r->last_at, o->now);
 		html_markup(h, "</tr>\n");
 	}
-	end_table(h);
-	more(h, all > ROWS_MAX ? all - ROWS_MAX : 0);
-	html_markup(h, "</section>\n");
+	end_list(h, all > ROWS_MAX ? all - ROWS_MAX : 0);
 }
 
 static void write_syncs(struct html *h, const struct overview *o)
@@ -349,8 +341,7 @@ static void write_syncs(struct html *h, const struct overview *o)
 	uint64_t all = 0;
 	if (o->syncs == NULL)
 		return;
-	heading(h, "syncs", "Initial syncs");
-	begin_table(h, "syncs", columns);
+	begin_list(h, "syncs", "Initial syncs", columns);
 	for (const struct overview_sync *s = o->syncs; s != NULL; s = s->next) {
 		if (all++ >= ROWS_MAX)
 			continue;
@@ -365,9 +356,7 @@ static void write_syncs(struct html *h, const struct overview *o)
 		cell_ago(h, s->last_at, o->now);
 		html_markup(h, "</tr>\n");
 	}
-	end_table(h);
-	more(h, all > ROWS_MAX ? all - ROWS_MAX : 0);
-	html_markup(h, "</section>\n");
+	end_list(h, all > ROWS_MAX ? all - ROWS_MAX : 0);
 }
 
 /* Recent requests */
@@ -412,13 +401,11 @@ static int write_recent(struct html *h, const struct page *page)
 	static const char *const columns[] = {"received",    "answer",   "reason", "connection",
 					      "object type", ">records", "event",  NULL};
 	struct listing l = {.h = h, .page = page};
-	heading(h, "recent", "Recent requests");
-	begin_table(h, "recent", columns);
+	begin_list(h, "recent", "Recent requests", columns);
 	int result = trail_latest(page->spool, RECENT_MAX, list_recent, &l);
 	if (l.count == 0)
 		html_markup(h, "<tr><td colspan=\"7\">None yet.</td></tr>\n");
-	end_table(h);
-	html_markup(h, "</section>\n");
+	end_list(h, 0);
 	return result;
 }
 
