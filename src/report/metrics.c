@@ -2,7 +2,10 @@
 
 #include "report/metrics.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,19 +13,22 @@
 #include "base/plain.h"
 #include "state/counts.h"
 
+struct metrics {
+	struct buf *out;
+	bool failed; /* no memory */
+};
+
 /* Begins a family; its samples follow. */
-static int family(struct buf *out, const char *name, const char *type, const char *help)
+static void family(struct metrics *m, const char *name, const char *type, const char *help)
 {
-	return buf_printf(out, "# HELP hookspool_%s %s\n# TYPE hookspool_%s %s\n", name, help, name, type);
+	m->failed |= buf_printf(m->out, "# HELP hookspool_%s %s\n# TYPE hookspool_%s %s\n", name, help, name, type) < 0;
 }
 
-/* A label's value: any text, with backslash, quote and newline escaped. Controls are shown as \x1b. */
-static int label(struct buf *out, const char *before, const char *name, const char *value)
+/* A label's value: any text, with backslash and quote escaped. A newline is shown as \x0a, as other controls are. */
+static int append_value(struct buf *out, const char *value)
 {
 	struct buf plain = {0};
-	int result = buf_printf(out, "%s%s=\"", before, name);
-	if (result == 0)
-		result = plain_append(&plain, value, strlen(value));
+	int result = plain_append(&plain, value, strlen(value));
 	for (size_t i = 0; i < plain.len && result == 0; i++) {
 		if (plain.data[i] == '"' || plain.data[i] == '\\')
 			result = buf_char(out, '\\');
@@ -30,31 +36,35 @@ static int label(struct buf *out, const char *before, const char *name, const ch
 			result = buf_char(out, plain.data[i]);
 	}
 	buf_fini(&plain);
-	return result == 0 ? buf_char(out, '"') : -1;
+	return result;
 }
 
-static int value(struct buf *out, uint64_t n)
+enum kind { COUNT, MOMENT };
+
+/* A sample, with the names and values of its labels up to a NULL. A moment of 0 has none. */
+__attribute__((sentinel)) static void sample(struct metrics *m, const char *name, enum kind kind, uint64_t n, ...)
 {
-	return buf_printf(out, "} %" PRIu64 "\n", n);
+	va_list labels;
+	const char *label;
+	char before = '{';
+	if (kind == MOMENT && n == 0)
+		return;
+	m->failed |= buf_printf(m->out, "hookspool_%s", name) < 0;
+	va_start(labels, n);
+	while ((label = va_arg(labels, const char *)) != NULL) {
+		const char *value = va_arg(labels, const char *);
+		m->failed |= buf_printf(m->out, "%c%s=\"", before, label) < 0 || append_value(m->out, value) < 0 ||
+			     buf_char(m->out, '"') < 0;
+		before = ',';
+	}
+	va_end(labels);
+	m->failed |= (before == ',' && buf_char(m->out, '}') < 0) ||
+		     (kind == COUNT ? buf_printf(m->out, " %" PRIu64 "\n", n)
+				    : buf_printf(m->out, " %" PRIu64 ".%06" PRIu64 "\n", n / CLOCK_SECOND,
+						 n % CLOCK_SECOND)) < 0;
 }
 
-static int moment(struct buf *out, int64_t at)
-{
-	return buf_printf(out, "} %" PRId64 ".%06" PRId64 "\n", at / CLOCK_SECOND, at % CLOCK_SECOND);
-}
-
-/* A family of one sample without labels. */
-static int single(struct buf *out, const char *name, const char *type, const char *help, uint64_t n)
-{
-	return family(out, name, type, help) < 0 || buf_printf(out, "hookspool_%s %" PRIu64 "\n", name, n) < 0 ? -1 : 0;
-}
-
-static int begin_sample(struct buf *out, const char *name)
-{
-	return buf_printf(out, "hookspool_%s{", name);
-}
-
-static int write_totals(struct buf *out, const struct overview *o)
+static void write_totals(struct metrics *m, const struct overview *o)
 {
 	uint64_t refused = 0;
 	for (const struct overview_conf *c = o->confs; c != NULL; c = c->next)
@@ -81,54 +91,35 @@ static int write_totals(struct buf *out, const struct overview *o)
 		 "Kinds of processes that go on with an earlier configuration: they refused the newest one.", refused},
 		{"healthy", "gauge", "1 if nothing is late or failing.", o->health == HEALTH_OK},
 	};
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-		if (single(out, rows[i].name, rows[i].type, rows[i].help, rows[i].n) < 0)
-			return -1;
-	return family(out, "status_timestamp_seconds", "gauge", "When the deliverer wrote this.") < 0 ||
-			       buf_str(out, "hookspool_status_timestamp_seconds") < 0 ||
-			       buf_printf(out, " %" PRId64 ".%06" PRId64 "\n", o->now / CLOCK_SECOND,
-					  o->now % CLOCK_SECOND) < 0
-		       ? -1
-		       : 0;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		family(m, rows[i].name, rows[i].type, rows[i].help);
+		sample(m, rows[i].name, COUNT, rows[i].n, (char *)NULL);
+	}
+	family(m, "status_timestamp_seconds", "gauge", "When the deliverer wrote this.");
+	sample(m, "status_timestamp_seconds", MOMENT, (uint64_t)o->now, (char *)NULL);
 }
 
-static int write_refusals(struct buf *out, const struct overview *o)
+static void write_refusals(struct metrics *m, const struct overview *o)
 {
 	static const char name[] = "requests_rejected_total";
-	if (family(out, name, "counter", "Requests that were refused.") < 0)
-		return -1;
+	family(m, name, "counter", "Requests that were refused.");
 	for (const struct overview_refusal *r = o->refusals; r != NULL; r = r->next) {
 		char status[12];
 		snprintf(status, sizeof status, "%u", r->status);
-		if (begin_sample(out, name) < 0 || label(out, "", "endpoint", r->endpoint) < 0 ||
-		    label(out, ",", "connection", r->connection) < 0 || label(out, ",", "status", status) < 0 ||
-		    label(out, ",", "reason", r->reason) < 0 || value(out, r->count) < 0)
-			return -1;
+		sample(m, name, COUNT, r->count, "endpoint", r->endpoint, "connection", r->connection, "status", status,
+		       "reason", r->reason, (char *)NULL);
 	}
-	return 0;
 }
 
-/* Each member of a list has a sample. A moment of 0 has none. */
-enum kind { COUNT, MOMENT };
-
-static int number(struct buf *out, enum kind kind, uint64_t n)
+static void write_troubles(struct metrics *m, const struct overview *o)
 {
-	return kind == COUNT ? value(out, n) : moment(out, (int64_t)n);
-}
-
-static int write_troubles(struct buf *out, const struct overview *o)
-{
-	if (family(out, "trouble_since_timestamp_seconds", "gauge",
-		   "Since when the deliverer cannot do what it says.") < 0)
-		return -1;
+	static const char name[] = "trouble_since_timestamp_seconds";
+	family(m, name, "gauge", "Since when the deliverer cannot do what it says.");
 	for (const struct overview_trouble *t = o->troubles; t != NULL; t = t->next)
-		if (begin_sample(out, "trouble_since_timestamp_seconds") < 0 || label(out, "", "what", t->what) < 0 ||
-		    label(out, ",", "why", t->why) < 0 || moment(out, t->at) < 0)
-			return -1;
-	return 0;
+		sample(m, name, MOMENT, (uint64_t)t->at, "what", t->what, "why", t->why, (char *)NULL);
 }
 
-static int write_connections(struct buf *out, const struct overview *o)
+static void write_connections(struct metrics *m, const struct overview *o)
 {
 	enum { EVENTS, LAST, HEALTHY, ROWS };
 	static const struct {
@@ -140,23 +131,16 @@ static int write_connections(struct buf *out, const struct overview *o)
 		[HEALTHY] = {"connection_healthy", "gauge", "1 if the connection is neither late nor failing.", COUNT},
 	};
 	for (size_t i = 0; i < ROWS; i++) {
-		if (family(out, rows[i].name, rows[i].type, rows[i].help) < 0)
-			return -1;
+		family(m, rows[i].name, rows[i].type, rows[i].help);
 		for (const struct overview_connection *c = o->connections; c != NULL; c = c->next) {
-			uint64_t n = i == EVENTS ? c->events
-				     : i == LAST ? (uint64_t)c->last_at
-						 : (uint64_t)(c->health == HEALTH_OK);
-			if (rows[i].kind == MOMENT && n == 0)
-				continue;
-			if (begin_sample(out, rows[i].name) < 0 || label(out, "", "endpoint", c->endpoint) < 0 ||
-			    label(out, ",", "connection", c->connection) < 0 || number(out, rows[i].kind, n) < 0)
-				return -1;
+			const uint64_t numbers[ROWS] = {c->events, (uint64_t)c->last_at, c->health == HEALTH_OK};
+			sample(m, rows[i].name, rows[i].kind, numbers[i], "endpoint", c->endpoint, "connection",
+			       c->connection, (char *)NULL);
 		}
 	}
-	return 0;
 }
 
-static int write_targets(struct buf *out, const struct overview *o)
+static void write_targets(struct metrics *m, const struct overview *o)
 {
 	enum { DONE, FAILED, PENDING, PARKED, OLDEST, HEALTHY, ROWS };
 	static const struct {
@@ -172,8 +156,7 @@ static int write_targets(struct buf *out, const struct overview *o)
 		[HEALTHY] = {"target_healthy", "gauge", "1 if the target is neither late nor failing.", COUNT},
 	};
 	for (size_t i = 0; i < ROWS; i++) {
-		if (family(out, rows[i].name, rows[i].type, rows[i].help) < 0)
-			return -1;
+		family(m, rows[i].name, rows[i].type, rows[i].help);
 		for (const struct overview_target *t = o->targets; t != NULL; t = t->next) {
 			const uint64_t numbers[ROWS] = {
 				[DONE] = t->done,
@@ -183,17 +166,12 @@ static int write_targets(struct buf *out, const struct overview *o)
 				[OLDEST] = (uint64_t)t->backlog.oldest_at,
 				[HEALTHY] = t->health == HEALTH_OK,
 			};
-			if (rows[i].kind == MOMENT && numbers[i] == 0)
-				continue;
-			if (begin_sample(out, rows[i].name) < 0 || label(out, "", "target", t->name) < 0 ||
-			    number(out, rows[i].kind, numbers[i]) < 0)
-				return -1;
+			sample(m, rows[i].name, rows[i].kind, numbers[i], "target", t->name, (char *)NULL);
 		}
 	}
-	return 0;
 }
 
-static int write_syncs(struct buf *out, const struct overview *o)
+static void write_syncs(struct metrics *m, const struct overview *o)
 {
 	enum { PAGES, RECORDS, COMPLETE, ROWS };
 	static const struct {
@@ -204,23 +182,26 @@ static int write_syncs(struct buf *out, const struct overview *o)
 		[COMPLETE] = {"sync_complete", "1 if the initial sync is complete."},
 	};
 	for (size_t i = 0; i < ROWS; i++) {
-		if (family(out, rows[i].name, "gauge", rows[i].help) < 0)
-			return -1;
+		family(m, rows[i].name, "gauge", rows[i].help);
 		for (const struct overview_sync *s = o->syncs; s != NULL; s = s->next) {
 			const uint64_t numbers[ROWS] = {s->pages, s->records, s->complete};
-			if (begin_sample(out, rows[i].name) < 0 || label(out, "", "endpoint", s->endpoint) < 0 ||
-			    label(out, ",", "connection", s->connection) < 0 ||
-			    label(out, ",", "object_type", s->object_type) < 0 || value(out, numbers[i]) < 0)
-				return -1;
+			sample(m, rows[i].name, COUNT, numbers[i], "endpoint", s->endpoint, "connection", s->connection,
+			       "object_type", s->object_type, (char *)NULL);
 		}
 	}
-	return 0;
 }
 
 int metrics_write(struct buf *out, const struct overview *o)
 {
-	return write_totals(out, o) < 0 || write_troubles(out, o) < 0 || write_refusals(out, o) < 0 ||
-			       write_connections(out, o) < 0 || write_targets(out, o) < 0 || write_syncs(out, o) < 0
-		       ? -1
-		       : 0;
+	struct metrics m = {.out = out};
+	write_totals(&m, o);
+	write_troubles(&m, o);
+	write_refusals(&m, o);
+	write_connections(&m, o);
+	write_targets(&m, o);
+	write_syncs(&m, o);
+	if (!m.failed)
+		return 0;
+	errno = ENOMEM;
+	return -1;
 }
