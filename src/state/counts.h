@@ -64,8 +64,8 @@ int state_sync_add(struct state *state, const struct state_sync *sync);
 typedef int state_each_sync(void *arg, const struct state_sync *sync);
 int state_syncs(struct state *state, state_each_sync *each, void *arg);
 
-/* Refused requests by reason, as the audit trail tells them (tally). A connection is nobody's word for it: what is not
- * in the table of connections counts for the endpoint, its connection is empty. */
+/* Refused requests by reason, counted from the audit trail. Nobody vouches for the connection of a refused request: one
+ * that is not in the table of connections is stored as empty, and counts for the endpoint alone. */
 struct state_refusal {
 	struct span endpoint, connection, reason; /* connection encoded (text_component) */
 	unsigned status;
@@ -76,23 +76,23 @@ int state_refusal_add(struct state *state, const struct state_refusal *refusal);
 typedef int state_each_refusal(void *arg, const struct state_refusal *refusal);
 int state_refusals(struct state *state, state_each_refusal *each, void *arg);
 
-/* What became last of the configuration that a kind of process read, as the audit trail tells it. */
+/* Whether the configuration that a kind of process read last was accepted, from the audit trail. */
 struct state_conf {
 	struct span by;  /* "receiver", "deliverer" */
-	struct span why; /* it was refused; absent: it was taken */
+	struct span why; /* why it was refused; absent: it was accepted */
 	int64_t at;      /* us since 1970 */
 };
 int state_conf_put(struct state *state, const struct state_conf *conf);
 typedef int state_each_conf(void *arg, const struct state_conf *conf);
 int state_confs(struct state *state, state_each_conf *each, void *arg);
 
-/* How far a file of the audit trail was read, by its mark. 1, 0 or -1. */
+/* How far a file of the audit trail was read; its mark is a hash of its beginning. 1, 0 or -1. */
 int state_trail(struct state *state, uint64_t mark, uint64_t *offset);
 int state_trail_put(struct state *state, uint64_t mark, uint64_t offset);
 /* Whether any file was. */
 int state_trail_is_begun(struct state *state);
 
-/* What happened within a quarter of an hour; `at` is any moment of it, us since 1970. Two days of them are kept. */
+/* Counts of a quarter of an hour; `at` is any moment of it, us since 1970. They are kept for two days. */
 #define STATE_QUARTER (INT64_C(900) * 1000000)
 struct state_traffic {
 	int64_t at; /* from state_traffic: its beginning */
@@ -106,13 +106,13 @@ int state_traffic_sweep(struct state *state);
 typedef int state_each_traffic(void *arg, const struct state_traffic *traffic);
 int state_traffic(struct state *state, int64_t since, state_each_traffic *each, void *arg);
 
-/* What the deliverer cannot do for now, beside deliveries, and why; it is told until it can be done again. */
+/* What the deliverer cannot do at present, apart from deliveries, and why. `status` shows it until it is dropped. */
 int state_trouble_put(struct state *state, const char *what, const char *why);
 int state_trouble_drop(struct state *state, const char *what);
 int state_has_trouble(struct state *state, const char *what);
 struct state_trouble {
 	const char *what, *why;
-	int64_t at; /* since when, us since 1970 */
+	int64_t at; /* us since 1970: since when */
 };
 typedef int state_each_trouble(void *arg, const struct state_trouble *trouble);
 int state_troubles(struct state *state, state_each_trouble *each, void *arg);

@@ -131,9 +131,9 @@ enum db_use {
 int db_open(struct db *db, const char *path, enum db_use use);
 void db_close(struct db *db);
 
-/* The statement with its values, ready to be stepped: i int64_t, t struct span as text, s char * (or NULL), b an
- * identity, v struct span as a blob. What is pointed to stays as it is until the statement is reset. NULL with errno.
- */
+/* The statement with its values, ready to be stepped. `types` has a letter for each value: i int64_t, t struct span as
+ * text, s char * or NULL, b an identity, v struct span as a blob. What values point to must stay until the statement is
+ * reset. NULL with errno. */
 struct sqlite3_stmt *db_bind(struct db *db, enum db_sql which, const char *types, ...);
 
 /* All of these take what db_bind returns, NULL too.
@@ -153,7 +153,7 @@ typedef int db_take(struct sqlite3_stmt *row, void *arg);
 int db_walk(struct sqlite3_stmt *statement, db_take *take, void *arg);
 
 int db_execute(struct db *db, const char *text);
-/* STATE_CORRUPT: what is there already, or is not there, belongs to no database of this version. */
+/* The same, but STATE_CORRUPT if the tables that exist already are not those of a new database. */
 int db_execute_schema(struct db *db, const char *text);
 
 /* Columns of a row, valid until the next step. */
@@ -171,7 +171,7 @@ uint64_t db_all_changes(const struct db *db);
 int64_t db_last_id(const struct db *db);
 /* Whether a transaction is open. */
 bool db_is_open(const struct db *db);
-/* Whether the database's name is another file's by now, or nobody's. */
+/* Whether another file has the database's name by now, or none has it. */
 bool db_is_moved(const struct db *db);
 
 #endif

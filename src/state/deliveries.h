@@ -12,8 +12,8 @@ struct state;
 
 /* What the deliverer does. */
 
-/* Deliveries and lanes. A lane has a row while a delivery of it is pending. next_at is the age at which it is due;
- * lanes that are ready have a next_at below zero, in the order in which they became so. */
+/* A lane has a row while a delivery of it is pending. Its next_at is the age at which the next attempt is due. A lane
+ * that is ready has a next_at below zero: the longer it is ready, the lower. */
 struct state_delivery {
 	int64_t id;
 	int64_t segment_id;              /* for state_delivery_add */
@@ -34,8 +34,8 @@ int state_pending_count(struct state *state, uint64_t *n);
 /* Whether anything is pending for the target, or in the lane. */
 int state_is_waiting(struct state *state, int64_t target);
 int state_lane_is_waiting(struct state *state, int64_t target, int64_t lane);
-/* Up to max lanes of the target whose next_at is `from` or later, the first due first: from INT64_MIN on the ready
- * ones, whose head was not tried yet, from 0 on those that wait for a retry. Their number, or -1. */
+/* Up to max lanes of the target whose next_at is `from` or later, the first due first. From INT64_MIN on these are the
+ * ready ones, whose oldest delivery was not tried yet; from 0 on those that wait for a retry. Their number, or -1. */
 struct state_lane {
 	int64_t lane, next_at;
 };
@@ -45,19 +45,18 @@ int state_lane_head(struct state *state, int64_t target, int64_t lane, struct st
 int state_delivery_done(struct state *state, int64_t id);
 int state_delivery_failed(struct state *state, const struct state_delivery *delivery, const char *why);
 int state_delivery_park(struct state *state, const struct state_delivery *delivery, const char *why);
-/* After the above: the lane is due at next_at, or has no row if nothing is pending in it. */
+/* After one of the three above: the lane is due at next_at, or loses its row if nothing is pending in it. */
 int state_lane_settle(struct state *state, int64_t target, int64_t lane, int64_t next_at);
 
 /* What a copy of lines needs. */
 
-/* Up to max rows that name the segment, from the one whose number follows `after`, in their order. Their number, or -1.
- */
+/* Up to max rows that name the segment and have a number greater than `after`, in their order. Their number, or -1. */
 struct state_place {
 	int64_t row;
 	uint64_t offset, length;
 };
 int state_places(struct state *state, int64_t segment, int64_t after, struct state_place *places, int max);
-/* Lets the row name another place, where a copy of its line stands. */
+/* Makes the row name another place, which has a copy of its line. */
 int state_place_move(struct state *state, const struct state_place *place, int64_t segment);
 
 /* What commands and the page ask. */
@@ -72,8 +71,7 @@ struct state_row {
 	uint64_t count;           /* state_backlog: how many there are of its kind */
 };
 typedef int state_each_row(void *arg, const struct state_row *row);
-/* The oldest delivery of each lane of each target, and how many there are behind it: pending ones and parked ones each.
- */
+/* The oldest pending and the oldest parked delivery of each lane of each target, each with the count of its kind. */
 int state_backlog(struct state *state, state_each_row *each, void *arg);
 /* All deliveries of the event. */
 int state_rows(struct state *state, const uint8_t event[STATE_ID_SIZE], state_each_row *each, void *arg);
@@ -87,13 +85,13 @@ int state_all_lines(struct state *state, state_each_row *each, void *arg);
 
 /* What an operator changes. */
 
-/* A parked delivery is pending again, as if it had never been tried, and its lane is ready. For one that is pending its
- * lane is due now, and what is known of its attempts stays. 1; 0: there is no such parked one, or it is due already. */
+/* Makes a parked delivery pending again, as if it had never been tried, and its lane ready. Makes the lane of a pending
+ * one due now, and keeps its attempts. 1; 0: there is no such parked one, or the lane is due already. */
 int state_delivery_retry(struct state *state, const struct state_row *row);
-/* Forgets a delivery. What stands behind it is due if this one held it back. 1; 0: there is none. */
+/* Forgets a delivery. The next one of its lane is due if this one held it back. 1; 0: there is none. */
 int state_delivery_drop(struct state *state, const struct state_row *row);
-/* Up to max deliveries that failed, by their numbers, from the one behind `after` on: parked ones, and those that wait
- * for another attempt. */
+/* Up to max deliveries that failed and have a number greater than `after`, in their order: parked ones, and those that
+ * wait for another attempt. */
 int state_failed(struct state *state, int64_t after, int max, state_each_row *each, void *arg);
 /* Makes each lane that waits for its time due now; *n: how many. */
 int state_lanes_push(struct state *state, uint64_t *n);
