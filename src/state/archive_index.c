@@ -35,9 +35,7 @@ int state_archive_old(struct state *state, int64_t keep, char names[][SEGMENT_NA
 	struct sqlite3_stmt *statement =
 		db_bind(&state->db, DB_ARCHIVE_OLD, "ii", state_age(state) - keep, (int64_t)max);
 	while ((result = db_step(statement)) == 1)
-		if (db_segment(statement, 0, names[n++]) < 0) {
-			db_reset(statement);
-			return -1;
-		}
+		if (db_segment(statement, 0, names[n++]) < 0)
+			return db_stop(statement);
 	return result < 0 ? -1 : n;
 }

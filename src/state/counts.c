@@ -70,24 +70,18 @@ int state_conf_put(struct state *state, const struct state_conf *c)
 	return db_run(db_bind(&state->db, DB_CONF_PUT, "tti", c->by, c->why, c->at));
 }
 
-struct confs_walk {
-	state_each_conf *each;
-	void *arg;
-};
-
-static int take_conf(struct sqlite3_stmt *row, void *arg)
-{
-	const struct confs_walk *w = arg;
-	return w->each(w->arg, &(struct state_conf){
-				       .by = db_span(row, 0),
-				       .why = db_span(row, 1),
-				       .at = db_int(row, 2),
-			       });
-}
-
 int state_confs(struct state *state, state_each_conf *each, void *arg)
 {
-	return db_walk(db_bind(&state->db, DB_CONFS, ""), take_conf, &(struct confs_walk){each, arg});
+	int result;
+	struct sqlite3_stmt *row = db_bind(&state->db, DB_CONFS, "");
+	while ((result = db_step(row)) == 1)
+		if (each(arg, &(struct state_conf){
+				      .by = db_span(row, 0),
+				      .why = db_span(row, 1),
+				      .at = db_int(row, 2),
+			      }) < 0)
+			return db_stop(row);
+	return result;
 }
 
 int state_trail(struct state *state, uint64_t mark, uint64_t *offset)
@@ -133,122 +127,92 @@ int state_count(struct state *state, enum state_count count, uint64_t *n)
 	return 0;
 }
 
-struct goals_walk {
-	state_each_goal *each;
-	void *arg;
-};
-
-static int take_goal(struct sqlite3_stmt *row, void *arg)
-{
-	const struct goals_walk *w = arg;
-	return w->each(w->arg, &(struct state_goal){
-				       .id = db_int(row, 0),
-				       .target = db_text(row, 1),
-				       .done = (uint64_t)db_int(row, 2),
-				       .failed = (uint64_t)db_int(row, 3),
-				       .parked = (uint64_t)db_int(row, 4),
-				       .done_at = db_int(row, 5),
-				       .error = db_text(row, 6),
-				       .error_at = db_int(row, 7),
-			       });
-}
-
 int state_goals(struct state *state, state_each_goal *each, void *arg)
 {
-	return db_walk(db_bind(&state->db, DB_GOALS, ""), take_goal, &(struct goals_walk){each, arg});
-}
-
-struct contacts_walk {
-	state_each_contact *each;
-	void *arg;
-};
-
-static int take_contact(struct sqlite3_stmt *row, void *arg)
-{
-	const struct contacts_walk *w = arg;
-	return w->each(w->arg, &(struct state_contact){
-				       .endpoint = db_text(row, 0),
-				       .connection = db_text(row, 1),
-				       .events = (uint64_t)db_int(row, 2),
-				       .last_at = db_int(row, 3),
-			       });
+	int result;
+	struct sqlite3_stmt *row = db_bind(&state->db, DB_GOALS, "");
+	while ((result = db_step(row)) == 1)
+		if (each(arg, &(struct state_goal){
+				      .id = db_int(row, 0),
+				      .target = db_text(row, 1),
+				      .done = (uint64_t)db_int(row, 2),
+				      .failed = (uint64_t)db_int(row, 3),
+				      .parked = (uint64_t)db_int(row, 4),
+				      .done_at = db_int(row, 5),
+				      .error = db_text(row, 6),
+				      .error_at = db_int(row, 7),
+			      }) < 0)
+			return db_stop(row);
+	return result;
 }
 
 int state_contacts(struct state *state, state_each_contact *each, void *arg)
 {
-	return db_walk(db_bind(&state->db, DB_CONTACTS, ""), take_contact, &(struct contacts_walk){each, arg});
-}
-
-struct syncs_walk {
-	state_each_sync *each;
-	void *arg;
-};
-
-static int take_sync(struct sqlite3_stmt *row, void *arg)
-{
-	const struct syncs_walk *w = arg;
-	return w->each(w->arg, &(struct state_sync){
-				       .endpoint = db_span(row, 0),
-				       .connection = db_span(row, 1),
-				       .object_type = db_span(row, 2),
-				       .webhook = db_span(row, 3),
-				       .pages = (uint64_t)db_int(row, 4),
-				       .records = (uint64_t)db_int(row, 5),
-				       .begun_at = db_int(row, 6),
-				       .last_at = db_int(row, 7),
-				       .complete = db_int(row, 8) != 0,
-			       });
+	int result;
+	struct sqlite3_stmt *row = db_bind(&state->db, DB_CONTACTS, "");
+	while ((result = db_step(row)) == 1)
+		if (each(arg, &(struct state_contact){
+				      .endpoint = db_text(row, 0),
+				      .connection = db_text(row, 1),
+				      .events = (uint64_t)db_int(row, 2),
+				      .last_at = db_int(row, 3),
+			      }) < 0)
+			return db_stop(row);
+	return result;
 }
 
 int state_syncs(struct state *state, state_each_sync *each, void *arg)
 {
-	return db_walk(db_bind(&state->db, DB_SYNCS, ""), take_sync, &(struct syncs_walk){each, arg});
-}
-
-struct refusals_walk {
-	state_each_refusal *each;
-	void *arg;
-};
-
-static int take_refusal(struct sqlite3_stmt *row, void *arg)
-{
-	const struct refusals_walk *w = arg;
-	return w->each(w->arg, &(struct state_refusal){
-				       .endpoint = db_span(row, 0),
-				       .connection = db_span(row, 1),
-				       .reason = db_span(row, 2),
-				       .status = (unsigned)db_int(row, 3),
-				       .count = (uint64_t)db_int(row, 4),
-				       .last_at = db_int(row, 5),
-			       });
+	int result;
+	struct sqlite3_stmt *row = db_bind(&state->db, DB_SYNCS, "");
+	while ((result = db_step(row)) == 1)
+		if (each(arg, &(struct state_sync){
+				      .endpoint = db_span(row, 0),
+				      .connection = db_span(row, 1),
+				      .object_type = db_span(row, 2),
+				      .webhook = db_span(row, 3),
+				      .pages = (uint64_t)db_int(row, 4),
+				      .records = (uint64_t)db_int(row, 5),
+				      .begun_at = db_int(row, 6),
+				      .last_at = db_int(row, 7),
+				      .complete = db_int(row, 8) != 0,
+			      }) < 0)
+			return db_stop(row);
+	return result;
 }
 
 int state_refusals(struct state *state, state_each_refusal *each, void *arg)
 {
-	return db_walk(db_bind(&state->db, DB_REFUSALS, ""), take_refusal, &(struct refusals_walk){each, arg});
-}
-
-struct traffic_walk {
-	state_each_traffic *each;
-	void *arg;
-};
-
-static int take_traffic(struct sqlite3_stmt *row, void *arg)
-{
-	const struct traffic_walk *w = arg;
-	return w->each(w->arg, &(struct state_traffic){
-				       .at = db_int(row, 0),
-				       .events = (uint64_t)db_int(row, 1),
-				       .records = (uint64_t)db_int(row, 2),
-				       .refused = (uint64_t)db_int(row, 3),
-				       .done = (uint64_t)db_int(row, 4),
-				       .failed = (uint64_t)db_int(row, 5),
-			       });
+	int result;
+	struct sqlite3_stmt *row = db_bind(&state->db, DB_REFUSALS, "");
+	while ((result = db_step(row)) == 1)
+		if (each(arg, &(struct state_refusal){
+				      .endpoint = db_span(row, 0),
+				      .connection = db_span(row, 1),
+				      .reason = db_span(row, 2),
+				      .status = (unsigned)db_int(row, 3),
+				      .count = (uint64_t)db_int(row, 4),
+				      .last_at = db_int(row, 5),
+			      }) < 0)
+			return db_stop(row);
+	return result;
 }
 
 int state_traffic(struct state *state, int64_t since, state_each_traffic *each, void *arg)
 {
-	return db_walk(db_bind(&state->db, DB_TRAFFIC, "i", since), take_traffic, &(struct traffic_walk){each, arg});
+	int result;
+	struct sqlite3_stmt *row = db_bind(&state->db, DB_TRAFFIC, "i", since);
+	while ((result = db_step(row)) == 1)
+		if (each(arg, &(struct state_traffic){
+				      .at = db_int(row, 0),
+				      .events = (uint64_t)db_int(row, 1),
+				      .records = (uint64_t)db_int(row, 2),
+				      .refused = (uint64_t)db_int(row, 3),
+				      .done = (uint64_t)db_int(row, 4),
+				      .failed = (uint64_t)db_int(row, 5),
+			      }) < 0)
+			return db_stop(row);
+	return result;
 }
 
 int state_trouble_put(struct state *state, const char *what, const char *why)
@@ -266,18 +230,12 @@ int state_has_trouble(struct state *state, const char *what)
 	return db_ask(db_bind(&state->db, DB_TROUBLE_GET, "s", what));
 }
 
-struct troubles_walk {
-	state_each_trouble *each;
-	void *arg;
-};
-
-static int take_trouble(struct sqlite3_stmt *row, void *arg)
-{
-	const struct troubles_walk *w = arg;
-	return w->each(w->arg, &(struct state_trouble){db_text(row, 0), db_text(row, 1), db_int(row, 2)});
-}
-
 int state_troubles(struct state *state, state_each_trouble *each, void *arg)
 {
-	return db_walk(db_bind(&state->db, DB_TROUBLES, ""), take_trouble, &(struct troubles_walk){each, arg});
+	int result;
+	struct sqlite3_stmt *row = db_bind(&state->db, DB_TROUBLES, "");
+	while ((result = db_step(row)) == 1)
+		if (each(arg, &(struct state_trouble){db_text(row, 0), db_text(row, 1), db_int(row, 2)}) < 0)
+			return db_stop(row);
+	return result;
 }

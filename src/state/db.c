@@ -342,6 +342,12 @@ void db_reset(struct sqlite3_stmt *statement)
 	errno = saved;
 }
 
+int db_stop(struct sqlite3_stmt *statement)
+{
+	db_reset(statement);
+	return -1;
+}
+
 int64_t db_int(struct sqlite3_stmt *row, int column)
 {
 	return sqlite3_column_int64(row, column);
@@ -407,9 +413,7 @@ int db_walk(struct sqlite3_stmt *statement, db_take *take, void *arg)
 {
 	int result;
 	while ((result = db_step(statement)) == 1)
-		if (take(statement, arg) < 0) {
-			db_reset(statement);
-			return -1;
-		}
+		if (take(statement, arg) < 0)
+			return db_stop(statement);
 	return result;
 }

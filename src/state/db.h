@@ -142,6 +142,8 @@ struct sqlite3_stmt *db_bind(struct db *db, enum db_sql which, const char *types
 int db_step(struct sqlite3_stmt *statement);
 /* Ends a statement before its last row; errno stays. */
 void db_reset(struct sqlite3_stmt *statement);
+/* The same, for a walk that fails. Returns -1. */
+int db_stop(struct sqlite3_stmt *statement);
 /* For statements without rows, and those whose rows do not matter. */
 int db_run(struct sqlite3_stmt *statement);
 /* Whether it has a row: 1, 0 or -1. */

@@ -82,10 +82,8 @@ int state_lane_head(struct state *state, int64_t target, int64_t lane, struct st
 	int n = 0, result;
 	struct sqlite3_stmt *statement = db_bind(&state->db, DB_LANE_HEAD, "iii", target, lane, (int64_t)max);
 	while ((result = db_step(statement)) == 1)
-		if (read_delivery(statement, &deliveries[n++]) < 0) {
-			db_reset(statement);
-			return -1;
-		}
+		if (read_delivery(statement, &deliveries[n++]) < 0)
+			return db_stop(statement);
 	return result < 0 ? -1 : n;
 }
 

@@ -28,21 +28,14 @@ int state_file_put(struct state *state, struct span path, const struct state_fil
 			      (int64_t)file->standing, state_age(state), file->others_at));
 }
 
-struct shared_walk {
-	state_each_shared *each;
-	void *arg;
-};
-
-static int take_shared(struct sqlite3_stmt *row, void *arg)
-{
-	const struct shared_walk *w = arg;
-	return w->each(w->arg, db_text(row, 0), db_int(row, 1));
-}
-
 int state_files_of_others(struct state *state, int max, state_each_shared *each, void *arg)
 {
-	return db_walk(db_bind(&state->db, DB_FILES_OF_OTHERS, "i", (int64_t)max), take_shared,
-		       &(struct shared_walk){each, arg});
+	int result;
+	struct sqlite3_stmt *row = db_bind(&state->db, DB_FILES_OF_OTHERS, "i", (int64_t)max);
+	while ((result = db_step(row)) == 1)
+		if (each(arg, db_text(row, 0), db_int(row, 1)) < 0)
+			return db_stop(row);
+	return result;
 }
 
 int state_files_sweep(struct state *state, int64_t era, int64_t unused_for, int64_t doubted_for)
@@ -64,21 +57,15 @@ int state_standing_drop(struct state *state, struct span path, const uint8_t eve
 	return db_run(db_bind(&state->db, DB_STANDING_DROP, "tb", path, event));
 }
 
-struct standing_walk {
-	state_each_standing *each;
-	void *arg;
-};
-
-static int take_standing(struct sqlite3_stmt *row, void *arg)
-{
-	const struct standing_walk *w = arg;
-	struct span event = db_blob(row, 0);
-	return event.len != STATE_ID_SIZE
-		       ? 0
-		       : w->each(w->arg, (const uint8_t *)event.ptr, (uint32_t)db_int(row, 1), db_int(row, 2) != 0);
-}
-
 int state_standing(struct state *state, struct span path, state_each_standing *each, void *arg)
 {
-	return db_walk(db_bind(&state->db, DB_STANDING, "t", path), take_standing, &(struct standing_walk){each, arg});
+	int result;
+	struct sqlite3_stmt *row = db_bind(&state->db, DB_STANDING, "t", path);
+	while ((result = db_step(row)) == 1) {
+		struct span event = db_blob(row, 0);
+		if (event.len == STATE_ID_SIZE &&
+		    each(arg, (const uint8_t *)event.ptr, (uint32_t)db_int(row, 1), db_int(row, 2) != 0) < 0)
+			return db_stop(row);
+	}
+	return result;
 }

@@ -10,10 +10,8 @@ int state_cursors(struct state *state, state_cursor *each, void *arg)
 	char name[SEGMENT_NAME_SIZE];
 	struct sqlite3_stmt *statement = db_bind(&state->db, DB_CURSORS, "");
 	while ((result = db_step(statement)) == 1)
-		if (db_segment(statement, 0, name) < 0 || each(arg, name, (uint64_t)db_int(statement, 1)) < 0) {
-			db_reset(statement);
-			return -1;
-		}
+		if (db_segment(statement, 0, name) < 0 || each(arg, name, (uint64_t)db_int(statement, 1)) < 0)
+			return db_stop(statement);
 	return result;
 }
 
