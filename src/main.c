@@ -11,7 +11,7 @@
  *                                                   published, request_file (between the page and the deliverer)
  *     state/     what the deliverer knows           state; db (SQLite), dedup, segments, deliveries, files, counts
  *     stats/     what is counted for people         connections, refusals, traffic
- *     target/    the user's files and scripts       target (which events), file, run, retry
+ *     target/    the user's files and scripts       target (which events), kind (the table), file, run, retry
  *     receive/   one request to one outcome         receive; server (FastCGI), single (CGI), store (a batch's commit)
  *     deliver/   events in, deliveries out          deliver (the loop), intake, dispatch, archive
  *     report/    what there is to say of a spool    overview, and its shapes: page, status_json, metrics

@@ -379,16 +379,16 @@ static void print_file(struct check *c, const struct conf_target *t)
 	check_file(c, t);
 }
 
-static void print_run(struct check *c, const struct conf_target *t)
+static void print_words(struct check *c, const struct conf_target *t)
 {
 	char why[EXECUTABLE_WHY_SIZE];
-	begin("  ", "run");
-	for (char *const *word = t->run; *word != NULL; word++)
-		printf("%s%s", word == t->run ? "" : " ", **word == '\0' ? "\"\"" : *word);
+	begin("  ", t->kind->option);
+	for (char *const *word = t->words; *word != NULL; word++)
+		printf("%s%s", word == t->words ? "" : " ", **word == '\0' ? "\"\"" : *word);
 	putchar('\n');
-	const char *fault = executable_fault(t->run[0], why);
+	const char *fault = t->kind->is_program ? executable_fault(t->words[0], why) : NULL;
 	if (fault != NULL)
-		fail(c, "target \"%s\": %s cannot be run by this user: %s", t->name, t->run[0], fault);
+		fail(c, "target \"%s\": %s cannot be run by this user: %s", t->name, t->words[0], fault);
 	print_duration("timeout", t->timeout);
 	begin("  ", "batch");
 	printf("%u\n", t->batch);
@@ -424,10 +424,10 @@ static void print_target(struct check *c, const struct conf_target *t)
 	putchar('\n');
 	begin("", "target");
 	puts(t->name);
-	if (t->file != NULL)
+	if (t->kind->is_file)
 		print_file(c, t);
 	else
-		print_run(c, t);
+		print_words(c, t);
 	begin("  ", "match");
 	for (size_t i = 0; i < t->match_count; i++)
 		printf("%s%s=%s", i == 0 ? "" : " and ", t->matches[i].field, t->matches[i].glob);
@@ -439,7 +439,7 @@ static void check_workers(const struct conf *conf)
 {
 	size_t workers = 0, most = descriptors_for_scripts(descriptors_most());
 	for (size_t i = 0; i < conf->target_count; i++)
-		if (conf->targets[i].run != NULL)
+		if (!conf->targets[i].kind->is_file)
 			workers += conf->targets[i].workers;
 	if (workers > most)
 		log_warnx(

@@ -129,11 +129,13 @@ static size_t declare(const struct option *options, cfg_opt_t *opts)
  * CFGF_KEYSTRVAL makes it go on behind an unknown option, which it has reported then. */
 static cfg_t *parse(struct buf *text, bool *cut)
 {
+	struct option of_target[OPTIONS_MAX + 1];
 	const cfg_flag_t section = CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES;
 	cfg_opt_t root[OPTIONS_MAX + 5], endpoint[OPTIONS_MAX + 2], target[OPTIONS_MAX + 2], status[OPTIONS_MAX + 2];
 	size_t n = declare(options_conf, root);
 	declare(options_endpoint, endpoint);
-	declare(options_target, target);
+	options_of_target(of_target);
+	declare(of_target, target);
 	declare(options_status, status);
 	root[n++] = (cfg_opt_t)CFG_SEC("endpoint", endpoint, section);
 	root[n++] = (cfg_opt_t)CFG_SEC("target", target, section);
@@ -257,24 +259,32 @@ static void take_endpoint(struct reading *r, cfg_t *section, bool whole, struct 
 			     title);
 }
 
+static void complain_no_kind(struct reading *r, const struct conf_target *t)
+{
+	char names[256];
+	int n = snprintf(names, sizeof names, "neither %s", conf_kinds[0]->option);
+	for (size_t i = 1; conf_kinds[i] != NULL && n < (int)sizeof names; i++)
+		n += snprintf(names + n, sizeof names - (size_t)n, " nor %s", conf_kinds[i]->option);
+	problems_add(r->problems, t->line, "target \"%s\" has %s; add one of them", t->name, names);
+}
+
 static void take_target(struct reading *r, cfg_t *section, bool whole, struct conf *conf)
 {
 	struct conf_target *t = &conf->targets[conf->target_count++];
+	struct option options[OPTIONS_MAX + 1];
 	const char *title = cfg_title(section);
 	size_t before = r->problems->count + r->problems->more;
 	t->line = first_line(section);
 	t->name = arena_copy(r->arena, title, strlen(title));
-	take_section(r, section, options_target, whole, t);
+	options_of_target(options);
+	take_section(r, section, options, whole, t);
 	if (title[0] == '\0' ||
 	    title[strspn(title, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")])
 		problems_add(r->problems, t->line, "target \"%s\" is no name; use letters, digits, '.', '_' and '-'",
 			     title);
 	bool is_sound = r->problems->count + r->problems->more == before;
-	if (t->file != NULL && t->run != NULL)
-		problems_add(r->problems, t->line, "target \"%s\" has both file and run; make two targets of it",
-			     title);
-	else if (t->file == NULL && t->run == NULL && whole && is_sound)
-		problems_add(r->problems, t->line, "target \"%s\" has neither file nor run; add one of them", title);
+	if (t->kind == NULL && whole && is_sound)
+		complain_no_kind(r, t);
 }
 
 /* What is below the page's path is the page's. */
@@ -319,9 +329,9 @@ static void check_reach(struct reading *r, const struct conf *conf, const struct
 	if (guarded == NULL && conf->token_file != NULL && template_meets(t->file, conf->token_file, false))
 		guarded = conf->token_file;
 	for (size_t i = 0; guarded == NULL && i < conf->target_count; i++)
-		if (conf->targets[i].run != NULL && conf->targets[i].run[0] != NULL &&
-		    template_meets(t->file, conf->targets[i].run[0], false))
-			guarded = conf->targets[i].run[0];
+		if (conf->targets[i].words != NULL && conf->targets[i].kind->is_program &&
+		    conf->targets[i].words[0] != NULL && template_meets(t->file, conf->targets[i].words[0], false))
+			guarded = conf->targets[i].words[0];
 	if (guarded != NULL)
 		problems_add(r->problems, t->line,
 			     "target \"%s\": file \"%s\" can be %s; give the records a folder of their own", t->name,

@@ -35,11 +35,20 @@ struct conf_match {
 	const char *glob;
 };
 
+/* A kind of target, by the option that chooses it. All of them, and NULL at the end, stand in target/kind.c. */
+struct conf_kind {
+	const char *option;
+	bool is_file;    /* set to a path, with placeholders; else to one word or more */
+	bool is_program; /* the first word is a path, of a program */
+};
+extern const struct conf_kind *const conf_kinds[];
+
 struct conf_target {
 	const char *name; /* [A-Za-z0-9._-]+ */
-	const char *file; /* template with absolute fixed part, or NULL */
-	char *const *run; /* argv, NULL-terminated; [0] is absolute; or NULL. Exactly one of file and run is set */
-	mode_t mode;      /* of files made by a file target; default 0600 */
+	const struct conf_kind *kind;
+	const char *file;   /* of a kind of files: template with absolute fixed part; else NULL */
+	char *const *words; /* of another kind: NULL-terminated; a program's [0] is absolute; else NULL */
+	mode_t mode;        /* of files made by a file target; default 0600 */
 	struct conf_match *matches;
 	size_t match_count;
 	int64_t timeout;   /* us; default 30s */

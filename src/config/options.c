@@ -239,35 +239,51 @@ static void take_connections(struct reading *r, const struct option *option, con
 	endpoint->connection_count = count;
 }
 
-static void take_file(struct reading *r, const struct option *option, const struct given *given, void *object)
+static void take_file(struct reading *r, const struct setting *s, struct conf_target *target)
 {
-	(void)option;
-	struct conf_target *target = object;
-	const struct setting *s = given->settings[0];
 	if (template_check(s->text, s->line, r->problems))
 		target->file = pathname_resolve(r->arena, r->folder, s->text);
 }
 
 /* The program is a path: a name without a slash would be a file beside the configuration here, and one of PATH
  * everywhere else. */
-static void take_run(struct reading *r, const struct option *option, const struct given *given, void *object)
+static const char *take_program(struct reading *r, const char *name, const struct setting *s)
+{
+	if (strchr(s->text, '/') != NULL && s->text[strlen(s->text) - 1] != '/')
+		return pathname_resolve(r->arena, r->folder, s->text);
+	problems_add(r->problems, s->line,
+		     "%s \"%s\" is no path of a program; write it whole, as \"/usr/local/bin/...\", or as \"./...\" "
+		     "beside this file",
+		     name, s->text);
+	return copy(r, s->text);
+}
+
+static void take_words(struct reading *r, const struct given *given, struct conf_target *target)
+{
+	const char **words = arena_alloc(r->arena, (given->count + 1) * sizeof *words);
+	if (words == NULL)
+		return;
+	for (size_t i = 0; i < given->count; i++)
+		words[i] = i == 0 && target->kind->is_program
+				   ? take_program(r, target->kind->option, given->settings[0])
+				   : copy(r, given->settings[i]->text);
+	target->words = (char *const *)words;
+}
+
+static void take_kind(struct reading *r, const struct option *option, const struct given *given, void *object)
 {
 	struct conf_target *target = object;
-	size_t count = given->count;
-	const char **argv = arena_alloc(r->arena, (count + 1) * sizeof *argv);
-	if (argv == NULL)
-		return;
-	for (size_t i = 0; i < count; i++)
-		argv[i] = copy(r, given->settings[i]->text);
-	const struct setting *program = given->settings[0];
-	if (strchr(program->text, '/') == NULL || program->text[strlen(program->text) - 1] == '/')
-		problems_add(r->problems, program->line,
-			     "%s \"%s\" is no path of a program; write it whole, as \"/usr/local/bin/...\", or as "
-			     "\"./...\" beside this file",
-			     option->name, program->text);
+	const struct conf_kind *const *kind = conf_kinds;
+	while (strcmp((*kind)->option, option->name) != 0)
+		kind++;
+	if (target->kind != NULL)
+		problems_add(r->problems, given->line, "target \"%s\" has both %s and %s; make two targets of it",
+			     target->name, target->kind->option, option->name);
+	target->kind = *kind;
+	if (target->kind->is_file)
+		take_file(r, given->settings[0], target);
 	else
-		argv[0] = pathname_resolve(r->arena, r->folder, program->text);
-	target->run = (char *const *)argv;
+		take_words(r, given, target);
 }
 
 static void take_match(struct reading *r, const struct option *option, const struct given *given, void *object)
@@ -325,9 +341,7 @@ const struct option options_endpoint[] = {
 	{0},
 };
 
-const struct option options_target[] = {
-	{.name = "file", .take = take_file},
-	{"run", take_run, .is_list = true},
+static const struct option options_target[] = {
 	{"mode", take_mode, AT(conf_target, mode), .preset = "0600"},
 	{"match", take_match, .is_list = true},
 	{"timeout", take_duration, AT(conf_target, timeout), .preset = "30s", BETWEEN(1000, 7 * DAY)},
@@ -336,6 +350,15 @@ const struct option options_target[] = {
 	{"retry_for", take_duration, AT(conf_target, retry_for), .preset = "3d", BETWEEN(0, YEAR)},
 	{0},
 };
+
+void options_of_target(struct option options[OPTIONS_MAX + 1])
+{
+	size_t n = 0, rows = sizeof options_target / sizeof options_target[0];
+	for (const struct conf_kind *const *kind = conf_kinds; *kind != NULL; kind++)
+		options[n++] =
+			(struct option){.name = (*kind)->option, .take = take_kind, .is_list = !(*kind)->is_file};
+	memcpy(options + n, options_target, rows * sizeof *options);
+}
 
 const struct option options_status[] = {
 	{"token_file", take_token_file, .example = "add token_file = \"/etc/hookspool/status.token\""},

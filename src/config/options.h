@@ -45,8 +45,10 @@ struct option {
 	bool is_list;
 };
 
-/* For struct conf, conf_endpoint and conf_target; options_status is for struct conf too. */
-extern const struct option options_conf[], options_endpoint[], options_target[], options_status[];
-#define OPTIONS_MAX 9 /* in one table */
+/* For struct conf and conf_endpoint; options_status is for struct conf too. */
+extern const struct option options_conf[], options_endpoint[], options_status[];
+#define OPTIONS_MAX 16 /* in one table */
+/* For struct conf_target: one for each kind, and those that all have. */
+void options_of_target(struct option options[OPTIONS_MAX + 1]);
 
 #endif

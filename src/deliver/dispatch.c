@@ -17,26 +17,26 @@
 #include "state/deliveries.h"
 #include "state/state.h"
 #include "target/file.h"
+#include "target/kind.h"
 #include "target/orphans.h"
 #include "target/retry.h"
-#include "target/run.h"
 
 #define LANES_AT_ONCE 64
 #define EVENTS_MAX    1000
 #define BYTES_MAX     (8u << 20)
 #define FILES_MAX     200
 #define BUFFER_KEPT   (4u << 20)
-#define SHEET_MAX     (16u << 20)         /* of a script's input, in memory */
-#define FILE_RETRY    (60 * CLOCK_SECOND) /* a try at a file costs little */
+#define SHEET_MAX     (16u << 20) /* of a script's input, in memory */
 #define ORPHANS_TRIES 100
 #define ORPHANS_PAUSE 5000000            /* ns */
 #define STARTS_MAX    16                 /* of scripts, until the journal is looked at again */
 #define HELD_FOR      (5 * CLOCK_SECOND) /* until a script is started, after there were no means to */
 
-/* A run of a script and the deliveries that it is for. */
+/* An attempt that goes on, and the deliveries that it is for. */
 struct slot {
 	bool used;
-	struct target_run run;
+	const struct target_kind *kind;
+	struct attempt *attempt;
 	struct target target;
 	const struct conf *conf; /* held: the target's, which may not be the one in force any more */
 	int64_t lane;
@@ -87,7 +87,7 @@ int lanes_fit(struct lanes *lanes, const struct conf *conf)
 {
 	size_t count = 0, used = 0;
 	for (size_t i = 0; i < conf->target_count; i++)
-		if (conf->targets[i].run != NULL)
+		if (!conf->targets[i].kind->is_file)
 			count += conf->targets[i].workers;
 	/* What runs stays, also of a target that is gone or has fewer workers now. */
 	for (size_t i = 0; i < lanes->count; i++)
@@ -108,6 +108,7 @@ static void slot_clear(struct slot *slot)
 {
 	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): not freed yet, a cleared slot holds NULL */
 	free(slot->deliveries);
+	free(slot->attempt);
 	conf_free(slot->conf);
 	*slot = (struct slot){0};
 }
@@ -126,7 +127,7 @@ void lanes_free(struct lanes *lanes)
 	for (size_t i = 0; lanes->slots != NULL && i < lanes->count; i++) {
 		struct slot *slot = &lanes->slots[i];
 		if (slot->used)
-			target_run_kill(&slot->run);
+			slot->kind->kill(slot->attempt);
 		slot_clear(slot);
 	}
 	for (int i = 0; i < ORPHANS_TRIES && orphans_kill(&lanes->orphans, no_script, NULL); i++)
@@ -184,7 +185,7 @@ static int record_attempt(struct deliverer *d, const struct target *target, int6
 {
 	struct state_tally tally = {0};
 	int64_t now = state_age(d->state), next_at = 0;
-	int64_t max = target->conf->file != NULL ? FILE_RETRY : RETRY_MAX;
+	int64_t max = target_kind_of(target->conf)->retry_max;
 	for (int i = 0; i < count; i++) {
 		struct state_delivery delivery = deliveries[i];
 		delivery.attempts++;
@@ -327,7 +328,7 @@ static int choose_lane(const struct lanes *lanes, const struct target *target, i
 
 /* A script's input, which is kept in memory while it is small. */
 struct sheet {
-	struct target_run_input *input;
+	struct attempt_input *input;
 	const struct deliverer *d;
 	size_t bytes;
 	bool on_disk;
@@ -348,7 +349,7 @@ static int drain_to_sheet(void *arg, struct buf *out)
 {
 	struct sheet *sheet = arg;
 	if (!sheet->on_disk && sheet->bytes + out->len > SHEET_MAX) {
-		if (target_run_unload(&sheet->input->fd, sheet->d->spool->fd) < 0)
+		if (attempt_input_spill(&sheet->input->fd, sheet->d->spool->fd) < 0)
 			return -1;
 		sheet->on_disk = true;
 	}
@@ -363,7 +364,7 @@ static int drain_to_sheet(void *arg, struct buf *out)
 
 /* Writes the records of the lane's first deliveries to the script's input. Those that were written are moved to the
  * front of `deliveries`; their number, or -1 with errno and *what failed. */
-static int write_input(struct lanes *lanes, struct slot *slot, int count, struct target_run_input *input,
+static int write_input(struct lanes *lanes, struct slot *slot, int count, struct attempt_input *input,
 		       struct event *first, const char **what)
 {
 	struct state_delivery *deliveries = lanes->deliveries;
@@ -406,7 +407,7 @@ static void give_back(struct lanes *lanes)
 static int start_script(struct lanes *lanes, struct slot *slot, const char **what)
 {
 	struct event first;
-	struct target_run_input input = {.first = &first, .files = &lanes->d->files_before};
+	struct attempt_input input = {.first = &first, .files = &lanes->d->files_before};
 	int result = -1;
 	*what = NULL;
 	int count = state_lane_head(lanes->d->state, slot->target.id, slot->lane, lanes->deliveries,
@@ -414,7 +415,7 @@ static int start_script(struct lanes *lanes, struct slot *slot, const char **wha
 	if (count <= 0)
 		return count;
 	*what = "there is no room for the script's input";
-	input.fd = target_run_paper();
+	input.fd = attempt_input_open();
 	if (input.fd < 0)
 		return -1;
 	count = write_input(lanes, slot, count, &input, &first, what);
@@ -424,12 +425,13 @@ static int start_script(struct lanes *lanes, struct slot *slot, const char **wha
 	}
 	*what = "the script cannot be started";
 	slot->deliveries = malloc((size_t)count * sizeof *slot->deliveries);
-	if (slot->deliveries == NULL)
+	slot->attempt = malloc(slot->kind->size);
+	if (slot->deliveries == NULL || slot->attempt == NULL)
 		goto end;
 	memcpy(slot->deliveries, lanes->deliveries, (size_t)count * sizeof *slot->deliveries);
 	slot->count = count;
 	input.attempt = slot->deliveries[0].attempts + 1;
-	if (target_run_start(&slot->run, slot->target.conf, &input) == 0)
+	if (slot->kind->start(slot->attempt, slot->target.conf, &input) == 0)
 		result = 1;
 	else if (errno == ENOMEM) /* of fork: the system's, not this event's */
 		errno = EAGAIN;
@@ -472,8 +474,11 @@ static int start_lane(struct lanes *lanes, struct target *target, const struct s
 		hold_scripts(lanes);
 		return 0;
 	}
-	*slot = (struct slot){
-		.target = *target, .conf = conf_hold(lanes->d->conf), .lane = lane->lane, .retry = lane->next_at >= 0};
+	*slot = (struct slot){.kind = target_kind_of(target->conf),
+			      .target = *target,
+			      .conf = conf_hold(lanes->d->conf),
+			      .lane = lane->lane,
+			      .retry = lane->next_at >= 0};
 	bool was_retry = slot->retry;
 	int started = start_script(lanes, slot, &what), error = errno;
 	slot->used = started == 1;
@@ -648,7 +653,7 @@ int lanes_start(struct lanes *lanes, int64_t limit)
 	for (size_t i = 0; i < targets; i++) {
 		size_t number = (lanes->turn + i) % targets;
 		struct target *target = &d->targets[number];
-		bool is_file = target->conf->file != NULL;
+		bool is_file = target->conf->kind->is_file;
 		int n = is_file ? append_files(lanes, target, limit) : start_scripts(lanes, target, limit, starts);
 		if (n < 0)
 			return -1;
@@ -668,14 +673,14 @@ int lanes_start(struct lanes *lanes, int64_t limit)
 static int target_next(const struct lanes *lanes, const struct target *target, int64_t limit, int64_t *next_at)
 {
 	struct state_lane lane = {0};
-	if (target->conf->run != NULL && target_load(lanes, target).running >= target->conf->workers)
+	bool is_file = target->conf->kind->is_file;
+	if (!is_file && target_load(lanes, target).running >= target->conf->workers)
 		return 0;
-	if (target->conf->run != NULL && scripts_are_held(lanes)) {
+	if (!is_file && scripts_are_held(lanes)) {
 		*next_at = limit + 1 + (lanes->held_until - clock_monotonic());
 		return state_is_waiting(lanes->d->state, target->id);
 	}
-	int found = target->conf->file != NULL ? find_lane(lanes, target, INT64_MIN, &lane)
-					       : choose_lane(lanes, target, limit, &lane);
+	int found = is_file ? find_lane(lanes, target, INT64_MIN, &lane) : choose_lane(lanes, target, limit, &lane);
 	if (found == 0)
 		found = find_lane(lanes, target, limit + 1, &lane);
 	if (found == 1)
@@ -707,17 +712,17 @@ size_t lanes_poll(const struct lanes *lanes, struct pollfd *fds)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < lanes->count; i++)
-		if (lanes->slots[i].used && lanes->slots[i].run.output >= 0)
-			fds[n++] = (struct pollfd){.fd = lanes->slots[i].run.output, .events = POLLIN};
+		if (lanes->slots[i].used && lanes->slots[i].attempt->fd >= 0)
+			fds[n++] = (struct pollfd){.fd = lanes->slots[i].attempt->fd, .events = POLLIN};
 	return n;
 }
 
 static int record_run(struct deliverer *d, struct slot *slot)
 {
 	struct buf why = {0};
-	enum retry_result result = target_run_result(&slot->run);
+	enum retry_result result = slot->kind->result(slot->attempt);
 	int recorded = -1;
-	if (target_run_describe(&slot->run, &why) == 0 && buf_cstr(&why) != NULL)
+	if (slot->kind->describe(slot->attempt, &why) == 0 && buf_cstr(&why) != NULL)
 		recorded = record_attempt(d, &slot->target, slot->lane, slot->deliveries, slot->count, slot->retry,
 					  result, why.data);
 	buf_fini(&why);
@@ -733,7 +738,7 @@ static int record_runs(struct lanes *lanes)
 		return -1;
 	for (size_t i = 0; i < lanes->count && result == 0; i++) {
 		struct slot *slot = &lanes->slots[i];
-		if (slot->used && slot->run.stage == TARGET_RUN_ENDED)
+		if (slot->used && slot->attempt->ended)
 			result = record_run(d, slot);
 	}
 	return end_transaction(d, result);
@@ -744,7 +749,7 @@ static bool is_script(const void *arg, pid_t pid)
 	const struct lanes *lanes = arg;
 	for (size_t i = 0; i < lanes->count; i++) {
 		const struct slot *slot = &lanes->slots[i];
-		if (slot->used && slot->run.stage != TARGET_RUN_ENDED && slot->run.pid == pid)
+		if (slot->used && !slot->attempt->ended && slot->attempt->pid == pid)
 			return true;
 	}
 	return false;
@@ -763,14 +768,13 @@ int lanes_collect(struct lanes *lanes, int64_t now)
 		struct slot *slot = &lanes->slots[i];
 		if (!slot->used)
 			continue;
-		target_run_listen(&slot->run);
-		target_run_tick(&slot->run, now);
-		if (!target_run_reap(&slot->run))
+		slot->kind->tick(slot->attempt, now);
+		if (!slot->kind->reap(slot->attempt))
 			continue;
 		lanes->held_until = 0;
 		lanes->orphans_left = true;
 		/* Stopped by us, and so not done: it stays pending as if it had not been tried. */
-		if (slot->run.stopped && target_run_result(&slot->run) != RETRY_SUCCEEDED)
+		if (slot->attempt->stopped && slot->kind->result(slot->attempt) != RETRY_SUCCEEDED)
 			slot_clear(slot);
 		else
 			ended++;
@@ -781,7 +785,7 @@ int lanes_collect(struct lanes *lanes, int64_t now)
 	if (record_runs(lanes) < 0)
 		return -1;
 	for (size_t i = 0; i < lanes->count; i++)
-		if (lanes->slots[i].used && lanes->slots[i].run.stage == TARGET_RUN_ENDED)
+		if (lanes->slots[i].used && lanes->slots[i].attempt->ended)
 			slot_clear(&lanes->slots[i]);
 	return ended;
 }
@@ -790,8 +794,8 @@ int64_t lanes_deadline(const struct lanes *lanes)
 {
 	int64_t deadline = INT64_MAX;
 	for (size_t i = 0; i < lanes->count; i++)
-		if (lanes->slots[i].used && lanes->slots[i].run.deadline < deadline)
-			deadline = lanes->slots[i].run.deadline;
+		if (lanes->slots[i].used && lanes->slots[i].attempt->deadline < deadline)
+			deadline = lanes->slots[i].attempt->deadline;
 	return deadline;
 }
 
@@ -807,5 +811,5 @@ void lanes_stop(struct lanes *lanes, int64_t now)
 {
 	for (size_t i = 0; i < lanes->count; i++)
 		if (lanes->slots[i].used)
-			target_run_stop(&lanes->slots[i].run, now);
+			lanes->slots[i].kind->stop(lanes->slots[i].attempt, now);
 }

@@ -249,7 +249,7 @@ static int claim_event(struct round *round, const struct event *event, size_t en
 		if (claim == NULL)
 			return -1;
 		*claim = (struct claim){entry_number, i, NO_FILE};
-		if (target->conf->file == NULL)
+		if (!target->conf->kind->is_file)
 			continue;
 		int held = target->waiting ? state_lane_is_waiting(d->state, target->id, entry->lane) : 0;
 		if (held < 0 || (!held && outfiles_take(&round->files, target->conf, event, &claim->file) < 0))

@@ -30,7 +30,7 @@ static void write_targets(struct writer *w, const struct overview *o)
 	for (const struct overview_target *t = o->targets; t != NULL; t = t->next) {
 		writer_open(w, NULL, '{');
 		writer_string(w, "name", t->name);
-		writer_string(w, "kind", t->conf == NULL ? NULL : t->conf->file != NULL ? "file" : "run");
+		writer_string(w, "kind", t->conf == NULL ? NULL : t->conf->kind->option);
 		write_health(w, t->health, t->why);
 		writer_number(w, "done", t->done);
 		writer_number(w, "failed", t->failed);

@@ -9,6 +9,7 @@
 #include "base/fsio.h"
 #include "event/record.h"
 #include "state/state.h"
+#include "target/kind.h"
 
 #define OPEN_TRIES 5  /* at a file, while its name is given away */
 #define RUN_TRIES  10 /* at a transaction, while names are given away to which was written */
@@ -16,6 +17,10 @@
 /* Buffers that are kept for the next transaction: not one that was needed once for something large, nor one of many. */
 #define KEEP_BYTES (16u << 20)
 #define KEEP_FILES 4
+
+#define RETRY_AFTER (60 * CLOCK_SECOND) /* at most: a try at a file costs little */
+
+const struct target_kind target_file_kind = {.conf = {"file", .is_file = true}, .retry_max = RETRY_AFTER};
 
 static int grow(struct outfiles *files)
 {

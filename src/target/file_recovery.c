@@ -126,7 +126,7 @@ static int leads_here(struct remains *r, const struct target *target, const stru
 {
 	char resolved[PATH_MAX];
 	r->expanded.len = 0;
-	if (target->conf->file == NULL)
+	if (!target->conf->kind->is_file)
 		return 0;
 	if (target_path(target->conf, event, &r->expanded) < 0 || buf_cstr(&r->expanded) == NULL)
 		return fail(r, REMAINS_UNREADABLE);

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -29,51 +28,7 @@
 #define NOT_FOUND       127
 #define END_TRIES       1000
 #define END_PAUSE       1000000 /* ns */
-#define UNLOADED        "script-input"
-#define READS           64 /* of a script that talks without end, at a time */
-
-int target_run_paper(void)
-{
-	return memfd_create("hookspool-records", MFD_CLOEXEC);
-}
-
-/* A file that loses its name before anything is written to it. */
-static int open_named(int folder)
-{
-	if (unlinkat(folder, UNLOADED, 0) < 0 && errno != ENOENT)
-		return -1;
-	int fd = openat(folder, UNLOADED, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd >= 0 && unlinkat(folder, UNLOADED, 0) < 0)
-		fsio_close(&fd);
-	return fd;
-}
-
-static int open_unnamed(int folder)
-{
-	int fd = openat(folder, ".", O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT))
-		fd = open_named(folder);
-	return fd;
-}
-
-int target_run_unload(int *paper, int folder)
-{
-	char bytes[64 << 10];
-	ssize_t n;
-	off_t at = 0;
-	int fd = open_unnamed(folder);
-	if (fd < 0)
-		return -1;
-	while ((n = fsio_read_at(*paper, bytes, sizeof bytes, at)) > 0 && fsio_write(fd, bytes, (size_t)n) == 0)
-		at += n;
-	if (n != 0) {
-		fsio_close(&fd);
-		return -1;
-	}
-	close(*paper);
-	*paper = fd;
-	return 0;
-}
+#define READS           64      /* of a script that talks without end, at a time */
 
 /* The environment: "NAME=value" texts, one after the other. */
 struct environment {
@@ -132,8 +87,7 @@ static void find_home(char home[PATH_MAX])
 	fclose(file);
 }
 
-static int make_environment(struct environment *env, const struct conf_target *conf,
-			    const struct target_run_input *input)
+static int make_environment(struct environment *env, const struct conf_target *conf, const struct attempt_input *input)
 {
 	const struct event *event = input->first;
 	char home[PATH_MAX], endpoint[256];
@@ -167,8 +121,7 @@ static void reset_signals(void)
 }
 
 /* In the child, from fork to exec: nothing here may need memory. */
-static _Noreturn void become(char *const *argv, char **env, const struct target_run_input *input, int output,
-			     pid_t parent)
+static _Noreturn void become(char *const *argv, char **env, const struct attempt_input *input, int output, pid_t parent)
 {
 	setpgid(0, 0);
 	/* What the script orphans stays below it until its end, so that it is known whose it is (orphans.h). */
@@ -191,43 +144,44 @@ static _Noreturn void become(char *const *argv, char **env, const struct target_
 	_exit(NOT_FOUND);
 }
 
-static int start(struct target_run *run, char *const *argv, char **env, const struct target_run_input *input)
+static int start_program(struct target_run *run, char *const *argv, char **env, const struct attempt_input *input)
 {
 	int output[2];
 	if (pipe2(output, O_CLOEXEC) < 0)
 		return -1;
 	pid_t parent = getpid();
-	run->pid = -1;
+	run->attempt.pid = -1;
 	if (fcntl(output[0], F_SETFL, O_NONBLOCK) == 0)
-		run->pid = fork();
-	if (run->pid == 0)
+		run->attempt.pid = fork();
+	if (run->attempt.pid == 0)
 		become(argv, env, input, output[1], parent);
 	int saved = errno;
 	close(output[1]);
-	if (run->pid < 0) {
+	if (run->attempt.pid < 0) {
 		close(output[0]);
 		errno = saved;
 		return -1;
 	}
 	/* Both sides do it: whoever is first, the group is there when it is needed. */
-	setpgid(run->pid, run->pid);
-	run->output = output[0];
+	setpgid(run->attempt.pid, run->attempt.pid);
+	run->attempt.fd = output[0];
 	return 0;
 }
 
-int target_run_start(struct target_run *run, const struct conf_target *conf, const struct target_run_input *input)
+static int run_start(struct attempt *attempt, const struct conf_target *conf, const struct attempt_input *input)
 {
+	struct target_run *run = (struct target_run *)attempt;
 	struct environment env = {0};
 	char *pointers[ENVIRONMENT_MAX + 1];
 	int result = -1;
-	*run = (struct target_run){.output = -1};
+	*run = (struct target_run){.attempt.fd = -1};
 	if (lseek(input->fd, 0, SEEK_SET) < 0 || make_environment(&env, conf, input) < 0)
 		goto end;
 	for (size_t i = 0; i < env.count; i++)
 		pointers[i] = env.text.data + env.starts[i];
 	pointers[env.count] = NULL;
-	result = start(run, conf->run, pointers, input);
-	run->deadline = clock_monotonic() + conf->timeout;
+	result = start_program(run, conf->words, pointers, input);
+	run->attempt.deadline = clock_monotonic() + conf->timeout;
 end:
 	buf_fini(&env.text);
 	return result;
@@ -241,16 +195,16 @@ static void hear(struct target_run *run, const char *bytes, size_t n)
 
 static void close_output(struct target_run *run)
 {
-	if (run->output >= 0)
-		close(run->output);
-	run->output = -1;
+	if (run->attempt.fd >= 0)
+		close(run->attempt.fd);
+	run->attempt.fd = -1;
 }
 
-void target_run_listen(struct target_run *run)
+static void take_output(struct target_run *run)
 {
 	char bytes[4096];
-	for (int i = 0; i < READS && run->output >= 0; i++) {
-		ssize_t n = read(run->output, bytes, sizeof bytes);
+	for (int i = 0; i < READS && run->attempt.fd >= 0; i++) {
+		ssize_t n = read(run->attempt.fd, bytes, sizeof bytes);
 		if (n > 0) {
 			hear(run, bytes, (size_t)n);
 		} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
@@ -264,20 +218,22 @@ void target_run_listen(struct target_run *run)
 /* A script may have left the group that it was made the leader of. */
 static void send_signal(const struct target_run *run, int number)
 {
-	kill(-run->pid, number);
-	kill(run->pid, number);
+	kill(-run->attempt.pid, number);
+	kill(run->attempt.pid, number);
 }
 
 static void tell_to_end(struct target_run *run, int64_t now)
 {
 	send_signal(run, SIGTERM);
 	run->stage = TARGET_RUN_TOLD;
-	run->deadline = now + GRACE;
+	run->attempt.deadline = now + GRACE;
 }
 
-void target_run_tick(struct target_run *run, int64_t now)
+static void run_tick(struct attempt *attempt, int64_t now)
 {
-	if (now < run->deadline)
+	struct target_run *run = (struct target_run *)attempt;
+	take_output(run);
+	if (now < run->attempt.deadline)
 		return;
 	if (run->stage == TARGET_RUN_GOING) {
 		run->timed_out = true;
@@ -285,15 +241,16 @@ void target_run_tick(struct target_run *run, int64_t now)
 	} else if (run->stage == TARGET_RUN_TOLD) {
 		send_signal(run, SIGKILL);
 		run->stage = TARGET_RUN_KILLED;
-		run->deadline = INT64_MAX;
+		run->attempt.deadline = INT64_MAX;
 	}
 }
 
-void target_run_stop(struct target_run *run, int64_t now)
+static void run_stop(struct attempt *attempt, int64_t now)
 {
-	if (run->stage != TARGET_RUN_GOING)
+	struct target_run *run = (struct target_run *)attempt;
+	if (attempt->ended || run->stage != TARGET_RUN_GOING)
 		return;
-	run->stopped = true;
+	run->attempt.stopped = true;
 	tell_to_end(run, now);
 }
 
@@ -303,33 +260,35 @@ static void take_end(struct target_run *run)
 {
 	/* While the leader is not reaped its number cannot become another group's. */
 	send_signal(run, SIGKILL);
-	for (int i = 0; i < END_TRIES && waitpid(run->pid, &run->status, WNOHANG) == 0; i++)
+	for (int i = 0; i < END_TRIES && waitpid(run->attempt.pid, &run->status, WNOHANG) == 0; i++)
 		nanosleep(&(struct timespec){.tv_nsec = END_PAUSE}, NULL);
-	target_run_listen(run);
+	take_output(run);
 	close_output(run);
-	run->stage = TARGET_RUN_ENDED;
-	run->deadline = INT64_MAX;
+	run->attempt.ended = true;
+	run->attempt.deadline = INT64_MAX;
 }
 
-bool target_run_reap(struct target_run *run)
+static bool run_reap(struct attempt *attempt)
 {
+	struct target_run *run = (struct target_run *)attempt;
 	siginfo_t info = {0};
-	if (run->stage == TARGET_RUN_ENDED)
+	if (attempt->ended)
 		return true;
-	if (waitid(P_PID, (id_t)run->pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
+	if (waitid(P_PID, (id_t)run->attempt.pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0)
 		return false;
 	take_end(run);
 	return true;
 }
 
-void target_run_kill(struct target_run *run)
+static void run_kill(struct attempt *attempt)
 {
-	if (run->stage != TARGET_RUN_ENDED)
-		take_end(run);
+	if (!attempt->ended)
+		take_end((struct target_run *)attempt);
 }
 
-enum retry_result target_run_result(const struct target_run *run)
+static enum retry_result run_result(const struct attempt *attempt)
 {
+	const struct target_run *run = (const struct target_run *)attempt;
 	if (run->timed_out || !WIFEXITED(run->status))
 		return RETRY_FAILED;
 	if (WEXITSTATUS(run->status) == 0)
@@ -352,8 +311,9 @@ static int append_tail(const struct target_run *run, struct buf *out)
 	return 0;
 }
 
-int target_run_describe(const struct target_run *run, struct buf *out)
+static int run_describe(const struct attempt *attempt, struct buf *out)
 {
+	const struct target_run *run = (const struct target_run *)attempt;
 	int result;
 	if (run->timed_out)
 		result = buf_str(out, "timeout");
@@ -363,3 +323,16 @@ int target_run_describe(const struct target_run *run, struct buf *out)
 		result = buf_printf(out, "exit %d", WEXITSTATUS(run->status));
 	return result < 0 ? -1 : append_tail(run, out);
 }
+
+const struct target_kind target_run_kind = {
+	.conf = {"run", .is_program = true},
+	.retry_max = RETRY_MAX,
+	.size = sizeof(struct target_run),
+	.start = run_start,
+	.tick = run_tick,
+	.reap = run_reap,
+	.stop = run_stop,
+	.kill = run_kill,
+	.result = run_result,
+	.describe = run_describe,
+};

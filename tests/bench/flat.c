@@ -23,6 +23,7 @@
 #include "event/event.h"
 #include "event/line.h"
 #include "spool/spool.h"
+#include "target/kind.h"
 
 #define PARTS     10
 #define DUPLICATE 10 /* one in so many */
@@ -166,7 +167,7 @@ int main(int argc, char *argv[])
 		die(argv[1]);
 	snprintf(spool_path, sizeof spool_path, "%s/spool", folder);
 	snprintf(file, sizeof file, "%s/records.jsonl", folder);
-	struct conf_target target = {.name = "records", .file = file, .mode = 0600};
+	struct conf_target target = {.name = "records", .kind = &target_file_kind.conf, .file = file, .mode = 0600};
 	struct conf conf = {.spool = spool_path,
 			    .audit_max = 16u << 20,
 			    .keep = 7 * DAY,

@@ -36,11 +36,11 @@ static void check_endpoint(const struct conf *conf, const struct conf_endpoint *
 
 static void check_target(const struct conf_target *t)
 {
-	MUST(t->name[0] != '\0' && (t->file == NULL) != (t->run == NULL));
+	MUST(t->name[0] != '\0' && t->kind != NULL && (t->file == NULL) != (t->words == NULL));
 	MUST(t->file == NULL || t->file[0] == '/');
-	MUST(t->run == NULL || t->run[0][0] == '/');
-	for (size_t i = 0; t->run != NULL && t->run[i] != NULL; i++)
-		MUST(strlen(t->run[i]) < 1 << 20);
+	MUST(t->words == NULL || t->words[0][0] == '/');
+	for (size_t i = 0; t->words != NULL && t->words[i] != NULL; i++)
+		MUST(strlen(t->words[i]) < 1 << 20);
 	MUST((t->mode & ~(mode_t)0777) == 0);
 	MUST(t->timeout > 0 && t->batch >= 1 && t->batch <= 1000 && t->workers >= 1 && t->workers <= 64);
 	MUST(t->retry_for >= 0 && t->line > 0);

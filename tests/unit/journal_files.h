@@ -7,6 +7,7 @@
 #include "spool/segment.h"
 #include "state/counts.h"
 #include "target/context.h"
+#include "target/kind.h"
 #include "unit.h"
 
 /* One target, with a file below out/ for each connection. */
@@ -30,7 +31,8 @@ static inline void unit_targets_open(struct unit_targets *t)
 	free(folder);
 	assert_true(asprintf(&t->template, "%s/out/%%{connection_id}", t->folder) > 0);
 	t->conf = unit_conf(strdup(unit_path(t->folder, "spool")));
-	t->conf_target = (struct conf_target){.name = "records", .mode = 0600, .file = t->template};
+	t->conf_target = (struct conf_target){
+		.name = "records", .kind = &target_file_kind.conf, .mode = 0600, .file = t->template};
 	t->conf.targets = &t->conf_target;
 	t->conf.target_count = 1;
 	t->target.conf = &t->conf_target;

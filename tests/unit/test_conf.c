@@ -284,8 +284,8 @@ static void test_defaults(void **state)
 	const struct conf_target *t = conf->targets;
 	assert_string_equal(t->name, "t");
 	assert_null(t->file);
-	assert_string_equal(t->run[0], "/bin/cat");
-	assert_null(t->run[1]);
+	assert_string_equal(t->words[0], "/bin/cat");
+	assert_null(t->words[1]);
 	assert_int_equal(t->mode, 0600);
 	assert_int_equal(t->match_count, 0);
 	assert_int_equal(t->timeout, 30000000);
@@ -293,7 +293,7 @@ static void test_defaults(void **state)
 	assert_int_equal(t->workers, 1);
 	assert_int_equal(t->retry_for, INT64_C(3) * 86400 * 1000000);
 	assert_int_equal(t->line, 6);
-	assert_null(t[1].run);
+	assert_null(t[1].words);
 	assert_string_equal(t[1].file, unit_path(folder, "x"));
 	assert_int_equal(t[1].line, 9);
 	conf_free(conf);
@@ -350,11 +350,11 @@ static void test_everything(void **state)
 	assert_string_equal(t->file, unit_path(folder, "rec/%{object_type}/%{date}-%{hour}.%{endpoint}"));
 	assert_int_equal(t->mode, 0640);
 	t++;
-	assert_string_equal(t->run[0], unit_path(folder, "bin/x"));
-	assert_string_equal(t->run[1], "");
-	assert_string_equal(t->run[2], "--a b");
-	assert_string_equal(t->run[3], "${HOME}\n");
-	assert_null(t->run[4]);
+	assert_string_equal(t->words[0], unit_path(folder, "bin/x"));
+	assert_string_equal(t->words[1], "");
+	assert_string_equal(t->words[2], "--a b");
+	assert_string_equal(t->words[3], "${HOME}\n");
+	assert_null(t->words[4]);
 	assert_int_equal(t->match_count, 4);
 	assert_string_equal(t->matches[0].field, "object_type");
 	assert_string_equal(t->matches[0].glob, "crm_*");

@@ -21,6 +21,7 @@
 #include "spool/request_file.h"
 #include "spool/segment.h"
 #include "spool/spool.h"
+#include "target/kind.h"
 #include "unit.h"
 
 #define SECONDS(n) ((n)*CLOCK_SECOND)
@@ -96,6 +97,7 @@ static struct conf_target *add_file(const char *name, const char *template)
 	struct buf *text = &t.texts[t.conf.target_count];
 	struct conf_target *target = add_target(name);
 	assert_int_equal(buf_printf(text, "%s/out/%s", t.folder, template), 0);
+	target->kind = &target_file_kind.conf;
 	target->file = buf_cstr(text);
 	return target;
 }
@@ -109,7 +111,8 @@ static struct conf_target *add_script(const char *name, const char *script)
 	argv[1] = (char *)"-c";
 	argv[2] = (char *)script;
 	argv[3] = t.folder;
-	target->run = argv;
+	target->kind = &target_run_kind.conf;
+	target->words = argv;
 	return target;
 }
 

@@ -45,11 +45,11 @@ static int teardown(void **state)
 
 static int start_argv(const char *const *argv)
 {
-	struct conf_target conf = {.name = "crm", .run = (char *const *)argv, .timeout = t.timeout};
-	struct target_run_input input = {.fd = target_run_paper(), .first = &t.event, .records = 2, .attempt = 3};
+	struct conf_target conf = {.name = "crm", .words = (char *const *)argv, .timeout = t.timeout};
+	struct attempt_input input = {.fd = attempt_input_open(), .first = &t.event, .records = 2, .attempt = 3};
 	assert_true(input.fd >= 0);
 	assert_int_equal(fsio_write(input.fd, t.records, strlen(t.records)), 0);
-	int result = target_run_start(&t.run, &conf, &input);
+	int result = target_run_kind.start(&t.run.attempt, &conf, &input);
 	close(input.fd);
 	return result;
 }
@@ -63,11 +63,10 @@ static void start_script(const char *script)
 /* True once it has ended. */
 static bool turn(void)
 {
-	struct pollfd fd = {.fd = t.run.output, .events = POLLIN};
+	struct pollfd fd = {.fd = t.run.attempt.fd, .events = POLLIN};
 	poll(&fd, 1, 5);
-	target_run_listen(&t.run);
-	target_run_tick(&t.run, clock_monotonic());
-	return target_run_reap(&t.run);
+	target_run_kind.tick(&t.run.attempt, clock_monotonic());
+	return target_run_kind.reap(&t.run.attempt);
 }
 
 static void finish(void)
@@ -75,8 +74,8 @@ static void finish(void)
 	int64_t begun = clock_monotonic();
 	while (!turn())
 		assert_true(clock_monotonic() - begun < SECONDS(60));
-	assert_int_equal(t.run.output, -1);
-	assert_true(target_run_reap(&t.run));
+	assert_int_equal(t.run.attempt.fd, -1);
+	assert_true(target_run_kind.reap(&t.run.attempt));
 }
 
 static void run_script(const char *script)
@@ -102,7 +101,7 @@ static const char *description(void)
 {
 	static char text[2 * TARGET_RUN_TAIL];
 	struct buf b = {0};
-	assert_int_equal(target_run_describe(&t.run, &b), 0);
+	assert_int_equal(target_run_kind.describe(&t.run.attempt, &b), 0);
 	snprintf(text, sizeof text, "%.*s", (int)b.len, b.data);
 	buf_fini(&b);
 	return text;
@@ -135,7 +134,7 @@ static void ends_are_told_apart(void **state)
 	(void)state;
 	for (size_t i = 0; i < UNIT_COUNT(ends); i++) {
 		run_script(ends[i].script);
-		unit_check(target_run_result(&t.run) == ends[i].result, "%s", ends[i].script);
+		unit_check(target_run_kind.result(&t.run.attempt) == ends[i].result, "%s", ends[i].script);
 		unit_check(strcmp(description(), ends[i].description) == 0, "%s: %s", ends[i].script, description());
 	}
 }
@@ -164,7 +163,7 @@ static void what_cannot_run_ends_with_127(void **state)
 		assert_int_equal(start_argv(argv), 0);
 		finish();
 		snprintf(expected, sizeof expected, "exit 127: cannot run %s: %s", rows[i].program, rows[i].why);
-		unit_check(target_run_result(&t.run) == RETRY_FAILED, "%s", rows[i].program);
+		unit_check(target_run_kind.result(&t.run.attempt) == RETRY_FAILED, "%s", rows[i].program);
 		unit_check(strcmp(description(), expected) == 0, "%s: %s", rows[i].program, description());
 	}
 }
@@ -191,7 +190,7 @@ static void gets_a_large_input(void **state)
 	expect("n", expected);
 	/* And need not read it. */
 	run_script("exit 0");
-	assert_int_equal(target_run_result(&t.run), RETRY_SUCCEEDED);
+	assert_int_equal(target_run_kind.result(&t.run.attempt), RETRY_SUCCEEDED);
 	buf_fini(&large);
 }
 
@@ -216,20 +215,20 @@ static void gets_an_input_from_the_disk(void **state)
 {
 	(void)state;
 	const char *argv[] = {"/bin/sh", "-c", "cat > $0/in", t.folder, NULL};
-	struct conf_target conf = {.name = "crm", .run = (char *const *)argv, .timeout = t.timeout};
-	struct target_run_input input = {.fd = target_run_paper(), .first = &t.event, .records = 2, .attempt = 1};
+	struct conf_target conf = {.name = "crm", .words = (char *const *)argv, .timeout = t.timeout};
+	struct attempt_input input = {.fd = attempt_input_open(), .first = &t.event, .records = 2, .attempt = 1};
 	struct stat memory, disk, folder;
 	assert_int_equal(fsio_write(input.fd, "one\n", 4), 0);
 	assert_int_equal(fstat(input.fd, &memory), 0);
 	int fd = open(t.folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	assert_int_equal(target_run_unload(&input.fd, fd), 0);
+	assert_int_equal(attempt_input_spill(&input.fd, fd), 0);
 	assert_int_equal(fstat(input.fd, &disk), 0);
 	assert_int_equal(fstat(fd, &folder), 0);
 	assert_true(memory.st_dev != disk.st_dev);
 	assert_true(disk.st_dev == folder.st_dev);
 	assert_int_equal(disk.st_nlink, 0);
 	assert_int_equal(fsio_write(input.fd, "two\n", 4), 0);
-	assert_int_equal(target_run_start(&t.run, &conf, &input), 0);
+	assert_int_equal(target_run_kind.start(&t.run.attempt, &conf, &input), 0);
 	close(input.fd);
 	close(fd);
 	finish();
@@ -342,7 +341,7 @@ static void a_timeout_ends_the_whole_group(void **state)
 	(void)state;
 	t.timeout = CLOCK_SECOND / 4;
 	run_script("(sleep 100000 & echo $! >> $0/pids; wait) & echo $! $$ >> $0/pids; echo slow; wait");
-	assert_int_equal(target_run_result(&t.run), RETRY_FAILED);
+	assert_int_equal(target_run_kind.result(&t.run.attempt), RETRY_FAILED);
 	assert_string_equal(description(), "timeout: slow");
 	expect_all_gone("pids");
 }
@@ -353,7 +352,7 @@ static void term_can_be_used_to_clean_up(void **state)
 	t.timeout = CLOCK_SECOND / 4;
 	run_script("trap 'echo cleaned > $0/done; exit 0' TERM; sleep 100000 & wait");
 	/* Exit code 0 or not, it did not do its work in time. */
-	assert_int_equal(target_run_result(&t.run), RETRY_FAILED);
+	assert_int_equal(target_run_kind.result(&t.run.attempt), RETRY_FAILED);
 	expect("done", "cleaned\n");
 }
 
@@ -364,7 +363,7 @@ static void kill_follows_term(void **state)
 	int64_t begun = clock_monotonic();
 	run_script("trap '' TERM; (trap '' TERM; sleep 100000) & echo $! $$ >> $0/pids; while :; do sleep 1; done");
 	assert_true(clock_monotonic() - begun > SECONDS(5));
-	assert_int_equal(target_run_result(&t.run), RETRY_FAILED);
+	assert_int_equal(target_run_kind.result(&t.run.attempt), RETRY_FAILED);
 	assert_string_equal(description(), "timeout");
 	expect_all_gone("pids");
 }
@@ -375,7 +374,7 @@ static void what_is_left_of_the_group_is_killed(void **state)
 	(void)state;
 	int64_t begun = clock_monotonic();
 	run_script("(trap '' TERM; while :; do sleep 1; done) & echo $! >> $0/pids; exit 0");
-	assert_int_equal(target_run_result(&t.run), RETRY_SUCCEEDED);
+	assert_int_equal(target_run_kind.result(&t.run.attempt), RETRY_SUCCEEDED);
 	assert_true(clock_monotonic() - begun < SECONDS(5));
 	expect_all_gone("pids");
 }
@@ -390,7 +389,7 @@ static void the_tail_of_much_output_is_kept(void **state)
 	run_script("head -c 1030 /dev/zero | tr '\\0' x; head -c 1024 /dev/zero | tr '\\0' y; exit 1");
 	assert_null(strchr(description() + 8, 'x'));
 	run_script("yes | head -c 100000000 >&2; exit 0");
-	assert_int_equal(target_run_result(&t.run), RETRY_SUCCEEDED);
+	assert_int_equal(target_run_kind.result(&t.run.attempt), RETRY_SUCCEEDED);
 }
 
 /* Listening ends though the script does not. */
@@ -402,8 +401,8 @@ static void endless_output_does_not_hold_up(void **state)
 	for (int i = 0; i < 100; i++)
 		assert_false(turn());
 	assert_true(clock_monotonic() - begun < SECONDS(20));
-	target_run_kill(&t.run);
-	assert_int_equal(t.run.stage, TARGET_RUN_ENDED);
+	target_run_kind.kill(&t.run.attempt);
+	assert_true(t.run.attempt.ended);
 	assert_true(WIFSIGNALED(t.run.status) && WTERMSIG(t.run.status) == SIGKILL);
 }
 
@@ -413,11 +412,11 @@ static void can_be_stopped(void **state)
 	start_script("trap 'exit 0' TERM; echo > $0/ready; while :; do sleep 0.01; done");
 	while (access(unit_path(t.folder, "ready"), F_OK) < 0)
 		turn();
-	assert_false(t.run.stopped);
-	target_run_stop(&t.run, clock_monotonic());
+	assert_false(t.run.attempt.stopped);
+	target_run_kind.stop(&t.run.attempt, clock_monotonic());
 	finish();
-	assert_true(t.run.stopped);
-	assert_int_equal(target_run_result(&t.run), RETRY_SUCCEEDED);
+	assert_true(t.run.attempt.stopped);
+	assert_int_equal(target_run_kind.result(&t.run.attempt), RETRY_SUCCEEDED);
 }
 
 static void no_process_is_left(void **state)
