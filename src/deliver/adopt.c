@@ -214,10 +214,5 @@ int adopt_all(struct adopt *adopt, struct deliverer *d)
 {
 	if (adopt->segments.count == 0)
 		return 0;
-	if (state_begin(d->state) < 0)
-		return -1;
-	if (adopt_within(adopt, d) == 0 && state_commit(d->state) == 0)
-		return 0;
-	state_rollback(d->state);
-	return -1;
+	return state_begin(d->state) < 0 ? -1 : deliverer_commit(d, adopt_within(adopt, d));
 }

@@ -313,10 +313,7 @@ static int record_pass(struct pass *pass, const char *fold_name)
 		if (result == 0 && pass->moved && fstatat(d->spool->archive_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 			result = state_archive_put(d->state, name, (uint64_t)st.st_size);
 	}
-	if (result == 0 && state_commit(d->state) == 0)
-		return 0;
-	state_rollback(d->state);
-	return -1;
+	return deliverer_commit(d, result);
 }
 
 int archive_put_away(struct deliverer *d)
@@ -376,10 +373,7 @@ int archive_prune(struct deliverer *d)
 	int result = 0;
 	for (int i = 0; i < n && result == 0; i++)
 		result = prune_one(d, names[i]);
-	if (result == 0 && state_commit(d->state) == 0)
-		return n;
-	state_rollback(d->state);
-	return -1;
+	return deliverer_commit(d, result) < 0 ? -1 : n;
 }
 
 /* Names the segments that have a cursor and are not in the journal. */
@@ -489,10 +483,8 @@ int archive_recover(struct deliverer *d, const struct adopt *adopt)
 		result = fsio_each_name(d->spool->archive_fd, ".", find_unknown, &pass);
 	if (result == 0 && pass.folded.count + pass.gone.count > 0) {
 		result = state_begin(d->state);
-		if (result == 0 && (recover(&pass, adopt) < 0 || state_commit(d->state) < 0)) {
-			state_rollback(d->state);
-			result = -1;
-		}
+		if (result == 0)
+			result = deliverer_commit(d, recover(&pass, adopt));
 	}
 	int saved = errno;
 	names_fini(&pass.folded);

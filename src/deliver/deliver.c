@@ -77,7 +77,7 @@
 #define STATES_MAX  3    /* how often a state.db may prove damaged before it is a fault of ours */
 
 /* What outlives a damaged state.db. */
-struct post {
+struct process {
 	struct current *current;
 	const struct conf *conf; /* held */
 	enum deliver_until until;
@@ -92,7 +92,7 @@ struct post {
 
 /* From opening state.db to closing it. Times are us of the monotonic clock. */
 struct session {
-	struct post *post;
+	struct process *process;
 	struct deliverer d;
 	struct round *round;
 	struct lanes *lanes;
@@ -153,18 +153,19 @@ static enum outcome failed(struct session *s, const char *what)
 	enum outcome outcome = judge_state();
 	if (outcome != GO_ON)
 		return outcome;
-	deliverer_complain(&s->d, what);
+	deliverer_report(&s->d, what);
 	s->paused_until = clock_monotonic() + s->pause;
 	s->pause = earlier(s->pause * 2, FAILURE_MAX);
 	s->more = false;
-	return s->post->until == DELIVER_ONCE || s->post->stopping ? BROKEN : GO_ON;
+	return s->process->until == DELIVER_ONCE || s->process->stopping ? BROKEN : GO_ON;
 }
 
 /* Reports */
 
 static bool reports(const struct session *s)
 {
-	return s->post->conf->status_path != NULL && s->post->watcher != NULL && s->post->watcher->report != NULL;
+	return s->process->conf->status_path != NULL && s->process->watcher != NULL &&
+	       s->process->watcher->report != NULL;
 }
 
 static bool has_news(const struct session *s)
@@ -177,7 +178,7 @@ static void report(struct session *s)
 	int64_t begun = clock_monotonic();
 	s->asked = false;
 	s->told = state_changes(s->d.state);
-	s->post->watcher->report(s->post->watcher->arg, s->d.conf, s->d.spool, s->d.state);
+	s->process->watcher->report(s->process->watcher->arg, s->d.conf, s->d.spool, s->d.state);
 	int64_t now = clock_monotonic(), pause = (now - begun) * REPORT_SHARE;
 	/* If the machine stood still meanwhile, it seems to have taken long. */
 	if (pause > REPORT_LATEST)
@@ -193,21 +194,17 @@ static int resume(void *arg, const char *segment, uint64_t offset)
 }
 
 /* The targets of a configuration; the caller frees them. NULL with errno. */
-static struct target *find_targets(const struct deliverer *d, const struct conf *conf)
+static struct target *find_targets(struct deliverer *d, const struct conf *conf)
 {
 	struct target *targets = calloc(conf->target_count + 1, sizeof *targets);
-	if (targets == NULL || state_begin(d->state) < 0)
-		goto fail;
-	for (size_t i = 0; i < conf->target_count; i++) {
+	int result = targets == NULL ? -1 : state_begin(d->state);
+	bool has_begun = result == 0;
+	for (size_t i = 0; i < conf->target_count && result == 0; i++) {
 		targets[i].conf = &conf->targets[i];
-		if (state_target(d->state, conf->targets[i].name, &targets[i].id) < 0) {
-			state_rollback(d->state);
-			goto fail;
-		}
+		result = state_target(d->state, conf->targets[i].name, &targets[i].id);
 	}
-	if (state_commit(d->state) == 0)
+	if (has_begun && deliverer_commit(d, result) == 0)
 		return targets;
-fail:
 	free(targets);
 	return NULL;
 }
@@ -255,8 +252,8 @@ static int make_poll_set(struct session *s)
 /* Goes on with what is in force now. 0, or -1 with errno and everything as it was. */
 static int change_conf(struct session *s)
 {
-	struct post *post = s->post;
-	const struct conf *conf = current_hold(post->current);
+	struct process *process = s->process;
+	const struct conf *conf = current_hold(process->current);
 	struct target *targets = find_targets(&s->d, conf);
 	if (targets == NULL || lanes_fit(s->lanes, conf) < 0 || make_poll_set(s) < 0 ||
 	    gone_find(&s->gone, s->d.state, conf) < 0) {
@@ -268,25 +265,25 @@ static int change_conf(struct session *s)
 	s->d.targets = targets;
 	s->d.conf = conf;
 	s->d.audit.max = conf->audit_max;
-	spool_renew(&post->spool, conf);
-	conf_free(post->conf);
-	post->conf = conf;
+	spool_renew(&process->spool, conf);
+	conf_free(process->conf);
+	process->conf = conf;
 	s->asked = s->more = true;
 	return 0;
 }
 
-static int session_open(struct session *s, struct post *post)
+static int session_open(struct session *s, struct process *process)
 {
 	bool fresh;
-	*s = (struct session){.post = post,
-			      .d = {.conf = post->conf,
-				    .spool = &post->spool,
-				    .files_before = post->files_before,
+	*s = (struct session){.process = process,
+			      .d = {.conf = process->conf,
+				    .spool = &process->spool,
+				    .files_before = process->files_before,
 				    .runs_max = descriptors_for_scripts(descriptors_now())},
 			      .asked = true,
 			      .more = true,
 			      .pause = FAILURE_PAUSE};
-	audit_init(&s->d.audit, s->d.spool, post->conf->audit_max);
+	audit_init(&s->d.audit, s->d.spool, process->conf->audit_max);
 	s->d.state = state_open(s->d.spool, STATE_DELIVER, &fresh);
 	if (s->d.state == NULL || recover(s, fresh) < 0 || open_targets(&s->d) < 0 ||
 	    gone_find(&s->gone, s->d.state, s->d.conf) < 0)
@@ -319,7 +316,7 @@ static void session_close(struct session *s)
 	kept_free(s->d.kept);
 	state_close(s->d.state);
 	audit_fini(&s->d.audit);
-	buf_fini(&s->d.story);
+	buf_fini(&s->d.audit_lines);
 	free(s->d.targets);
 	gone_fini(&s->gone);
 	free(s->fds);
@@ -328,21 +325,21 @@ static void session_close(struct session *s)
 
 /* Waiting */
 
-static void take_signals(struct post *post)
+static void take_signals(struct process *process)
 {
 	struct signalfd_siginfo info;
-	while (read(post->signals, &info, sizeof info) == (ssize_t)sizeof info)
+	while (read(process->signals, &info, sizeof info) == (ssize_t)sizeof info)
 		if (info.ssi_signo == SIGHUP)
-			post->hung_up = true;
+			process->hung_up = true;
 		else if (info.ssi_signo != SIGCHLD)
-			post->stopping = true;
+			process->stopping = true;
 }
 
-static bool take_trigger(const struct post *post)
+static bool take_trigger(const struct process *process)
 {
 	char bytes[4096];
 	bool woken = false;
-	while (post->trigger >= 0 && read(post->trigger, bytes, sizeof bytes) > 0)
+	while (process->trigger >= 0 && read(process->trigger, bytes, sizeof bytes) > 0)
 		woken = true;
 	return woken;
 }
@@ -350,7 +347,7 @@ static bool take_trigger(const struct post *post)
 /* What is due at this age is to be tried. */
 static int64_t age_limit(const struct session *s)
 {
-	return s->post->until == DELIVER_ONCE ? s->once_age : state_age(s->d.state);
+	return s->process->until == DELIVER_ONCE ? s->once_age : state_age(s->d.state);
 }
 
 /* When the next lane is to be tried, or, if none waits, when the deliverer has been idle for long enough to end. What
@@ -359,7 +356,7 @@ static int64_t next_lane(struct session *s, int64_t now)
 {
 	int64_t next_age, limit = age_limit(s);
 	int waiting = lanes_next(s->lanes, limit, &next_age);
-	switch (s->post->until) {
+	switch (s->process->until) {
 	case DELIVER_ONCE:
 		return waiting == 1 && next_age <= limit ? now : INT64_MAX;
 	case DELIVER_IDLE:
@@ -378,7 +375,7 @@ static int64_t next_lane(struct session *s, int64_t now)
 static int64_t next_turn(struct session *s, int64_t now)
 {
 	int64_t at = lanes_deadline(s->lanes);
-	if (s->post->stopping)
+	if (s->process->stopping)
 		return earlier(at, s->stop_at);
 	if (now < s->paused_until)
 		return earlier(at, s->paused_until);
@@ -400,16 +397,16 @@ static void wait_for_turn(struct session *s)
 	int64_t now = clock_monotonic();
 	if (s->work_at == 0)
 		s->work_at = next_turn(s, now);
-	int64_t at = s->post->stopping ? s->work_at : earlier(s->work_at, current_look_at(s->post->current));
+	int64_t at = s->process->stopping ? s->work_at : earlier(s->work_at, current_look_at(s->process->current));
 	int64_t left = at - now;
-	s->fds[n++] = (struct pollfd){.fd = s->post->signals, .events = POLLIN};
-	if (s->post->trigger >= 0)
-		s->fds[n++] = (struct pollfd){.fd = s->post->trigger, .events = POLLIN};
+	s->fds[n++] = (struct pollfd){.fd = s->process->signals, .events = POLLIN};
+	if (s->process->trigger >= 0)
+		s->fds[n++] = (struct pollfd){.fd = s->process->trigger, .events = POLLIN};
 	n += lanes_poll(s->lanes, s->fds + n);
 	/* Rounded up: waking too early would be a turn for nothing. */
 	s->woken = poll(s->fds, n, left <= 0 ? 0 : (int)earlier((left + 999) / 1000, 60000)) != 0;
-	take_signals(s->post);
-	if (take_trigger(s->post)) {
+	take_signals(s->process);
+	if (take_trigger(s->process)) {
 		s->look_at = 0;
 		s->asked = true;
 	}
@@ -419,7 +416,7 @@ static void wait_for_turn(struct session *s)
 
 static bool shows_progress(const struct session *s)
 {
-	return s->post->watcher != NULL && s->post->watcher->progress != NULL;
+	return s->process->watcher != NULL && s->process->watcher->progress != NULL;
 }
 
 static void show_reading(const struct session *s)
@@ -428,7 +425,7 @@ static void show_reading(const struct session *s)
 	if (!shows_progress(s))
 		return;
 	reader_progress(s->d.reader, &done, &left);
-	s->post->watcher->progress(s->post->watcher->arg, DELIVER_READING, done, done + left);
+	s->process->watcher->progress(s->process->watcher->arg, DELIVER_READING, done, done + left);
 }
 
 static void show_trying(struct session *s, int64_t now)
@@ -439,18 +436,17 @@ static void show_trying(struct session *s, int64_t now)
 	s->show_at = now + SHOW_EVERY;
 	if (pending > s->most_pending)
 		s->most_pending = pending;
-	s->post->watcher->progress(s->post->watcher->arg, DELIVER_TRYING, s->most_pending - pending, s->most_pending);
+	s->process->watcher->progress(s->process->watcher->arg, DELIVER_TRYING, s->most_pending - pending,
+				      s->most_pending);
 }
 
 /* Tells whoever asks what is wrong, or (NULL) that it is not any more. */
-static int tell_trouble(struct state *state, const char *what, const char *why)
+static int tell_trouble(struct deliverer *d, const char *what, const char *why)
 {
-	if (state_begin(state) == 0 &&
-	    (why != NULL ? state_trouble_put(state, what, why) : state_trouble_drop(state, what)) == 0 &&
-	    state_commit(state) == 0)
-		return 0;
-	state_rollback(state);
-	return -1;
+	if (state_begin(d->state) < 0)
+		return -1;
+	return deliverer_commit(d, why != NULL ? state_trouble_put(d->state, what, why)
+					       : state_trouble_drop(d->state, what));
 }
 
 static const char *remedy_of(int error)
@@ -465,7 +461,7 @@ static enum outcome tell_unread(struct session *s)
 	const char *segment = s->d.unread.segment;
 	int error = segment[0] != '\0' ? s->d.unread.error : 0;
 	char why[256];
-	s->post->is_held_up = error != 0;
+	s->process->is_held_up = error != 0;
 	if (error == s->held_up_told)
 		return GO_ON;
 	s->held_up_told = error;
@@ -473,7 +469,7 @@ static enum outcome tell_unread(struct session *s)
 		 strerrordesc_np(error), remedy_of(error));
 	if (error != 0)
 		log_warnx("%s: %s: %s", s->d.spool->path, HELD_UP, why);
-	return tell_trouble(s->d.state, HELD_UP, error != 0 ? why : NULL) < 0 ? judge_state() : GO_ON;
+	return tell_trouble(&s->d, HELD_UP, error != 0 ? why : NULL) < 0 ? judge_state() : GO_ON;
 }
 
 static enum outcome take_in(struct session *s)
@@ -527,7 +523,7 @@ static enum outcome park_gone(struct session *s)
 static int tell_put_off(struct session *s, const char *why)
 {
 	s->is_put_off = why != NULL;
-	return tell_trouble(s->d.state, NOT_PUT_AWAY, why);
+	return tell_trouble(&s->d, NOT_PUT_AWAY, why);
 }
 
 /* It slows no delivery, and is tried again less and less often. */
@@ -537,7 +533,7 @@ static enum outcome put_off(struct session *s)
 	if (outcome != GO_ON)
 		return outcome;
 	const char *why = strerrordesc_np(errno);
-	deliverer_complain(&s->d, NOT_PUT_AWAY "; they stay in journal/");
+	deliverer_report(&s->d, NOT_PUT_AWAY "; they stay in journal/");
 	s->putting = false;
 	s->put_off = s->put_off == 0 ? PUT_OFF_FIRST : earlier(2 * s->put_off, PUT_OFF_LATEST);
 	s->put_away_at = clock_monotonic() + s->put_off;
@@ -593,8 +589,8 @@ static enum outcome tidy(struct session *s)
 
 static void tell_conf(struct session *s, const char *result, const char *detail)
 {
-	audit_tell_conf(&s->d.story, &(struct audit_conf){"deliverer", result, detail});
-	deliverer_publish(&s->d);
+	audit_tell_conf(&s->d.audit_lines, &(struct audit_conf){"deliverer", result, detail});
+	deliverer_audit_flush(&s->d);
 	s->tally_at = 0;
 	s->asked = true;
 }
@@ -613,7 +609,7 @@ static int compare_conf(struct session *s)
 	if (state_confs(s->d.state, find_refusal, &was_refused) < 0)
 		return -1;
 	s->is_compared = true;
-	if (was_refused && current_why(s->post->current) == NULL)
+	if (was_refused && current_why(s->process->current) == NULL)
 		tell_conf(s, "taken", "at the start");
 	return 0;
 }
@@ -633,7 +629,7 @@ static bool is_over(struct session *s)
 	int64_t next_age;
 	if (s->more || lanes_are_busy(s->lanes) || clock_monotonic() < s->over_at)
 		return false;
-	switch (s->post->until) {
+	switch (s->process->until) {
 	case DELIVER_STOP:
 		return false;
 	case DELIVER_IDLE:
@@ -645,11 +641,11 @@ static bool is_over(struct session *s)
 	return lanes_next(s->lanes, s->once_age, &next_age) == 0 || next_age > s->once_age;
 }
 
-static void listen_to_trigger(struct post *post)
+static void listen_to_trigger(struct process *process)
 {
-	post->trigger = spool_trigger_listen(&post->spool);
-	if (post->trigger < 0)
-		log_warn("%s/trigger: cannot be read; new events are found a few seconds late", post->conf->spool);
+	process->trigger = spool_trigger_listen(&process->spool);
+	if (process->trigger < 0)
+		log_warn("%s/trigger: cannot be read; new events are found a few seconds late", process->conf->spool);
 }
 
 /* How it ends when all that is left to do may fail. */
@@ -665,7 +661,7 @@ static enum outcome put_rest_away(struct session *s)
 		n = more < 0 ? -1 : archive_put_away(&s->d);
 		if (n < 0) {
 			enum outcome outcome = put_off(s);
-			return outcome != GO_ON ? outcome : s->post->until == DELIVER_ONCE ? BROKEN : ENDED;
+			return outcome != GO_ON ? outcome : s->process->until == DELIVER_ONCE ? BROKEN : ENDED;
 		}
 		n += more;
 	}
@@ -676,20 +672,20 @@ static enum outcome put_rest_away(struct session *s)
  * there, the trigger is not given up. */
 static bool somebody_waits(struct session *s)
 {
-	int place = spool_place(&s->post->spool, -1);
+	int place = spool_place(&s->process->spool, -1);
 	bool is_taken = place < 0 && errno == EAGAIN;
 	fsio_close(&place);
 	if (!is_taken)
 		return false;
 	s->over_at = clock_monotonic() + YIELD_PAUSE;
-	listen_to_trigger(s->post);
+	listen_to_trigger(s->process);
 	return true;
 }
 
 /* A commit before the last look is seen by it; one after it finds no reader, and starts another deliverer. */
 static enum outcome finish(struct session *s)
 {
-	fsio_close(&s->post->trigger);
+	fsio_close(&s->process->trigger);
 	if (somebody_waits(s))
 		return GO_ON;
 	enum outcome outcome = take_in(s);
@@ -698,7 +694,7 @@ static enum outcome finish(struct session *s)
 	if (outcome != GO_ON)
 		return outcome;
 	if (s->more) {
-		listen_to_trigger(s->post);
+		listen_to_trigger(s->process);
 		return GO_ON;
 	}
 	do
@@ -709,30 +705,30 @@ static enum outcome finish(struct session *s)
 }
 
 /* Another one has the lock that has this name now, on this machine or on another: it takes over as well. */
-static enum outcome renew_lock(struct post *post)
+static enum outcome renew_lock(struct process *process)
 {
-	int lock = spool_lock(&post->spool);
+	int lock = spool_lock(&process->spool);
 	if (lock < 0)
 		return errno == EAGAIN ? STATE_GONE : GO_ON;
-	fsio_close(&post->lock);
-	post->lock = lock;
-	log_warnx("%s/deliver.lock: was removed or replaced; made anew", post->spool.path);
+	fsio_close(&process->lock);
+	process->lock = lock;
+	log_warnx("%s/deliver.lock: was removed or replaced; made anew", process->spool.path);
 	return GO_ON;
 }
 
-static enum outcome leave_for_good(const struct post *post)
+static enum outcome leave_for_good(const struct process *process)
 {
-	log_warnx("%s: was moved away, removed or mounted over, so delivery from it ends", post->spool.path);
+	log_warnx("%s: was moved away, removed or mounted over, so delivery from it ends", process->spool.path);
 	return SPOOL_GONE;
 }
 
 /* state.db is not what this session had open. Scripts that ran were ended; what was appended and not committed was cut
  * off. */
-static enum outcome open_anew(const struct post *post)
+static enum outcome open_anew(const struct process *process)
 {
-	if (!spool_is_there(&post->spool))
-		return leave_for_good(post);
-	log_warnx("%s/state.db: was removed or replaced; it is opened anew", post->spool.path);
+	if (!spool_is_there(&process->spool))
+		return leave_for_good(process);
+	log_warnx("%s/state.db: was removed or replaced; it is opened anew", process->spool.path);
 	nanosleep(&(struct timespec){.tv_nsec = DOUBT_PAUSE}, NULL);
 	return GO_ON;
 }
@@ -740,26 +736,26 @@ static enum outcome open_anew(const struct post *post)
 /* Others know the spool and what is in it by their names: whether these still are what is open. */
 static enum outcome check_names(struct session *s, int64_t now)
 {
-	struct post *post = s->post;
+	struct process *process = s->process;
 	if (now < s->names_at)
 		return GO_ON;
 	s->names_at = now + NAMES_EVERY;
-	if (!spool_is_there(&post->spool))
-		return leave_for_good(post);
+	if (!spool_is_there(&process->spool))
+		return leave_for_good(process);
 	if (state_is_there(s->d.state) < 0)
 		return STATE_OTHER;
-	if (post->trigger >= 0 && !spool_is_named(&post->spool, "trigger", post->trigger)) {
-		fsio_close(&post->trigger);
+	if (process->trigger >= 0 && !spool_is_named(&process->spool, "trigger", process->trigger)) {
+		fsio_close(&process->trigger);
 		s->look_at = s->work_at = 0;
 	}
-	if (post->trigger < 0)
-		post->trigger = spool_trigger_listen(&post->spool);
-	return spool_is_named(&post->spool, "deliver.lock", post->lock) ? GO_ON : renew_lock(post);
+	if (process->trigger < 0)
+		process->trigger = spool_trigger_listen(&process->spool);
+	return spool_is_named(&process->spool, "deliver.lock", process->lock) ? GO_ON : renew_lock(process);
 }
 
 static enum outcome stop(struct session *s, int64_t now)
 {
-	fsio_close(&s->post->trigger);
+	fsio_close(&s->process->trigger);
 	if (!lanes_are_busy(s->lanes))
 		return ENDED;
 	if (s->stop_at == 0)
@@ -804,20 +800,20 @@ static enum outcome work(struct session *s)
 
 static enum outcome look_at_conf(struct session *s)
 {
-	struct post *post = s->post;
-	bool asked = post->hung_up;
-	post->hung_up = false;
-	switch (current_look(post->current, asked)) {
+	struct process *process = s->process;
+	bool asked = process->hung_up;
+	process->hung_up = false;
+	switch (current_look(process->current, asked)) {
 	case CURRENT_SAME:
 		break;
 	case CURRENT_TAKEN:
 		tell_conf(s, "taken", NULL);
 		break;
 	case CURRENT_REFUSED:
-		tell_conf(s, "refused", current_why(post->current));
+		tell_conf(s, "refused", current_why(process->current));
 		break;
 	}
-	if (current_is(post->current, post->conf) || clock_monotonic() < s->paused_until || change_conf(s) == 0)
+	if (current_is(process->current, process->conf) || clock_monotonic() < s->paused_until || change_conf(s) == 0)
 		return GO_ON;
 	return failed(s, "cannot go on with the changed configuration");
 }
@@ -835,7 +831,7 @@ static enum outcome turn(struct session *s)
 	}
 	if (ended > 0)
 		show_trying(s, now);
-	if (s->post->stopping)
+	if (s->process->stopping)
 		return stop(s, now);
 	enum outcome outcome = look_at_conf(s);
 	if (outcome == GO_ON)
@@ -852,7 +848,7 @@ static enum outcome turn(struct session *s)
 	return outcome;
 }
 
-static enum outcome open_failed(const struct post *post)
+static enum outcome open_failed(const struct process *process)
 {
 	switch (errno) {
 	case STATE_CORRUPT:
@@ -860,18 +856,18 @@ static enum outcome open_failed(const struct post *post)
 	case STATE_TAKEN:
 		return STATE_GONE;
 	case STATE_OTHER_VERSION:
-		log_warnx("%s/state.db: made by another version of this program", post->conf->spool);
+		log_warnx("%s/state.db: made by another version of this program", process->conf->spool);
 		return OTHER_VERSION;
 	default:
-		log_warn("%s: cannot be opened for delivery", post->conf->spool);
+		log_warn("%s: cannot be opened for delivery", process->conf->spool);
 		return BROKEN;
 	}
 }
 
-static enum outcome session_run(struct post *post)
+static enum outcome session_run(struct process *process)
 {
 	struct session s;
-	enum outcome outcome = session_open(&s, post) < 0 ? open_failed(post) : GO_ON;
+	enum outcome outcome = session_open(&s, process) < 0 ? open_failed(process) : GO_ON;
 	while (outcome == GO_ON) {
 		outcome = turn(&s);
 		if (outcome == GO_ON)
@@ -885,18 +881,18 @@ static enum outcome session_run(struct post *post)
 
 /* A damaged state.db is set aside; the journal is delivered from its beginning. SQLite takes a read that failed for
  * damage too: only what is seen again at once is believed. */
-static int run_sessions(struct post *post)
+static int run_sessions(struct process *process)
 {
 	char name[64];
 	int64_t seen_at = -DOUBT_MAX;
 	for (int aside = 0; aside < STATES_MAX;) {
-		enum outcome outcome = session_run(post);
+		enum outcome outcome = session_run(process);
 		if (outcome == STATE_OTHER)
-			outcome = open_anew(post);
+			outcome = open_anew(process);
 		if (outcome == GO_ON)
 			continue;
 		if (outcome == ENDED)
-			return post->is_held_up && !post->stopping ? EX_IOERR : 0;
+			return process->is_held_up && !process->stopping ? EX_IOERR : 0;
 		if (outcome == OTHER_VERSION)
 			return EX_SOFTWARE;
 		if (outcome == SPOOL_GONE)
@@ -904,7 +900,7 @@ static int run_sessions(struct post *post)
 		if (outcome == STATE_GONE) {
 			log_warnx("%s: another deliverer has taken over, so this one ends: deliver.lock was "
 				  "removed, or locks do nothing there",
-				  post->conf->spool);
+				  process->conf->spool);
 			return EX_TEMPFAIL;
 		}
 		if (outcome != STATE_BAD)
@@ -912,17 +908,18 @@ static int run_sessions(struct post *post)
 		bool is_first = clock_monotonic() - seen_at >= DOUBT_MAX;
 		seen_at = is_first ? clock_monotonic() : -DOUBT_MAX;
 		if (is_first) {
-			log_warnx("%s/state.db: damaged, or could not be read; it is opened again", post->conf->spool);
+			log_warnx("%s/state.db: damaged, or could not be read; it is opened again",
+				  process->conf->spool);
 			nanosleep(&(struct timespec){.tv_nsec = DOUBT_PAUSE}, NULL);
 			continue;
 		}
 		aside++;
-		if (state_set_aside(&post->spool, name) < 0) {
-			log_warn("%s/state.db: damaged, and cannot be set aside", post->conf->spool);
+		if (state_set_aside(&process->spool, name) < 0) {
+			log_warn("%s/state.db: damaged, and cannot be set aside", process->conf->spool);
 			return EX_IOERR;
 		}
 		log_warnx("%s/state.db: damaged; it is set aside as %s, and what is in the journal is delivered again",
-			  post->conf->spool, name);
+			  process->conf->spool, name);
 	}
 	return EX_SOFTWARE;
 }
@@ -938,14 +935,14 @@ static bool has_living_owner(const struct spool *spool)
 }
 
 /* Takes the seat and the lock, if nobody has them. 0, or -1 with errno. */
-static int try_lock(struct post *post)
+static int try_lock(struct process *process)
 {
-	if (post->seat < 0)
-		post->seat = spool_seat(&post->spool);
-	if (post->seat < 0)
+	if (process->seat < 0)
+		process->seat = spool_seat(&process->spool);
+	if (process->seat < 0)
 		return -1;
-	post->lock = spool_lock(&post->spool);
-	return post->lock < 0 ? -1 : 0;
+	process->lock = spool_lock(&process->spool);
+	return process->lock < 0 ? -1 : 0;
 }
 
 /* The place of the one that waits: its own standard input, where whoever started it has taken the place for it. */
@@ -963,17 +960,17 @@ static int take_place(const struct spool *spool)
 
 /* Waits for seat and lock in the place of the one that waits. 0; -1 with errno, or EAGAIN if another deliverer has them
  * and will look at the journal, or has the place and will look when it is its turn. */
-static int take_lock(struct post *post)
+static int take_lock(struct process *process)
 {
 	int64_t pause = LOCK_PAUSE, give_up_at = clock_monotonic() + ONCE_FOR;
-	post->place = take_place(&post->spool);
-	if (post->place < 0)
+	process->place = take_place(&process->spool);
+	if (process->place < 0)
 		return -1;
-	while (try_lock(post) < 0) {
+	while (try_lock(process) < 0) {
 		if (errno != EAGAIN)
 			return -1;
-		if ((spool_trigger(&post->spool) == SPOOL_AWAKE && has_living_owner(&post->spool)) ||
-		    (post->until == DELIVER_ONCE && clock_monotonic() >= give_up_at)) {
+		if ((spool_trigger(&process->spool) == SPOOL_AWAKE && has_living_owner(&process->spool)) ||
+		    (process->until == DELIVER_ONCE && clock_monotonic() >= give_up_at)) {
 			errno = EAGAIN;
 			return -1;
 		}
@@ -984,13 +981,13 @@ static int take_lock(struct post *post)
 	return 0;
 }
 
-static void leave_spool(struct post *post)
+static void leave_spool(struct process *process)
 {
-	fsio_close(&post->trigger);
-	fsio_close(&post->place);
-	fsio_close(&post->lock);
-	fsio_close(&post->seat);
-	spool_close(&post->spool);
+	fsio_close(&process->trigger);
+	fsio_close(&process->place);
+	fsio_close(&process->lock);
+	fsio_close(&process->seat);
+	spool_close(&process->spool);
 }
 
 /* What is set up for the process, and put back at the end. */
@@ -1022,57 +1019,57 @@ static void signals_close(const struct signals *saved)
 }
 
 /* Whoever has found the place taken has committed before it is given up here, and that is before the first look. */
-static int deliver_there(struct post *post)
+static int deliver_there(struct process *process)
 {
-	listen_to_trigger(post);
-	fsio_close(&post->place);
-	return run_sessions(post);
+	listen_to_trigger(process);
+	fsio_close(&process->place);
+	return run_sessions(process);
 }
 
 /* Opens the spool that stands at the path now, if there is one; it makes none: a mount may be missing. */
-static bool find_spool(struct post *post)
+static bool find_spool(struct process *process)
 {
-	if (spool_open(&post->spool, post->conf, SPOOL_RETURN) < 0)
+	if (spool_open(&process->spool, process->conf, SPOOL_RETURN) < 0)
 		return false;
-	spool_close(&post->spool);
-	if (spool_open(&post->spool, post->conf, SPOOL_DELIVER) < 0)
+	spool_close(&process->spool);
+	if (spool_open(&process->spool, process->conf, SPOOL_DELIVER) < 0)
 		return false;
-	post->place = spool_place(&post->spool, -1);
-	if (post->place >= 0 && try_lock(post) == 0)
+	process->place = spool_place(&process->spool, -1);
+	if (process->place >= 0 && try_lock(process) == 0)
 		return true;
-	leave_spool(post);
+	leave_spool(process);
 	return false;
 }
 
 /* Waits for a spool to come back. False: it is to end. */
-static bool move_over(struct post *post)
+static bool move_over(struct process *process)
 {
-	leave_spool(post);
-	log_warnx("%s: waits for a spool to be there (a folder with journal/ in it)", post->conf->spool);
-	while (!post->stopping && !find_spool(post)) {
-		struct pollfd fd = {.fd = post->signals, .events = POLLIN};
+	leave_spool(process);
+	log_warnx("%s: waits for a spool to be there (a folder with journal/ in it)", process->conf->spool);
+	while (!process->stopping && !find_spool(process)) {
+		struct pollfd fd = {.fd = process->signals, .events = POLLIN};
 		poll(&fd, 1, (int)(RETURN_EVERY / 1000));
-		take_signals(post);
+		take_signals(process);
 	}
-	return !post->stopping;
+	return !process->stopping;
 }
 
-static int run(struct post *post)
+static int run(struct process *process)
 {
 	struct signals saved;
 	int result = EX_OSERR;
-	descriptors_raise(&post->files_before);
-	post->signals = signals_open(&saved);
-	if (post->signals < 0) {
+	descriptors_raise(&process->files_before);
+	process->signals = signals_open(&saved);
+	if (process->signals < 0) {
 		log_warn("cannot watch for signals");
 	} else {
-		result = deliver_there(post);
-		while (result == MOVED && post->until == DELIVER_STOP)
-			result = move_over(post) ? deliver_there(post) : 0;
+		result = deliver_there(process);
+		while (result == MOVED && process->until == DELIVER_STOP)
+			result = move_over(process) ? deliver_there(process) : 0;
 	}
-	fsio_close(&post->signals);
+	fsio_close(&process->signals);
 	signals_close(&saved);
-	setrlimit(RLIMIT_NOFILE, &post->files_before);
+	setrlimit(RLIMIT_NOFILE, &process->files_before);
 	return result == MOVED ? EX_TEMPFAIL : result;
 }
 
@@ -1089,28 +1086,28 @@ static int cannot_open(const struct conf *conf)
 
 int deliver(struct current *current, enum deliver_until until, const struct deliver_watcher *watcher)
 {
-	struct post post = {.current = current,
-			    .until = until,
-			    .watcher = watcher,
-			    .place = -1,
-			    .seat = -1,
-			    .lock = -1,
-			    .trigger = -1,
-			    .signals = -1};
+	struct process process = {.current = current,
+				  .until = until,
+				  .watcher = watcher,
+				  .place = -1,
+				  .seat = -1,
+				  .lock = -1,
+				  .trigger = -1,
+				  .signals = -1};
 	int result = EX_IOERR;
-	post.conf = current_hold(current);
-	if (spool_open(&post.spool, post.conf, SPOOL_DELIVER) < 0) {
-		result = cannot_open(post.conf);
+	process.conf = current_hold(current);
+	if (spool_open(&process.spool, process.conf, SPOOL_DELIVER) < 0) {
+		result = cannot_open(process.conf);
 		goto end;
 	}
-	if (take_lock(&post) == 0)
-		result = run(&post);
+	if (take_lock(&process) == 0)
+		result = run(&process);
 	else if (errno == EAGAIN)
 		result = until == DELIVER_STOP ? EX_TEMPFAIL : 0;
 	else
 		log_warn("%s/deliver.lock", current_spool(current));
-	leave_spool(&post);
+	leave_spool(&process);
 end:
-	conf_free(post.conf);
+	conf_free(process.conf);
 	return result;
 }

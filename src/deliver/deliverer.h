@@ -20,7 +20,7 @@ struct deliverer {
 	struct kept *kept;
 	struct transfer transfer;
 	struct audit audit;
-	struct buf story;           /* audit lines that are not written yet */
+	struct buf audit_lines;     /* audit lines that are not written yet */
 	struct target *targets;     /* conf->target_count of them */
 	int64_t tried_age;          /* lanes that were due at this age were tried last */
 	struct rlimit files_before; /* the limit on open files that scripts get */
@@ -38,13 +38,17 @@ struct deliverer {
 /* For targets, until the configuration changes. */
 struct target_context deliverer_context(struct deliverer *d);
 
-/* Appends the audit line of a delivery attempt to the story. detail may be NULL. Lack of memory costs the line. */
-void deliverer_tell(struct deliverer *d, const struct target *target, const char *event_id, unsigned attempt,
-		    const char *result, const char *detail);
-/* Writes the story. */
-void deliverer_publish(struct deliverer *d);
+/* Adds the audit line of a delivery attempt to those that wait. detail may be NULL. Lack of memory costs the line. */
+void deliverer_audit_add(struct deliverer *d, const struct target *target, const char *event_id, unsigned attempt,
+			 const char *result, const char *detail);
+/* Writes the lines that wait. */
+void deliverer_audit_flush(struct deliverer *d);
+
+/* Ends a transaction. If `result` is 0, it commits and writes the audit lines that wait; if it is -1, with errno, it
+ * rolls back and drops them. 0, or -1 with errno. */
+int deliverer_commit(struct deliverer *d, int result);
 
 /* Logs with errno, once a minute: what fails is tried again, often. */
-void deliverer_complain(struct deliverer *d, const char *what);
+void deliverer_report(struct deliverer *d, const char *what);
 
 #endif

@@ -157,7 +157,7 @@ static int record_one(struct deliverer *d, const struct target *target, const st
 	static const char *const results[] = {[RETRY_DONE] = "done", [RETRY_AGAIN] = "retry", [RETRY_PARK] = "parked"};
 	char id[EVENT_ID_SIZE];
 	text_hex(delivery->event, sizeof delivery->event, id);
-	deliverer_tell(d, target, id, delivery->attempts, results[verdict], why);
+	deliverer_audit_add(d, target, id, delivery->attempts, results[verdict], why);
 	if (verdict == RETRY_DONE) {
 		tally->done++;
 		return state_delivery_done(d->state, delivery->id);
@@ -211,13 +211,7 @@ static int record_attempt(struct deliverer *d, const struct target *target, int6
 
 static int end_transaction(struct deliverer *d, int result)
 {
-	if (result == 0 && state_keep_age(d->state) == 0 && state_commit(d->state) == 0) {
-		deliverer_publish(d);
-		return 0;
-	}
-	state_rollback(d->state);
-	d->story.len = 0;
-	return -1;
+	return deliverer_commit(d, result == 0 ? state_keep_age(d->state) : -1);
 }
 
 /* Reads a delivery's line. 1; 0: it is gone or damaged and the delivery was parked; -1 with errno. */
@@ -445,7 +439,7 @@ end:
 static void hold_scripts(struct lanes *lanes)
 {
 	lanes->held_until = clock_monotonic() + HELD_FOR;
-	deliverer_complain(lanes->d, "no further script can be started until one ends");
+	deliverer_report(lanes->d, "no further script can be started until one ends");
 }
 
 static bool scripts_are_held(const struct lanes *lanes)
@@ -621,16 +615,16 @@ static int record_batch(void *arg)
 	return 0;
 }
 
-static void drop_story(void *arg)
+static void drop_audit_lines(void *arg)
 {
 	const struct lanes *lanes = arg;
-	lanes->d->story.len = 0;
+	lanes->d->audit_lines.len = 0;
 }
 
 /* How many lanes were tried, or -1 with errno. */
 static int append_files(struct lanes *lanes, const struct target *target, int64_t limit)
 {
-	static const struct outfiles_owner owner = {gather, spread_errors, record_batch, drop_story};
+	static const struct outfiles_owner owner = {gather, spread_errors, record_batch, drop_audit_lines};
 	const struct target_context context = deliverer_context(lanes->d);
 	int waiting = state_is_waiting(lanes->d->state, target->id);
 	if (waiting <= 0)
@@ -640,7 +634,7 @@ static int append_files(struct lanes *lanes, const struct target *target, int64_
 	int result = outfiles_run(&lanes->files, &context, &owner, lanes);
 	give_back(lanes);
 	if (result == 1)
-		deliverer_publish(lanes->d);
+		deliverer_audit_flush(lanes->d);
 	return result < 0 ? -1 : lanes->batch.lane_count;
 }
 

@@ -78,7 +78,7 @@ static int park_lane(struct deliverer *d, const struct target *target, int64_t l
 	int n = state_lane_head(d->state, target->id, lane, deliveries, EVENTS_MAX);
 	for (int i = 0; i < n; i++) {
 		text_hex(deliveries[i].event, sizeof deliveries[i].event, id);
-		deliverer_tell(d, target, id, deliveries[i].attempts, "parked", WHY);
+		deliverer_audit_add(d, target, id, deliveries[i].attempts, "parked", WHY);
 		tally.parked++;
 		if (state_delivery_park(d->state, &deliveries[i], WHY) < 0)
 			return -1;
@@ -118,12 +118,8 @@ int gone_park(const struct gone *gone, struct deliverer *d, const struct lanes *
 		if (waiting < 0 || state_begin(d->state) < 0)
 			return -1;
 		int parked = park_target(d, &gone->targets[i], lanes);
-		if (parked > 0 && state_keep_age(d->state) == 0 && state_commit(d->state) == 0) {
-			deliverer_publish(d);
+		if (deliverer_commit(d, parked > 0 ? state_keep_age(d->state) : -1) == 0)
 			return parked;
-		}
-		state_rollback(d->state);
-		d->story.len = 0;
 		if (parked != 0)
 			return -1;
 	}

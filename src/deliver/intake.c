@@ -29,42 +29,43 @@
 
 #define BUFFER_MAX (2u << 20) /* of records, before they are written */
 
-/* Where a segment stands: as long as the round is not committed the reader can be put back. */
-struct place {
+/* What the round has read of a segment: until the commit the reader can be put back to its beginning. */
+struct range {
 	uint64_t from, to;
 	int64_t id;
 };
 
-struct entry {
+/* A new event. */
+struct item {
 	struct state_delivery delivery;
 	char id[EVENT_ID_SIZE];
-	size_t place;
+	size_t range;
 	int64_t lane;
 };
 
 /* An event that a target wants. */
-struct claim {
-	size_t entry, target;
+struct match {
+	size_t item, target;
 	size_t file; /* NO_FILE: it becomes a delivery row */
 };
 #define NO_FILE SIZE_MAX
 
 /* A growing array. */
 struct list {
-	void *items;
+	void *array;
 	size_t count, cap;
 };
 
 struct round {
 	struct deliverer *d;
-	struct names segments; /* places */
-	struct list places, entries, claims;
+	struct names segments; /* of the ranges */
+	struct list ranges, items, matches;
 	struct names ids;
 	struct outfiles files;
 	struct progress progress;
 	uint64_t counts[STATE_COUNTS];
 	size_t bytes;         /* read in this round */
-	size_t damaged_place; /* of the lines in `damaged` */
+	size_t damaged_range; /* whose lines are in `damaged` */
 	struct buf damaged, scratch;
 	struct state_tally *tallies; /* one a target */
 	bool *refused;               /* one a target: its files are not written in this round */
@@ -84,9 +85,9 @@ void round_free(struct round *round)
 		return;
 	names_fini(&round->segments);
 	names_fini(&round->ids);
-	free(round->places.items);
-	free(round->entries.items);
-	free(round->claims.items);
+	free(round->ranges.array);
+	free(round->items.array);
+	free(round->matches.array);
 	free(round->tallies);
 	free(round->refused);
 	outfiles_fini(&round->files);
@@ -101,7 +102,7 @@ static int round_begin(struct round *round)
 	names_clear(&round->segments);
 	names_clear(&round->ids);
 	progress_clear(&round->progress);
-	round->places.count = round->entries.count = round->claims.count = 0;
+	round->ranges.count = round->items.count = round->matches.count = 0;
 	round->bytes = 0;
 	round->damaged.len = 0;
 	memset(round->counts, 0, sizeof round->counts);
@@ -120,37 +121,37 @@ static int round_begin(struct round *round)
 	return 0;
 }
 
-/* Room for one more item of this size; NULL with errno ENOMEM. */
+/* Room for one more element of this size; NULL with errno ENOMEM. */
 static void *list_more(struct list *list, size_t size)
 {
 	if (list->count == list->cap) {
 		size_t cap = list->cap == 0 ? 64 : list->cap * 2;
-		void *items = reallocarray(list->items, cap, size);
-		if (items == NULL)
+		void *array = reallocarray(list->array, cap, size);
+		if (array == NULL)
 			return NULL;
-		list->items = items;
+		list->array = array;
 		list->cap = cap;
 	}
-	return memset((char *)list->items + size * list->count++, 0, size);
+	return memset((char *)list->array + size * list->count++, 0, size);
 }
 
-static struct place *place_at(const struct round *round, size_t i)
+static struct range *range_at(const struct round *round, size_t i)
 {
-	return &((struct place *)round->places.items)[i];
+	return &((struct range *)round->ranges.array)[i];
 }
 
-static struct entry *entry_at(const struct round *round, size_t i)
+static struct item *item_at(const struct round *round, size_t i)
 {
-	return &((struct entry *)round->entries.items)[i];
+	return &((struct item *)round->items.array)[i];
 }
 
-static struct claim *claim_at(const struct round *round, size_t i)
+static struct match *match_at(const struct round *round, size_t i)
 {
-	return &((struct claim *)round->claims.items)[i];
+	return &((struct match *)round->matches.array)[i];
 }
 
-/* The place of the line's segment. With its NUL, so that the name can be used as it is. */
-static int find_place(struct round *round, const struct reader_line *line, size_t *number)
+/* The range of the line's segment. With its NUL, so that the name can be used as it is. */
+static int find_range(struct round *round, const struct reader_line *line, size_t *number)
 {
 	switch (names_add(&round->segments, line->segment, strlen(line->segment) + 1, number)) {
 	case NAMES_KNOWN:
@@ -160,16 +161,16 @@ static int find_place(struct round *round, const struct reader_line *line, size_
 	case NAMES_NEW:
 		break;
 	}
-	struct place *place = list_more(&round->places, sizeof *place);
-	if (place == NULL)
+	struct range *range = list_more(&round->ranges, sizeof *range);
+	if (range == NULL)
 		return -1;
-	place->from = place->to = line->offset;
+	range->from = range->to = line->offset;
 	return 0;
 }
 
-static const char *place_name(const struct round *round, size_t place)
+static const char *range_name(const struct round *round, size_t range)
 {
-	return names_get(&round->segments, place).ptr;
+	return names_get(&round->segments, range).ptr;
 }
 
 /* Appends the lines set aside to damaged/, synced. A crash before the round is committed leaves them there twice. */
@@ -178,7 +179,7 @@ static int save_damaged(struct round *round)
 	const struct spool *spool = round->d->spool;
 	if (round->damaged.len == 0)
 		return 0;
-	const char *name = place_name(round, round->damaged_place);
+	const char *name = range_name(round, round->damaged_range);
 	int fd = openat(spool->damaged_fd, name,
 			O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
 	if (fd < 0)
@@ -195,11 +196,11 @@ static int save_damaged(struct round *round)
 }
 
 /* Two lines for each: where it stood, and itself as it was. */
-static int take_damaged(struct round *round, const struct reader_line *line, size_t place, const char *why)
+static int take_damaged(struct round *round, const struct reader_line *line, size_t range, const char *why)
 {
-	if (round->damaged_place != place && save_damaged(round) < 0)
+	if (round->damaged_range != range && save_damaged(round) < 0)
 		return -1;
-	round->damaged_place = place;
+	round->damaged_range = range;
 	round->counts[STATE_DAMAGED]++;
 	log_warnx("%s/journal/%s: the line at offset %llu is %s; it is set aside in damaged/", round->d->conf->spool,
 		  line->segment, (unsigned long long)line->offset, why);
@@ -230,36 +231,36 @@ static int is_new(struct round *round, const struct event *event, uint8_t id[STA
 	return -1;
 }
 
-static int claim_event(struct round *round, const struct event *event, size_t entry_number)
+static int match_event(struct round *round, const struct event *event, size_t item_number)
 {
 	struct deliverer *d = round->d;
 	bool has_lane = false;
 	for (size_t i = 0; i < d->conf->target_count; i++) {
 		const struct target *target = &d->targets[i];
-		struct entry *entry = entry_at(round, entry_number);
+		struct item *item = item_at(round, item_number);
 		int wants = target_matches(target->conf, event, &round->scratch);
 		if (wants < 0)
 			return -1;
 		if (!wants)
 			continue;
-		if (!has_lane && target_lane(event, &round->scratch, &entry->lane) < 0)
+		if (!has_lane && target_lane(event, &round->scratch, &item->lane) < 0)
 			return -1;
 		has_lane = true;
-		struct claim *claim = list_more(&round->claims, sizeof *claim);
-		if (claim == NULL)
+		struct match *match = list_more(&round->matches, sizeof *match);
+		if (match == NULL)
 			return -1;
-		*claim = (struct claim){entry_number, i, NO_FILE};
+		*match = (struct match){item_number, i, NO_FILE};
 		if (!target->conf->kind->is_file)
 			continue;
-		int held = target->waiting ? state_lane_is_waiting(d->state, target->id, entry->lane) : 0;
-		if (held < 0 || (!held && outfiles_take(&round->files, target->conf, event, &claim->file) < 0))
+		int held = target->waiting ? state_lane_is_waiting(d->state, target->id, item->lane) : 0;
+		if (held < 0 || (!held && outfiles_take(&round->files, target->conf, event, &match->file) < 0))
 			return -1;
 	}
 	round->counts[STATE_UNMATCHED] += !has_lane;
 	return 0;
 }
 
-static int take_event(struct round *round, const struct reader_line *line, size_t place)
+static int take_event(struct round *round, const struct reader_line *line, size_t range)
 {
 	uint8_t id[STATE_ID_SIZE];
 	int result = is_new(round, &line->event, id);
@@ -269,37 +270,37 @@ static int take_event(struct round *round, const struct reader_line *line, size_
 		round->counts[STATE_DUPLICATES]++;
 		return 0;
 	}
-	struct entry *entry = list_more(&round->entries, sizeof *entry);
-	if (entry == NULL)
+	struct item *item = list_more(&round->items, sizeof *item);
+	if (item == NULL)
 		return -1;
-	entry->place = place;
-	entry->delivery.offset = line->offset;
-	entry->delivery.length = line->raw.len;
-	entry->delivery.records = line->event.count;
-	memcpy(entry->delivery.event, id, sizeof id);
-	memcpy(entry->id, line->event.id, sizeof entry->id);
+	item->range = range;
+	item->delivery.offset = line->offset;
+	item->delivery.length = line->raw.len;
+	item->delivery.records = line->event.count;
+	memcpy(item->delivery.event, id, sizeof id);
+	memcpy(item->id, line->event.id, sizeof item->id);
 	round->counts[STATE_EVENTS]++;
 	round->counts[STATE_RECORDS] += line->event.count;
 	if (progress_note(&round->progress, &line->event) < 0)
 		return -1;
-	return claim_event(round, &line->event, round->entries.count - 1);
+	return match_event(round, &line->event, round->items.count - 1);
 }
 
 static int take_line(struct round *round, enum reader_found found, const struct reader_line *line)
 {
-	size_t place;
+	size_t range;
 	int result = 0;
-	if (find_place(round, line, &place) < 0)
+	if (find_range(round, line, &range) < 0)
 		return -1;
 	switch (found) {
 	case READER_LINE:
-		result = take_event(round, line, place);
+		result = take_event(round, line, range);
 		break;
 	case READER_DAMAGED:
-		result = take_damaged(round, line, place, "damaged");
+		result = take_damaged(round, line, range, "damaged");
 		break;
 	case READER_NEWER:
-		result = take_damaged(round, line, place, "of a version that this program does not know");
+		result = take_damaged(round, line, range, "of a version that this program does not know");
 		break;
 	case READER_TORN:
 		round->counts[STATE_TORN]++;
@@ -308,7 +309,7 @@ static int take_line(struct round *round, enum reader_found found, const struct 
 	case READER_FAILED:
 		return 0;
 	}
-	place_at(round, place)->to = line->next;
+	range_at(round, range)->to = line->next;
 	round->bytes += line->raw.len;
 	return result;
 }
@@ -327,7 +328,7 @@ static void tell_stray(struct deliverer *d)
 
 static bool is_full(const struct round *round)
 {
-	return round->entries.count >= EVENTS_MAX || round->bytes + round->files.flushed >= BYTES_MAX ||
+	return round->items.count >= EVENTS_MAX || round->bytes + round->files.flushed >= BYTES_MAX ||
 	       round->damaged.len >= BYTES_MAX || round->files.names.count >= FILES_MAX;
 }
 
@@ -362,7 +363,7 @@ static int read_events(struct round *round)
 			note_unread(d, line.segment);
 		else if (state_read_begin(d->state) < 0 || take_line(round, found, &line) < 0 ||
 			 (round->files.buffered >= BUFFER_MAX && outfiles_flush(&round->files) < 0)) {
-			/* The reader counts it as taken, and it may not stand in a place yet that put_back knows. */
+			/* The reader counts it as taken, and its range may not be known to put_back yet. */
 			int saved = errno;
 			reader_resume(d->reader, line.segment, line.offset);
 			errno = saved;
@@ -372,10 +373,10 @@ static int read_events(struct round *round)
 	return 0;
 }
 
-/* Whether a file of the claim's target refuses it. */
-static int claim_error(const struct round *round, const struct claim *claim)
+/* Whether a file of the match's target refuses it. */
+static int match_error(const struct round *round, const struct match *match)
 {
-	return claim->file == NO_FILE ? 0 : outfiles_error(&round->files, claim->file);
+	return match->file == NO_FILE ? 0 : outfiles_error(&round->files, match->file);
 }
 
 /* A target takes all of its events of the round, or none: so that a lane's order is kept whatever files it needs. */
@@ -385,66 +386,66 @@ static void spread_refusals(void *arg)
 	bool again = true;
 	while (again) {
 		again = false;
-		for (size_t i = 0; i < round->claims.count; i++) {
-			const struct claim *claim = claim_at(round, i);
-			if (claim_error(round, claim) != 0)
-				round->refused[claim->target] = true;
+		for (size_t i = 0; i < round->matches.count; i++) {
+			const struct match *match = match_at(round, i);
+			if (match_error(round, match) != 0)
+				round->refused[match->target] = true;
 		}
-		for (size_t i = 0; i < round->claims.count; i++) {
-			const struct claim *claim = claim_at(round, i);
-			if (claim->file != NO_FILE && round->refused[claim->target])
-				again |= outfiles_refuse(&round->files, claim->file, ECANCELED);
+		for (size_t i = 0; i < round->matches.count; i++) {
+			const struct match *match = match_at(round, i);
+			if (match->file != NO_FILE && round->refused[match->target])
+				again |= outfiles_refuse(&round->files, match->file, ECANCELED);
 		}
 	}
 }
 
 /* A delivery row: the target runs scripts, or its file refused. What failed has had its first attempt; what was only
  * held back with it is ready. */
-static int put_delivery(struct round *round, const struct claim *claim, int error)
+static int put_delivery(struct round *round, const struct match *match, int error)
 {
 	struct deliverer *d = round->d;
-	const struct entry *entry = entry_at(round, claim->entry);
-	const struct target *target = &d->targets[claim->target];
-	struct state_delivery delivery = entry->delivery;
+	const struct item *item = item_at(round, match->item);
+	const struct target *target = &d->targets[match->target];
+	struct state_delivery delivery = item->delivery;
 	int64_t next_at = state_ready(d->state);
 	bool failed = error != 0 && error != ECANCELED;
-	delivery.segment_id = place_at(round, entry->place)->id;
+	delivery.segment_id = range_at(round, item->range)->id;
 	if (failed) {
 		uint64_t random;
 		fsio_random(&random, sizeof random);
 		delivery.attempts = 1;
 		delivery.first_at = state_age(d->state);
 		next_at = delivery.first_at + retry_delay(1, RETRY_MAX, random);
-		round->tallies[claim->target].failed++;
-		round->tallies[claim->target].error = outfiles_why(&round->files, claim->file);
-		deliverer_tell(d, target, entry->id, 1, "retry", outfiles_why(&round->files, claim->file));
+		round->tallies[match->target].failed++;
+		round->tallies[match->target].error = outfiles_why(&round->files, match->file);
+		deliverer_audit_add(d, target, item->id, 1, "retry", outfiles_why(&round->files, match->file));
 	}
-	if (state_delivery_add(d->state, target->id, entry->lane, &delivery) < 0)
+	if (state_delivery_add(d->state, target->id, item->lane, &delivery) < 0)
 		return -1;
-	return state_lane_add(d->state, target->id, entry->lane, next_at);
+	return state_lane_add(d->state, target->id, item->lane, next_at);
 }
 
-static int put_claims(struct round *round)
+static int put_matches(struct round *round)
 {
 	struct deliverer *d = round->d;
-	for (size_t i = 0; i < round->claims.count; i++) {
-		const struct claim *claim = claim_at(round, i);
-		int error = claim_error(round, claim);
-		if (claim->file == NO_FILE || error != 0) {
-			if (put_delivery(round, claim, error) < 0)
+	for (size_t i = 0; i < round->matches.count; i++) {
+		const struct match *match = match_at(round, i);
+		int error = match_error(round, match);
+		if (match->file == NO_FILE || error != 0) {
+			if (put_delivery(round, match, error) < 0)
 				return -1;
 			continue;
 		}
-		round->tallies[claim->target].done++;
-		deliverer_tell(d, &d->targets[claim->target], entry_at(round, claim->entry)->id, 1, "done", NULL);
+		round->tallies[match->target].done++;
+		deliverer_audit_add(d, &d->targets[match->target], item_at(round, match->item)->id, 1, "done", NULL);
 	}
 	return 0;
 }
 
 static int put_seen(const struct round *round)
 {
-	for (size_t i = 0; i < round->entries.count; i++)
-		if (state_seen_add(round->d->state, entry_at(round, i)->delivery.event) < 0)
+	for (size_t i = 0; i < round->items.count; i++)
+		if (state_seen_add(round->d->state, item_at(round, i)->delivery.event) < 0)
 			return -1;
 	return 0;
 }
@@ -453,11 +454,11 @@ static int put_round(void *arg)
 {
 	struct round *round = arg;
 	struct deliverer *d = round->d;
-	for (size_t i = 0; i < round->places.count; i++)
-		if (state_cursor_put(d->state, place_name(round, i), place_at(round, i)->to, &place_at(round, i)->id) <
+	for (size_t i = 0; i < round->ranges.count; i++)
+		if (state_cursor_put(d->state, range_name(round, i), range_at(round, i)->to, &range_at(round, i)->id) <
 		    0)
 			return -1;
-	if (put_seen(round) < 0 || put_claims(round) < 0 || progress_put(&round->progress, d->state) < 0)
+	if (put_seen(round) < 0 || put_matches(round) < 0 || progress_put(&round->progress, d->state) < 0)
 		return -1;
 	for (size_t i = 0; i < STATE_COUNTS; i++)
 		if (state_count_add(d->state, (enum state_count)i, round->counts[i]) < 0)
@@ -467,7 +468,7 @@ static int put_round(void *arg)
 		if (tally->done + tally->failed > 0 && state_target_add(d->state, d->targets[i].id, tally) < 0)
 			return -1;
 	}
-	return state_seen_sweep(d->state, round->entries.count * 2, d->conf->remember);
+	return state_seen_sweep(d->state, round->items.count * 2, d->conf->remember);
 }
 
 static int gather(void *arg)
@@ -475,7 +476,7 @@ static int gather(void *arg)
 	struct round *round = arg;
 	if (round_begin(round) < 0 || reader_look(round->d->reader) < 0 || read_events(round) < 0)
 		return -1;
-	if (round->places.count == 0)
+	if (round->ranges.count == 0)
 		return 0;
 	return save_damaged(round) < 0 ? -1 : 1;
 }
@@ -484,9 +485,9 @@ static int gather(void *arg)
 static void put_back(void *arg)
 {
 	struct round *round = arg;
-	for (size_t i = 0; i < round->places.count; i++)
-		reader_resume(round->d->reader, place_name(round, i), place_at(round, i)->from);
-	round->d->story.len = 0;
+	for (size_t i = 0; i < round->ranges.count; i++)
+		reader_resume(round->d->reader, range_name(round, i), range_at(round, i)->from);
+	round->d->audit_lines.len = 0;
 }
 
 int round_take(struct round *round)
@@ -495,6 +496,6 @@ int round_take(struct round *round)
 	const struct target_context context = deliverer_context(round->d);
 	int result = outfiles_run(&round->files, &context, &owner, round);
 	if (result == 1)
-		deliverer_publish(round->d);
+		deliverer_audit_flush(round->d);
 	return result;
 }

@@ -39,7 +39,8 @@ static int tell(struct deliverer *d, const struct state_row *row, const char *ta
 {
 	char id[EVENT_ID_SIZE];
 	text_hex(row->delivery.event, STATE_ID_SIZE, id);
-	return audit_tell(&d->story, &(struct audit_delivery){"operator", target, id, 0, "retried", "on the page"});
+	return audit_tell(&d->audit_lines,
+			  &(struct audit_delivery){"operator", target, id, 0, "retried", "on the page"});
 }
 
 /* What waits for another attempt is due now. */
@@ -52,7 +53,7 @@ static int retry_waiting(struct deliverer *d)
 	if (lanes == 0)
 		return 0;
 	snprintf(detail, sizeof detail, "on the page: %llu that waited", (unsigned long long)lanes);
-	return audit_tell(&d->story, &(struct audit_delivery){"operator", NULL, NULL, 0, "retried", detail});
+	return audit_tell(&d->audit_lines, &(struct audit_delivery){"operator", NULL, NULL, 0, "retried", detail});
 }
 
 /* In a transaction. */
@@ -83,13 +84,7 @@ static int carry_out(struct deliverer *d, struct rows *rows, const struct errand
 {
 	if (state_begin(d->state) < 0)
 		return -1;
-	if (retry_rows(d, rows, errand) < 0 || state_commit(d->state) < 0) {
-		state_rollback(d->state);
-		d->story.len = 0;
-		return -1;
-	}
-	deliverer_publish(d);
-	return rows->count == ROWS_MAX;
+	return deliverer_commit(d, retry_rows(d, rows, errand)) < 0 ? -1 : rows->count == ROWS_MAX;
 }
 
 int errands_run(struct deliverer *d)
@@ -108,7 +103,7 @@ int errands_run(struct deliverer *d)
 			return -1;
 		/* It is carried out again then, which changes nothing. */
 		if (errand_done(d->spool, &errands[i]) < 0 && errno != ENOENT)
-			deliverer_complain(d, "an errand that was carried out cannot be removed from errands/");
+			deliverer_report(d, "an errand that was carried out cannot be removed from errands/");
 		else
 			done++;
 	}
