@@ -15,14 +15,20 @@ def page(name):
 
 # hookspool.conf(5), and the options that the program knows
 
-TABLES = dict(re.findall(r"^const struct option options_(\w+)\[\] = \{(.*?)^\};",
+TABLES = dict(re.findall(r"^(?:static )?const struct option options_(\w+)\[\] = \{(.*?)^\};",
                          (ROOT / "src" / "config" / "options.c").read_text(), re.M | re.S))
+# Each kind of target has an option that chooses it.
+KINDS = [name for file in (ROOT / "src" / "target").glob("*.c")
+         for name in re.findall(r'^const struct target_kind .*?\.conf = \{"(\w+)"', file.read_text(), re.M | re.S)]
 HEADINGS = {"conf": "Options", "endpoint": "Endpoints", "target": "Targets"}
 
 
 @pytest.mark.parametrize("section, heading", HEADINGS.items())
 def test_options_of_the_configuration(section, heading):
     known = re.findall(r'^\s*\{(?:\.name = )?"(\w+)"', TABLES[section], re.M)
+    if section == "target":
+        assert KINDS
+        known += KINDS
     text = re.search(rf"^\.Ss {heading}\n(.*?)(?=^\.S[sh] )", page("hookspool.conf.5"), re.M | re.S).group(1)
     assert sorted(re.findall(r"^\.It Ic (\w+)", text, re.M)) == sorted(known)
     example = re.findall(r"^#?\s*(\w+)\s*=", (ROOT / "examples" / "hookspool.conf").read_text(), re.M)
