@@ -13,6 +13,7 @@
 #include "command/command.h"
 #include "command/owner.h"
 #include "event/event.h"
+#include "spool/audit_line.h"
 #include "spool/audit_write.h"
 #include "state/state.h"
 

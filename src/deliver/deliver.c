@@ -28,6 +28,7 @@
 #include "deliver/intake.h"
 #include "deliver/kept.h"
 #include "deliver/requests.h"
+#include "spool/audit_line.h"
 #include "spool/layout.h"
 #include "state/counts.h"
 #include "state/deliveries.h"

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "spool/audit_line.h"
 
 struct target_context deliverer_context(struct deliverer *d)
 {

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "deliver/transfer.h"
+#include "spool/audit_line.h"
 #include "spool/audit_write.h"
 #include "spool/reader.h"
 #include "target/context.h"

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "spool/audit_line.h"
 #include "spool/request_file.h"
 #include "state/deliveries.h"
 #include "state/state.h"

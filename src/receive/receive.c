@@ -11,13 +11,12 @@
 #include "event/record.h"
 #include "receive/page.h"
 #include "sender/scheme.h"
+#include "spool/audit_line.h"
 
-#define RETRY_AFTER     30                    /* seconds, in a 503 */
-#define BESIDE_LARGE    4096                  /* bytes beside the body, of the sender's fields: then they count */
-#define RECORDS_MAX     (UINT64_C(256) << 20) /* bytes that an event's records may have beside its data */
-#define PATH_TOLD       200                   /* bytes of an unknown path that an audit line takes */
-#define EXPOSED_AGAIN   (60 * CLOCK_SECOND)   /* between two messages of it */
-#define AUDIT_FIELD_MAX 256                   /* bytes of a sender's token that an audit line takes */
+#define RETRY_AFTER   30                    /* seconds, in a 503 */
+#define BESIDE_LARGE  4096                  /* bytes beside the body, of the sender's fields: then they count */
+#define RECORDS_MAX   (UINT64_C(256) << 20) /* bytes that an event's records may have beside its data */
+#define EXPOSED_AGAIN (60 * CLOCK_SECOND)   /* between two messages of it */
 
 /* Every way that a request can end, once. An error of NULL says the reason. */
 enum outcome {
@@ -319,75 +318,21 @@ int receipt_answer(const struct receipt *receipt, struct request *request)
 	return request_answer(request, &receipt->answer);
 }
 
-/* Whether a token has something raw in it that could move a terminal's cursor: DEL, or U+0080 to U+009F. The other
- * control characters can only be there as escapes. */
-static bool has_control(struct span token)
-{
-	const unsigned char *s = (const unsigned char *)token.ptr;
-	for (size_t i = 0; i < token.len; i++)
-		if (s[i] == 0x7f || (s[i] == 0xc2 && s[i + 1] < 0xa0))
-			return true;
-	return false;
-}
-
-static int append_decoded(struct buf *out, struct span token)
-{
-	struct buf text = {0};
-	int result = json_decode_string(token, &text, NULL);
-	if (result == 0)
-		result = buf_json_string(out, text.data, text.len);
-	buf_fini(&text);
-	return result;
-}
-
-/* One of the sender's tokens, or null where it is absent or too long for a line that people read. */
-static int append_token(struct buf *out, const char *name, struct span token)
-{
-	if (token.ptr == NULL || token.len > AUDIT_FIELD_MAX)
-		token = (struct span){"null", 4};
-	if (buf_str(out, ",\"") < 0 || buf_str(out, name) < 0 || buf_str(out, "\":") < 0)
-		return -1;
-	return has_control(token) ? append_decoded(out, token) : buf_append(out, token.ptr, token.len);
-}
-
-static int append_string(struct buf *out, const char *name, const char *value)
-{
-	if (value == NULL)
-		return append_token(out, name, (struct span){NULL, 0});
-	return buf_str(out, ",\"") < 0 || buf_str(out, name) < 0 || buf_str(out, "\":") < 0 ||
-			       buf_json_string(out, value, strnlen(value, AUDIT_FIELD_MAX)) < 0
-		       ? -1
-		       : 0;
-}
-
-/* What was asked for where there is nothing, without its query. */
-static int append_path(struct buf *out, const struct receipt *receipt, const char *uri)
-{
-	if (receipt->endpoint != NULL || uri == NULL)
-		return 0;
-	size_t n = strcspn(uri, "?");
-	return buf_str(out, ",\"path\":") < 0 ? -1 : buf_json_string(out, uri, n < PATH_TOLD ? n : PATH_TOLD);
-}
-
 int receipt_audit(const struct receipt *receipt, const struct request *request, struct buf *out)
 {
-	char at[CLOCK_TEXT_SIZE];
-	size_t before = out->len;
 	const struct event *event = &receipt->event;
-	clock_text(clock_now(), at);
-	if (buf_printf(out, "{\"at\":\"%s\",\"what\":\"request\",\"status\":%d", at, receipt->answer.status) < 0 ||
-	    append_string(out, "reason", receipt->reason) < 0 ||
-	    append_string(out, "endpoint", receipt->endpoint) < 0 || append_path(out, receipt, request->uri) < 0 ||
-	    append_string(out, "event_id", receipt->accepted ? event->id : NULL) < 0 ||
-	    append_token(out, "connection_id", event->fields[EVENT_CONNECTION_ID]) < 0 ||
-	    append_token(out, "object_type", event->fields[EVENT_OBJECT_TYPE]) < 0 ||
-	    buf_printf(out, ",\"records\":%u,\"bytes\":%zu", receipt->accepted ? receipt->answer.records : 0,
-		       receipt->bytes) < 0 ||
-	    append_string(out, "remote", request->remote_addr) < 0 || buf_str(out, "}\n") < 0) {
-		out->len = before;
-		return -1;
-	}
-	return 0;
+	return audit_tell_request(out, &(struct audit_request){
+					       .status = receipt->answer.status,
+					       .reason = receipt->reason,
+					       .endpoint = receipt->endpoint,
+					       .path = receipt->endpoint == NULL ? request->uri : NULL,
+					       .event_id = receipt->accepted ? event->id : NULL,
+					       .connection_id = event->fields[EVENT_CONNECTION_ID],
+					       .object_type = event->fields[EVENT_OBJECT_TYPE],
+					       .records = receipt->accepted ? receipt->answer.records : 0,
+					       .bytes = receipt->bytes,
+					       .remote = request->remote_addr,
+				       });
 }
 
 void receipt_release(struct receive *receive, struct receipt *receipt)

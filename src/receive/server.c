@@ -23,6 +23,7 @@
 #include "base/signals.h"
 #include "receive/receive.h"
 #include "receive/store.h"
+#include "spool/audit_line.h"
 #include "web/fcgi.h"
 
 #define CREW_MANY   8            /* threads that one kind has while no request waits for its sender */

@@ -20,61 +20,6 @@ static const char *const names[] = {
 	[TRAIL_NEW] = "audit/audit.jsonl",
 };
 
-static const char *const member_names[TRAIL_MEMBERS] = {
-	[TRAIL_AT] = "at",
-	[TRAIL_WHAT] = "what",
-	[TRAIL_STATUS] = "status",
-	[TRAIL_REASON] = "reason",
-	[TRAIL_ENDPOINT] = "endpoint",
-	[TRAIL_PATH] = "path",
-	[TRAIL_EVENT_ID] = "event_id",
-	[TRAIL_CONNECTION_ID] = "connection_id",
-	[TRAIL_OBJECT_TYPE] = "object_type",
-	[TRAIL_RECORDS] = "records",
-	[TRAIL_BYTES] = "bytes",
-	[TRAIL_REMOTE] = "remote",
-	[TRAIL_TARGET] = "target",
-	[TRAIL_ATTEMPT] = "attempt",
-	[TRAIL_RESULT] = "result",
-	[TRAIL_DETAIL] = "detail",
-	[TRAIL_BY] = "by",
-};
-
-bool trail_parse(struct span raw, struct trail_line *line)
-{
-	struct json_value value;
-	struct json_walk walk;
-	size_t where;
-	*line = (struct trail_line){0};
-	if (json_scan(raw.ptr, raw.len, &value, &where) != JSON_OK || value.type != JSON_OBJECT)
-		return false;
-	json_walk_begin(&walk, &value);
-	while (json_walk_next(&walk))
-		for (size_t i = 0; i < TRAIL_MEMBERS; i++)
-			if (walk.value.type != JSON_NULL && json_string_is(walk.key, member_names[i]))
-				line->members[i] = walk.value.raw;
-	return line->members[TRAIL_AT].ptr != NULL && line->members[TRAIL_WHAT].ptr != NULL;
-}
-
-uint64_t trail_number(const struct trail_line *line, enum trail_member member)
-{
-	uint64_t value = 0;
-	struct span token = line->members[member];
-	for (size_t i = 0; i < token.len; i++)
-		if (token.ptr[i] < '0' || token.ptr[i] > '9' || __builtin_mul_overflow(value, UINT64_C(10), &value) ||
-		    __builtin_add_overflow(value, (uint64_t)(token.ptr[i] - '0'), &value))
-			return 0;
-	return value;
-}
-
-int trail_text(const struct trail_line *line, enum trail_member member, struct buf *out)
-{
-	struct span token = line->members[member];
-	if (token.ptr == NULL || token.ptr[0] != '"')
-		return 0;
-	return json_decode_string(token, out, NULL);
-}
-
 /* Rotation renames, and file systems give inode numbers again: a file is known by its first line. */
 static int read_mark(struct trail *trail)
 {

@@ -1,5 +1,4 @@
-/* The audit trail as its readers see it: audit/audit.jsonl.1, then audit.jsonl, line by line (spool/audit_write writes
- * them). */
+/* The audit trail as its readers see it: audit/audit.jsonl.1, then audit.jsonl, line by line. */
 #ifndef HOOKSPOOL_SPOOL_AUDIT_READ_H
 #define HOOKSPOOL_SPOOL_AUDIT_READ_H
 
@@ -7,40 +6,8 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "spool/audit_line.h"
 #include "spool/spool.h"
-
-enum trail_member {
-	TRAIL_AT,
-	TRAIL_WHAT,
-	TRAIL_STATUS,
-	TRAIL_REASON,
-	TRAIL_ENDPOINT,
-	TRAIL_PATH,
-	TRAIL_EVENT_ID,
-	TRAIL_CONNECTION_ID,
-	TRAIL_OBJECT_TYPE,
-	TRAIL_RECORDS,
-	TRAIL_BYTES,
-	TRAIL_REMOTE,
-	TRAIL_TARGET,
-	TRAIL_ATTEMPT,
-	TRAIL_RESULT,
-	TRAIL_DETAIL,
-	TRAIL_BY,
-	TRAIL_MEMBERS,
-};
-
-/* A line's members as tokens; absent where there is none, or it is null. */
-struct trail_line {
-	struct span members[TRAIL_MEMBERS];
-};
-
-/* Reads a line. False: it is none (a crash may have torn it). Pure. */
-bool trail_parse(struct span raw, struct trail_line *line);
-/* A member that is a number, or 0. */
-uint64_t trail_number(const struct trail_line *line, enum trail_member member);
-/* Appends a member that is a string, decoded; one that is absent appends nothing. 0, or -1 with errno ENOMEM. */
-int trail_text(const struct trail_line *line, enum trail_member member, struct buf *out);
 
 enum trail_file {
 	TRAIL_OLD, /* audit.jsonl.1 */

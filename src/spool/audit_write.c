@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/fsio.h"
 #include "base/log.h"
@@ -19,49 +20,6 @@
 #define AUDIT_OLD FOLDER "/audit.jsonl.1"
 
 #define ADOPT_MAX (64u << 20)
-
-static int append(struct buf *out, const char *before, const char *value)
-{
-	return buf_str(out, before) < 0 ? -1 : buf_str(out, value);
-}
-
-/* There is one for each delivery: without printf where there is nothing to format. */
-int audit_tell(struct buf *out, const struct audit_delivery *delivery)
-{
-	size_t before = out->len;
-	const char *id = delivery->event_id, *detail = delivery->detail;
-	char at[CLOCK_TEXT_SIZE];
-	clock_text(clock_now(), at);
-	if (append(out, "{\"at\":\"", at) < 0 || append(out, "\",\"what\":\"", delivery->what) < 0 ||
-	    append(out, "\",\"target\":\"", delivery->target) < 0 ||
-	    (id == NULL ? buf_str(out, "\",\"event_id\":null") : append(out, "\",\"event_id\":\"", id)) < 0 ||
-	    (id != NULL && buf_char(out, '"') < 0) ||
-	    (delivery->attempt > 0 && buf_printf(out, ",\"attempt\":%u", delivery->attempt) < 0) ||
-	    append(out, ",\"result\":\"", delivery->result) < 0 || buf_char(out, '"') < 0 ||
-	    (detail != NULL &&
-	     (buf_str(out, ",\"detail\":") < 0 || buf_json_string(out, detail, strlen(detail)) < 0)) ||
-	    buf_str(out, "}\n") < 0) {
-		out->len = before;
-		return -1;
-	}
-	return 0;
-}
-
-int audit_tell_conf(struct buf *out, const struct audit_conf *conf)
-{
-	size_t before = out->len;
-	char at[CLOCK_TEXT_SIZE];
-	clock_text(clock_now(), at);
-	if (buf_printf(out, "{\"at\":\"%s\",\"what\":\"configuration\",\"by\":\"%s\",\"result\":\"%s\",\"detail\":", at,
-		       conf->by, conf->result) < 0 ||
-	    (conf->detail == NULL ? buf_str(out, "null") : buf_json_string(out, conf->detail, strlen(conf->detail))) <
-		    0 ||
-	    buf_str(out, "}\n") < 0) {
-		out->len = before;
-		return -1;
-	}
-	return 0;
-}
 
 void audit_init(struct audit *audit, const struct spool *spool, uint64_t max)
 {

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/intern.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -17,16 +16,6 @@
 
 #define FOLD_BYTES (4u << 20) /* of a file at a time */
 #define WHY_MAX    1000       /* bytes of a reason that are kept: another user may have written it */
-
-/* How the line of a request goes on behind its time. Those that were answered 200 are counted elsewhere. */
-#define WHAT      "\",\"what\":\"request\",\"status\":"
-#define OK        "200,"
-#define AT_TIME   (sizeof "{\"at\":\"" - 1)
-#define AT_WHAT   (AT_TIME + CLOCK_TEXT_SIZE - 1)
-#define AT_STATUS (AT_WHAT + sizeof WHAT - 1)
-
-/* And the line of a configuration. */
-#define CONF "\",\"what\":\"configuration\""
 
 static const char *const processes[] = {"receiver", "deliverer"};
 #define PROCESSES (sizeof processes / sizeof processes[0])
@@ -69,19 +58,8 @@ static void tally_fini(struct tally *tally)
 	errno = saved;
 }
 
-static bool is_refusal(struct span raw)
-{
-	return raw.len > AT_STATUS + sizeof OK && memcmp(raw.ptr + AT_WHAT, WHAT, sizeof WHAT - 1) == 0 &&
-	       memcmp(raw.ptr + AT_STATUS, OK, sizeof OK - 1) != 0;
-}
-
-static bool is_conf(struct span raw)
-{
-	return raw.len > AT_WHAT + sizeof CONF && memcmp(raw.ptr + AT_WHAT, CONF, sizeof CONF - 1) == 0;
-}
-
 /* 0, or -1 with errno ENOMEM. */
-static int take_conf(struct tally *tally, struct span raw)
+static int take_conf(struct tally *tally, struct span raw, int64_t at)
 {
 	struct trail_line line;
 	if (!trail_parse(raw, &line))
@@ -97,8 +75,7 @@ static int take_conf(struct tally *tally, struct span raw)
 		tally->confs[i].there = true;
 		tally->confs[i].refused =
 			line.members[TRAIL_RESULT].ptr != NULL && json_string_is(line.members[TRAIL_RESULT], "refused");
-		if (clock_parse_text(raw.ptr + AT_TIME, &tally->confs[i].at) < 0)
-			tally->confs[i].at = 0;
+		tally->confs[i].at = at;
 	}
 	return 0;
 }
@@ -139,13 +116,10 @@ static struct count *find_count(struct tally *tally)
 	return &tally->counts[number];
 }
 
-static int take_line(struct tally *tally, struct span raw)
+static int take_refusal(struct tally *tally, struct span raw, int64_t at)
 {
 	struct trail_line line;
-	int64_t at = 0;
-	if (is_conf(raw))
-		return take_conf(tally, raw);
-	if (!is_refusal(raw) || !trail_parse(raw, &line))
+	if (!trail_parse(raw, &line))
 		return 0;
 	tally->key.len = 0;
 	if (append_part(tally, &line, TRAIL_ENDPOINT, false) < 0 ||
@@ -157,7 +131,7 @@ static int take_line(struct tally *tally, struct span raw)
 		return -1;
 	count->count++;
 	count->status = (unsigned)trail_number(&line, TRAIL_STATUS);
-	if (clock_parse_text(raw.ptr + AT_TIME, &at) < 0)
+	if (at == 0)
 		return 0;
 	if (at > count->last_at)
 		count->last_at = at;
@@ -165,6 +139,20 @@ static int take_line(struct tally *tally, struct span raw)
 	if (quarter == NULL)
 		return -1;
 	quarter->refused++;
+	return 0;
+}
+
+static int take_line(struct tally *tally, struct span raw)
+{
+	int64_t at;
+	switch (audit_kind(raw, &at)) {
+	case AUDIT_REFUSED:
+		return take_refusal(tally, raw, at);
+	case AUDIT_CONF:
+		return take_conf(tally, raw, at);
+	case AUDIT_OTHER:
+		break;
+	}
 	return 0;
 }
 

@@ -41,41 +41,6 @@ static int number_of(struct span raw)
 	return n == NULL ? -1 : atoi(n + 4);
 }
 
-static void parses(void **state)
-{
-	(void)state;
-	static const struct {
-		const char *line;
-		bool good;
-	} rows[] = {
-		{"", false},
-		{"\0\0", false},
-		{"{\"at\":\"x\",\"what\":\"request\"", false},
-		{"{\"what\":\"request\"}", false},
-		{"{\"at\":\"x\"}", false},
-		{"[]", false},
-		{"{\"at\":\"x\",\"what\":\"request\"}", true},
-		{"{\"at\":\"x\",\"what\":\"something new\",\"more\":{}}", true},
-	};
-	struct trail_line line;
-	struct buf text = {0};
-	for (size_t i = 0; i < UNIT_COUNT(rows); i++)
-		unit_check(trail_parse(unit_span(rows[i].line), &line) == rows[i].good, "%s", rows[i].line);
-	assert_true(trail_parse(UNIT_SPAN("{\"at\":\"x\",\"what\":\"request\",\"status\":401,\"reason\":\"a\\u0062\","
-					  "\"endpoint\":null,\"records\":-1,\"bytes\":99999999999999999999}"),
-				&line));
-	assert_int_equal(trail_number(&line, TRAIL_STATUS), 401);
-	assert_int_equal(trail_number(&line, TRAIL_RECORDS), 0);
-	assert_int_equal(trail_number(&line, TRAIL_BYTES), 0);
-	assert_int_equal(trail_number(&line, TRAIL_ATTEMPT), 0);
-	assert_null(line.members[TRAIL_ENDPOINT].ptr);
-	assert_int_equal(trail_text(&line, TRAIL_REASON, &text), 0);
-	assert_int_equal(trail_text(&line, TRAIL_ENDPOINT, &text), 0);
-	assert_int_equal(trail_text(&line, TRAIL_STATUS, &text), 0);
-	assert_string_equal(buf_cstr(&text), "ab");
-	buf_fini(&text);
-}
-
 static void reads_whole_lines(void **state)
 {
 	(void)state;
@@ -212,7 +177,6 @@ static void only_a_plain_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(parses),
 		cmocka_unit_test_setup_teardown(reads_whole_lines, setup, teardown),
 		cmocka_unit_test_setup_teardown(knows_a_file_by_its_mark, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_latest_first, setup, teardown),

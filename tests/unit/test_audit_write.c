@@ -378,37 +378,6 @@ static void only_into_a_plain_file(void **state)
 	audit_fini(&audit);
 }
 
-#define ID   "0123456789abcdef0123456789abcdef"
-#define HEAD "{\"at\":\""
-
-static void tells_of_deliveries(void **state)
-{
-	(void)state;
-	static const struct {
-		struct audit_delivery delivery;
-		const char *line; /* behind its time */
-	} rows[] = {
-		{{"delivery", "crm", ID, 1, "done", NULL},
-		 "\",\"what\":\"delivery\",\"target\":\"crm\",\"event_id\":\"" ID
-		 "\",\"attempt\":1,\"result\":\"done\"}\n"},
-		{{"delivery", "crm", ID, 12, "retry", "exit 1: \"no\"\n"},
-		 "\",\"what\":\"delivery\",\"target\":\"crm\",\"event_id\":\"" ID
-		 "\",\"attempt\":12,\"result\":\"retry\",\"detail\":\"exit 1: \\\"no\\\"\\n\"}\n"},
-		{{"operator", "crm", NULL, 0, "replayed", "3 events"},
-		 "\",\"what\":\"operator\",\"target\":\"crm\",\"event_id\":null,\"result\":\"replayed\",\"detail\":\"3 "
-		 "events\"}\n"},
-	};
-	struct buf out = {0};
-	for (size_t i = 0; i < UNIT_COUNT(rows); i++) {
-		out.len = 0;
-		assert_int_equal(audit_tell(&out, &rows[i].delivery), 0);
-		size_t at = strlen(HEAD) + strlen("2026-11-23T09:00:00.123456Z");
-		assert_true(out.len > at);
-		assert_memory_equal(out.data, HEAD, strlen(HEAD));
-		unit_check(unit_same((struct span){out.data + at, out.len - at}, rows[i].line), "row %zu", i);
-	}
-	buf_fini(&out);
-}
 
 int main(void)
 {
@@ -427,7 +396,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(moves_the_trail_when_it_makes_the_folder, setup, teardown),
 		cmocka_unit_test_setup_teardown(not_into_another_file_of_this_user, setup, teardown),
 		cmocka_unit_test_setup_teardown(only_into_a_plain_file, setup, teardown),
-		cmocka_unit_test(tells_of_deliveries),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

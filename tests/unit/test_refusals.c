@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "base/clock.h"
+#include "spool/audit_line.h"
 #include "spool/audit_write.h"
 #include "state/counts.h"
 #include "state/state.h"
