@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "config/parse.h"
 #include "receive/spawn.h"
 #include "spool/spool.h"
 #include "state/state.h"

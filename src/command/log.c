@@ -15,6 +15,7 @@
 #include "command/command.h"
 #include "command/table.h"
 #include "spool/audit_read.h"
+#include "spool/open.h"
 #include "spool/spool.h"
 
 #define POLL_MS   250

@@ -24,6 +24,7 @@
 #include "command/command.h"
 #include "receive/server.h"
 #include "receive/single.h"
+#include "spool/open.h"
 #include "spool/spool.h"
 #include "web/fcgi.h"
 #include "web/listen.h"

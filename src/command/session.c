@@ -15,6 +15,7 @@
 #include "event/event.h"
 #include "spool/audit_line.h"
 #include "spool/audit_write.h"
+#include "spool/open.h"
 #include "state/state.h"
 
 #define PAUSE_MIN 10000 /* us */

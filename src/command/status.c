@@ -13,6 +13,7 @@
 #include "command/table.h"
 #include "report/overview.h"
 #include "report/status_json.h"
+#include "spool/open.h"
 #include "spool/spool.h"
 #include "state/counts.h"
 #include "state/state.h"

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "config/parse.h"
 
 /* Microseconds. */
 #define LOOK_EVERY  CLOCK_SECOND

@@ -30,6 +30,7 @@
 #include "deliver/requests.h"
 #include "spool/audit_line.h"
 #include "spool/layout.h"
+#include "spool/open.h"
 #include "state/counts.h"
 #include "state/deliveries.h"
 #include "state/files.h"

@@ -13,6 +13,7 @@
 #include "event/line.h"
 #include "receive/spawn.h"
 #include "spool/layout.h"
+#include "spool/open.h"
 
 #define INODES_RESERVE 64 /* that must stay free beside the bytes of `reserve` */
 

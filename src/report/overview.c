@@ -17,6 +17,7 @@
 #include "base/json.h"
 #include "base/text.h"
 #include "config/current.h"
+#include "spool/open.h"
 #include "spool/reader.h"
 #include "spool/search.h"
 #include "spool/strays.h"

@@ -25,16 +25,6 @@ static const struct member {
 };
 #define MEMBERS (sizeof members / sizeof members[0])
 
-mode_t layout_folder_mode(const struct spool *spool, bool is_shared)
-{
-	return !spool->has_group ? 0700 : is_shared ? 02770 : 02750;
-}
-
-mode_t layout_file_mode(const struct spool *spool, bool is_shared)
-{
-	return !spool->has_group ? 0600 : is_shared ? 0660 : 0640;
-}
-
 bool layout_may_make(const struct conf *conf, enum spool_use use)
 {
 	return use == SPOOL_DELIVER || (use == SPOOL_RECEIVE && (!conf->has_group || conf->deliver_auto));

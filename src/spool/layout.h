@@ -9,9 +9,6 @@
 
 #include "spool/spool.h"
 
-mode_t layout_folder_mode(const struct spool *spool, bool is_shared);
-mode_t layout_file_mode(const struct spool *spool, bool is_shared);
-
 /* Whether this use makes a spool that is not there. A receiver does not where the deliverer may be another user: it
  * could not give the folder away. */
 bool layout_may_make(const struct conf *conf, enum spool_use use);

@@ -35,8 +35,6 @@ enum spool_use {
 	SPOOL_LOOK,    /* everything that is there, nothing made */
 };
 
-/* Opens the spool, and makes what is missing. 0, or -1 with errno and nothing left open; layout_fault may know why. */
-int spool_open(struct spool *spool, const struct conf *conf, enum spool_use use);
 void spool_close(struct spool *spool);
 /* Goes on with what another configuration says of the same spool. */
 void spool_renew(struct spool *spool, const struct conf *conf);
@@ -48,6 +46,9 @@ bool spool_is_there(const struct spool *spool);
  * make and remove names in a shared one; in one of the deliverer's own, the other may only read. */
 int spool_folder(const struct spool *spool, const char *name);
 int spool_shared_folder(const struct spool *spool, const char *name);
+
+mode_t spool_folder_mode(const struct spool *spool, bool is_shared);
+mode_t spool_file_mode(const struct spool *spool, bool is_shared);
 
 /* Gives a file that this process made its mode and the spool's group, whatever the umask: the deliverer's own, or one
  * that both users may write to. */
@@ -62,6 +63,8 @@ const char *spool_fault(int error);
  * EMLINK: it has another name. */
 int spool_open_shared(const struct spool *spool, int folder, const char *name, int flags);
 
+/* Makes the trigger, if it is missing. 0, or -1 with errno. */
+int spool_make_trigger(const struct spool *spool);
 /* The deliverer's end of the trigger, which is made where it is missing; non-blocking, or -1. It is open for writing
  * too: a FIFO without writers would always be readable (end of file). */
 int spool_trigger_listen(const struct spool *spool);

@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "config/conf.h"
+#include "spool/open.h"
 #include "spool/spool.h"
 #include "state/state.h"
 #include "state/state_private.h"

@@ -22,6 +22,7 @@
 #include "deliver/deliver.h"
 #include "event/event.h"
 #include "event/line.h"
+#include "spool/open.h"
 #include "spool/spool.h"
 #include "target/kind.h"
 

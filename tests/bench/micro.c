@@ -21,6 +21,7 @@
 #include "sender/mac.h"
 #include "sender/presets.h"
 #include "sender/scheme.h"
+#include "spool/open.h"
 #include "spool/segment.h"
 
 /* json-c has an enum of this name too. */

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "config/conf.h"
+#include "config/parse.h"
 #include "fuzz.h"
 #include "sender/scheme.h"
 

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "event/record.h"
+#include "spool/open.h"
 #include "spool/segment.h"
 #include "state/counts.h"
 #include "target/context.h"

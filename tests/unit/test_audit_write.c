@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "base/log.h"
+#include "spool/open.h"
 #include "unit.h"
 
 static char *folder;
@@ -377,7 +378,6 @@ static void only_into_a_plain_file(void **state)
 	assert_int_equal(warnings, 1);
 	audit_fini(&audit);
 }
-
 
 int main(void)
 {

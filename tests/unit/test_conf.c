@@ -3,6 +3,7 @@
 #include <grp.h>
 #include <sys/wait.h>
 
+#include "config/parse.h"
 #include "sender/scheme.h"
 #include "unit.h"
 

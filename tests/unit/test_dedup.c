@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "dedup_table.h"
 #include "query.h"
+#include "spool/open.h"
 #include "state/deliveries.h"
 #include "state/segments.h"
 #include "state/state.h"

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/signals.h"
 #include "query.h"
+#include "spool/open.h"
 #include "spool/request_file.h"
 #include "spool/segment.h"
 #include "spool/spool.h"

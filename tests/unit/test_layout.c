@@ -1,6 +1,7 @@
 #include "config.h"
 
 #include "spool/layout.h"
+#include "spool/open.h"
 
 #include <errno.h>
 

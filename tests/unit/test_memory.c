@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "config/conf.h"
 #include "config/current.h"
+#include "config/parse.h"
 #include "config/template.h"
 #include "event/line.h"
 #include "event/record.h"

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "spool/open.h"
 #include "spool/published.h"
 #include "spool/request_file.h"
 #include "unit.h"

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/fsio.h"
+#include "spool/open.h"
 #include "spool/spool.h"
 #include "unit.h"
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "spool/audit_line.h"
 #include "spool/audit_write.h"
+#include "spool/open.h"
 #include "state/counts.h"
 #include "state/state.h"
 #include "unit.h"

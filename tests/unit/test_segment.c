@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/fsio.h"
+#include "spool/open.h"
 #include "spool/spool.h"
 #include "unit.h"
 

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "base/fsio.h"
+#include "spool/open.h"
 #include "unit.h"
 
 static char *folder;

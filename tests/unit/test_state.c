@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "query.h"
+#include "spool/open.h"
 #include "state/archive_index.h"
 #include "state/counts.h"
 #include "state/deliveries.h"

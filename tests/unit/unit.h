@@ -23,6 +23,7 @@
 #include "config/conf.h"
 #include "event/event.h"
 #include "event/line.h"
+#include "spool/open.h"
 #include "spool/spool.h"
 
 #define UNIT_COUNT(table) (sizeof(table) / sizeof(table)[0])
