@@ -272,7 +272,7 @@ static int begin(struct replay *r)
 static int find_hidden(const struct spool *spool, const char *name, struct stat *st)
 {
 	char hidden[SEGMENT_HIDDEN_SIZE];
-	snprintf(hidden, sizeof hidden, ".%s", name);
+	segment_name_hidden(hidden, name);
 	if (spool_locked_by(spool) == 0)
 		return fstatat(spool->journal_fd, hidden, st, AT_SYMLINK_NOFOLLOW);
 	errno = ENOENT;

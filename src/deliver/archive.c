@@ -87,11 +87,12 @@ static int hide(struct pass *pass, const char *name, uint64_t size, char hidden[
 {
 	int journal = pass->d->spool->journal_fd;
 	struct stat st;
-	/* The deliverer's own. */
-	bool is_kept = segment_is_kept(name);
-	snprintf(hidden, SEGMENT_HIDDEN_SIZE, "%s%s", is_kept ? "" : ".", name);
-	if (is_kept)
+	/* Only the deliverer writes a kept one, so it needs no hiding. */
+	if (segment_is_kept(name)) {
+		strcpy(hidden, name);
 		return 1;
+	}
+	segment_name_hidden(hidden, name);
 	if (renameat(journal, name, journal, hidden) < 0)
 		return errno == ENOENT ? 0 : -1;
 	if (fstatat(journal, hidden, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&

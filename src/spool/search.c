@@ -185,7 +185,7 @@ static int search_segment(struct search *search, int folder, struct history_line
 	char hidden[SEGMENT_HIDDEN_SIZE];
 	int fd = spool_open_shared(search->spool, folder, line->segment, O_RDONLY);
 	if (fd < 0 && errno == ENOENT && !line->archived) {
-		snprintf(hidden, sizeof hidden, ".%s", line->segment);
+		segment_name_hidden(hidden, line->segment);
 		fd = spool_open_shared(search->spool, folder, hidden, O_RDONLY);
 	}
 	if (fd < 0)

@@ -66,6 +66,11 @@ const char *segment_hidden(const char *name)
 	return name[0] == '.' && segment_parse_name(name + 1, NULL) && !segment_is_kept(name) ? name + 1 : NULL;
 }
 
+void segment_name_hidden(char hidden[SEGMENT_HIDDEN_SIZE], const char *name)
+{
+	snprintf(hidden, SEGMENT_HIDDEN_SIZE, ".%s", name);
+}
+
 bool segment_is_named(struct segment *segment, const struct spool *spool)
 {
 	struct stat named;
