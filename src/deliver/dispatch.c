@@ -26,7 +26,7 @@
 #define BYTES_MAX     (8u << 20)
 #define FILES_MAX     200
 #define BUFFER_KEPT   (4u << 20)
-#define SHEET_MAX     (16u << 20) /* of a script's input, in memory */
+#define MEMORY_MAX    (16u << 20) /* of a script's input, in memory */
 #define ORPHANS_TRIES 100
 #define ORPHANS_PAUSE 5000000            /* ns */
 #define STARTS_MAX    16                 /* of scripts, until the journal is looked at again */
@@ -321,7 +321,7 @@ static int choose_lane(const struct lanes *lanes, const struct target *target, i
 }
 
 /* A script's input, which is kept in memory while it is small. */
-struct sheet {
+struct input_writer {
 	struct attempt_input *input;
 	const struct deliverer *d;
 	size_t bytes;
@@ -339,19 +339,19 @@ static int keep_reserve(const struct deliverer *d)
 	return 0;
 }
 
-static int drain_to_sheet(void *arg, struct buf *out)
+static int drain_to_input(void *arg, struct buf *out)
 {
-	struct sheet *sheet = arg;
-	if (!sheet->on_disk && sheet->bytes + out->len > SHEET_MAX) {
-		if (attempt_input_spill(&sheet->input->fd, sheet->d->spool->fd) < 0)
+	struct input_writer *writer = arg;
+	if (!writer->on_disk && writer->bytes + out->len > MEMORY_MAX) {
+		if (attempt_input_spill(&writer->input->fd, writer->d->spool->fd) < 0)
 			return -1;
-		sheet->on_disk = true;
+		writer->on_disk = true;
 	}
-	if (sheet->on_disk && keep_reserve(sheet->d) < 0)
+	if (writer->on_disk && keep_reserve(writer->d) < 0)
 		return -1;
-	if (fsio_write(sheet->input->fd, out->data, out->len) < 0)
+	if (fsio_write(writer->input->fd, out->data, out->len) < 0)
 		return -1;
-	sheet->bytes += out->len;
+	writer->bytes += out->len;
 	out->len = 0;
 	return 0;
 }
@@ -362,9 +362,9 @@ static int write_input(struct lanes *lanes, struct slot *slot, int count, struct
 		       struct event *first, const char **what)
 {
 	struct state_delivery *deliveries = lanes->deliveries;
-	struct sheet sheet = {.input = input, .d = lanes->d};
+	struct input_writer writer = {.input = input, .d = lanes->d};
 	int kept = 0;
-	for (int i = 0; i < count && sheet.bytes < BYTES_MAX; i++) {
+	for (int i = 0; i < count && writer.bytes < BYTES_MAX; i++) {
 		struct event event;
 		struct buf *line = kept == 0 ? &lanes->first : &lanes->line;
 		*what = "its line in the journal cannot be read";
@@ -375,8 +375,8 @@ static int write_input(struct lanes *lanes, struct slot *slot, int count, struct
 			continue;
 		*what = "its records cannot be written for the script";
 		lanes->records.len = 0;
-		if (records_append(&event, &lanes->records, drain_to_sheet, &sheet) < 0 ||
-		    drain_to_sheet(&sheet, &lanes->records) < 0)
+		if (records_append(&event, &lanes->records, drain_to_input, &writer) < 0 ||
+		    drain_to_input(&writer, &lanes->records) < 0)
 			return -1;
 		input->records += event.count;
 		if (kept == 0)
@@ -397,39 +397,44 @@ static void give_back(struct lanes *lanes)
 	errno = saved;
 }
 
+/* Starts an attempt at the deliveries. 1, or -1 with errno. */
+static int start_attempt(struct slot *slot, const struct state_delivery *deliveries, int count,
+			 struct attempt_input *input)
+{
+	slot->deliveries = malloc((size_t)count * sizeof *slot->deliveries);
+	slot->attempt = malloc(slot->kind->size);
+	if (slot->deliveries == NULL || slot->attempt == NULL)
+		return -1;
+	memcpy(slot->deliveries, deliveries, (size_t)count * sizeof *slot->deliveries);
+	slot->count = count;
+	input->attempt = deliveries[0].attempts + 1;
+	if (slot->kind->start(slot->attempt, slot->target.conf, input) == 0)
+		return 1;
+	/* Of fork: the system's lack, not this event's. */
+	if (errno == ENOMEM)
+		errno = EAGAIN;
+	return -1;
+}
+
 /* 1: it runs; 0: nothing is left to run; -1 with errno and *what failed; NULL: not the attempt, but state.db. */
 static int start_script(struct lanes *lanes, struct slot *slot, const char **what)
 {
 	struct event first;
 	struct attempt_input input = {.first = &first, .files = &lanes->d->files_before};
-	int result = -1;
 	*what = NULL;
-	int count = state_lane_head(lanes->d->state, slot->target.id, slot->lane, lanes->deliveries,
-				    (int)slot->target.conf->batch);
-	if (count <= 0)
-		return count;
+	int result = state_lane_head(lanes->d->state, slot->target.id, slot->lane, lanes->deliveries,
+				     (int)slot->target.conf->batch);
+	if (result <= 0)
+		return result;
 	*what = "there is no room for the script's input";
 	input.fd = attempt_input_open();
 	if (input.fd < 0)
 		return -1;
-	count = write_input(lanes, slot, count, &input, &first, what);
-	if (count <= 0) {
-		result = count;
-		goto end;
+	result = write_input(lanes, slot, result, &input, &first, what);
+	if (result > 0) {
+		*what = "the script cannot be started";
+		result = start_attempt(slot, lanes->deliveries, result, &input);
 	}
-	*what = "the script cannot be started";
-	slot->deliveries = malloc((size_t)count * sizeof *slot->deliveries);
-	slot->attempt = malloc(slot->kind->size);
-	if (slot->deliveries == NULL || slot->attempt == NULL)
-		goto end;
-	memcpy(slot->deliveries, lanes->deliveries, (size_t)count * sizeof *slot->deliveries);
-	slot->count = count;
-	input.attempt = slot->deliveries[0].attempts + 1;
-	if (slot->kind->start(slot->attempt, slot->target.conf, &input) == 0)
-		result = 1;
-	else if (errno == ENOMEM) /* of fork: the system's, not this event's */
-		errno = EAGAIN;
-end:
 	fsio_close(&input.fd);
 	give_back(lanes);
 	return result;
