@@ -71,7 +71,7 @@ static int run_deliver(const char *conf_path, int argc, char **argv)
 							  once   ? DELIVER_ONCE
 							  : stay ? DELIVER_STOP
 								 : DELIVER_IDLE,
-							  &watcher);
+							  &watcher, &deliver_times);
 	for (size_t i = 0; i < 2; i++)
 		bar_end(&watch.bars[i]);
 	current_close(&current);

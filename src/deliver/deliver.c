@@ -45,9 +45,6 @@
 #define NAMES_EVERY    (CLOCK_SECOND / 4)  /* whether names are still the files that are open */
 #define YIELD_PAUSE    CLOCK_SECOND        /* before it ends after all, when somebody waited */
 #define RETURN_EVERY   (2 * CLOCK_SECOND)  /* whether a spool that is gone is back */
-#define LOOK_EVERY     (5 * CLOCK_SECOND)  /* at the journal, though no trigger came */
-#define IDLE_FOR       (10 * CLOCK_SECOND) /* before DELIVER_IDLE ends */
-#define STOP_AFTER     (10 * CLOCK_SECOND) /* how long scripts may go on after a signal */
 #define STOP_LATEST    (8 * CLOCK_SECOND)  /* from then on: what SIGKILL has not ended by then is left */
 #define FAILURE_PAUSE  (2 * CLOCK_SECOND)  /* after a failure; doubled while it goes on failing */
 #define FAILURE_MAX    (30 * CLOCK_SECOND)
@@ -78,12 +75,19 @@
 #define MOVED       (-1) /* in place of an exit code: the spool that was open is not there any more */
 #define STATES_MAX  3    /* how often a state.db may prove damaged before it is a fault of ours */
 
+const struct deliver_times deliver_times = {
+	.idle_for = 10 * CLOCK_SECOND,
+	.stop_after = 10 * CLOCK_SECOND,
+	.look_every = 5 * CLOCK_SECOND,
+};
+
 /* What outlives a damaged state.db. */
 struct process {
 	struct current *current;
 	const struct conf *conf; /* held */
 	enum deliver_until until;
 	const struct deliver_watcher *watcher;
+	const struct deliver_times *times;
 	struct spool spool;
 	int place, seat, lock; /* -1 while it has none: of the one that waits, of the one that delivers; deliver.lock */
 	int trigger, signals;  /* -1 while closed */
@@ -363,7 +367,7 @@ static int64_t next_lane(struct session *s, int64_t now)
 		return waiting == 1 && next_age <= limit ? now : INT64_MAX;
 	case DELIVER_IDLE:
 		if (waiting == 0 && !lanes_are_busy(s->lanes))
-			return s->idle_since + IDLE_FOR;
+			return s->idle_since + s->process->times->idle_for;
 		break;
 	case DELIVER_STOP:
 		break;
@@ -480,7 +484,7 @@ static enum outcome take_in(struct session *s)
 	if (taken < 0)
 		return failed(s, "cannot take in events");
 	if (taken == 0) {
-		s->look_at = clock_monotonic() + LOOK_EVERY;
+		s->look_at = clock_monotonic() + s->process->times->look_every;
 	} else {
 		s->more = true;
 		s->idle_since = clock_monotonic();
@@ -635,7 +639,7 @@ static bool is_over(struct session *s)
 	case DELIVER_STOP:
 		return false;
 	case DELIVER_IDLE:
-		return clock_monotonic() - s->idle_since >= IDLE_FOR &&
+		return clock_monotonic() - s->idle_since >= s->process->times->idle_for &&
 		       lanes_next(s->lanes, age_limit(s), &next_age) == 0;
 	case DELIVER_ONCE:
 		break;
@@ -761,7 +765,7 @@ static enum outcome stop(struct session *s, int64_t now)
 	if (!lanes_are_busy(s->lanes))
 		return ENDED;
 	if (s->stop_at == 0)
-		s->stop_at = now + STOP_AFTER;
+		s->stop_at = now + s->process->times->stop_after;
 	if (now >= s->stop_at && s->ending)
 		return ENDED;
 	if (now >= s->stop_at) {
@@ -1086,11 +1090,13 @@ static int cannot_open(const struct conf *conf)
 	return EX_NOPERM;
 }
 
-int deliver(struct current *current, enum deliver_until until, const struct deliver_watcher *watcher)
+int deliver(struct current *current, enum deliver_until until, const struct deliver_watcher *watcher,
+	    const struct deliver_times *times)
 {
 	struct process process = {.current = current,
 				  .until = until,
 				  .watcher = watcher,
+				  .times = times,
 				  .place = -1,
 				  .seat = -1,
 				  .lock = -1,

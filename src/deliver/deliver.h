@@ -29,11 +29,20 @@ struct deliver_watcher {
 	void *arg;
 };
 
+/* How long a deliverer waits, in microseconds. */
+struct deliver_times {
+	int64_t idle_for;   /* without work, before DELIVER_IDLE ends */
+	int64_t stop_after; /* for scripts that run, after a signal */
+	int64_t look_every; /* between two looks at the journal, though no trigger came */
+};
+extern const struct deliver_times deliver_times; /* those of hookspool(1) */
+
 /* Changes of the configuration are taken as current_look finds them, and at SIGHUP, between two rounds. watcher may be
  * NULL. An exit code (sysexits): 0; 75 if another deliverer holds the spool and is awake (0 unless
  * DELIVER_STOP: the work is being done), has taken it over, or waits for it already,
  * or the spool was taken away (DELIVER_STOP waits for another one at its path); 70 if state.db is another version's, or
  * damaged again and again; 74 on other failures that end it; 77 if the spool belongs to another user. */
-int deliver(struct current *current, enum deliver_until until, const struct deliver_watcher *watcher);
+int deliver(struct current *current, enum deliver_until until, const struct deliver_watcher *watcher,
+	    const struct deliver_times *times);
 
 #endif

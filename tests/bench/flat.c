@@ -181,7 +181,7 @@ int main(int argc, char *argv[])
 	signal(SIGPIPE, SIG_IGN);
 	pid_t child = fork();
 	if (child == 0)
-		_exit(deliver(&CURRENT_OF(&conf), DELIVER_STOP, NULL));
+		_exit(deliver(&CURRENT_OF(&conf), DELIVER_STOP, NULL, &deliver_times));
 	double before = 0, first = 0, used = 0;
 	printf("%9s %12s %10s %12s\n", "events", "processor s", "peak MB", "state.db MB");
 	for (int part = 1; part <= PARTS; part++) {

@@ -26,7 +26,13 @@
 #include "unit.h"
 
 #define SECONDS(n) ((n)*CLOCK_SECOND)
-#define NOON       INT64_C(1795435200000000) /* 2026-11-23T12:00:00Z */
+
+static const struct deliver_times quick = {
+	.idle_for = CLOCK_SECOND / 2,
+	.stop_after = 3 * CLOCK_SECOND,
+	.look_every = CLOCK_SECOND / 2,
+};
+#define NOON INT64_C(1795435200000000) /* 2026-11-23T12:00:00Z */
 
 static struct {
 	char *folder;
@@ -204,7 +210,7 @@ static int64_t query(const char *sql)
 
 static void once(void)
 {
-	int code = deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL);
+	int code = deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL, &quick);
 	if (code != 0)
 		print_error("%s", t.log.len > 0 ? buf_cstr(&t.log) : "nothing was logged\n");
 	assert_int_equal(code, 0);
@@ -517,7 +523,7 @@ static void a_state_of_another_version_is_left_alone(void **state)
 	once();
 	query("PRAGMA user_version = 999");
 	put_event("\"a\"", "\"c1\"");
-	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL), EX_SOFTWARE);
+	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL, &quick), EX_SOFTWARE);
 	assert_true(logged("another version"));
 	assert_int_equal(query("PRAGMA user_version"), 999);
 	assert_int_equal(access(unit_path(t.folder, "out/all.jsonl"), F_OK), -1);
@@ -689,7 +695,7 @@ static const struct deliver_watcher watcher = {.report = note_report};
 static void watched(void)
 {
 	reports.count = 0;
-	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, &watcher), 0);
+	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, &watcher, &quick), 0);
 	assert_true(reports.count > 0);
 }
 
@@ -782,7 +788,7 @@ static void progress_is_shown(void **state)
 	add_file("all", "all.jsonl");
 	for (int i = 0; i < 5; i++)
 		put_events(2000, "\"c1\"");
-	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, &shows), 0);
+	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, &shows, &quick), 0);
 	assert_true(progress[DELIVER_READING].done == progress[DELIVER_READING].total);
 	assert_true(progress[DELIVER_READING].total > 10000 * 200);
 	assert_int_equal(progress[DELIVER_TRYING].total, 0);
@@ -791,7 +797,7 @@ static void progress_is_shown(void **state)
 	memset(progress, 0, sizeof progress);
 	add_script("crm", "exit 0");
 	put_events(20, "\"c1\"");
-	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, &shows), 0);
+	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, &shows, &quick), 0);
 	assert_true(progress[DELIVER_TRYING].total >= 19);
 }
 
@@ -1008,7 +1014,7 @@ static void the_journal_is_read_between_a_few_starts(void **state)
 	target->workers = WORKERS;
 	add_file("all", "all.jsonl");
 	put_in_lanes(WORKERS, "c");
-	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, &shows), 0);
+	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, &shows, &quick), 0);
 	assert_int_equal(query("SELECT min(done) FROM target"), WORKERS + 1);
 	assert_true(arrival.running > 0);
 	unit_check(arrival.running < WORKERS, "%u scripts were started before the event was in the file",
@@ -1327,9 +1333,9 @@ static void a_second_one_yields(void **state)
 	int lock = spool_lock(&spool), trigger = spool_trigger_listen(&spool);
 	assert_true(lock >= 0 && trigger >= 0);
 	int64_t begun = clock_monotonic();
-	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL), 0);
-	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_IDLE, NULL), 0);
-	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_STOP, NULL), EX_TEMPFAIL);
+	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL, &quick), 0);
+	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_IDLE, NULL, &quick), 0);
+	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_STOP, NULL, &quick), EX_TEMPFAIL);
 	assert_true(clock_monotonic() - begun < SECONDS(5));
 	expect_numbers("out/all.jsonl", "");
 	/* The holder was woken. */
@@ -1354,7 +1360,7 @@ static void one_that_ends_is_waited_for(void **state)
 	pid_t child = fork();
 	if (child == 0) {
 		close(lock);
-		_exit(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL));
+		_exit(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL, &quick));
 	}
 	usleep(300000);
 	expect_numbers("out/all.jsonl", "");
@@ -1424,7 +1430,7 @@ static void what_cannot_be_read_holds_up_what_came_later(void **state)
 	put_events(1, "\"c1\"");
 	refused = first;
 	for (int i = 0; i < 2; i++) {
-		assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL), EX_IOERR);
+		assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL, &quick), EX_IOERR);
 		expect_numbers("out/all.jsonl", "");
 		assert_true(logged(first) && logged("chown"));
 		assert_int_equal(query("SELECT count(*) FROM trouble"), 1);
@@ -1468,7 +1474,7 @@ static pid_t start_the_one_that_takes_over(void)
 		if (read(takeover.begin[0], &byte, 1) != 1 || unlink(unit_path(t.folder, "spool/deliver.lock")) < 0)
 			_exit(1);
 		locks_do_nothing = true;
-		_exit(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL));
+		_exit(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL, &quick));
 	}
 	close(takeover.end[1]);
 	return child;
@@ -1487,7 +1493,7 @@ static void one_that_was_taken_over_writes_nothing_more(void **state)
 	pid_t child = start_the_one_that_takes_over();
 	takeover.fdatasync = fsio_calls.fdatasync;
 	fsio_calls.fdatasync = fdatasync_that_waits;
-	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL), EX_TEMPFAIL);
+	assert_int_equal(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL, &quick), EX_TEMPFAIL);
 	fsio_calls.fdatasync = takeover.fdatasync;
 	assert_true(logged("another deliverer has taken over"));
 	assert_int_equal(waitpid(child, &status, 0), child);
@@ -1521,7 +1527,7 @@ static pid_t start(enum deliver_until until)
 {
 	pid_t child = fork();
 	if (child == 0)
-		_exit(deliver(&CURRENT_OF(&t.conf), until, NULL));
+		_exit(deliver(&CURRENT_OF(&t.conf), until, NULL, &quick));
 	return child;
 }
 
@@ -1545,7 +1551,7 @@ static void it_stays_and_is_woken(void **state)
 	wake();
 	wait_for_numbers("out/all.jsonl", "0 1");
 	assert_true(clock_monotonic() - begun < SECONDS(4));
-	/* A lost byte costs a few seconds. */
+	/* A byte that is lost costs the time until the next look. */
 	put_events(1, "\"c1\"");
 	wait_for_numbers("out/all.jsonl", "0 1 2");
 	assert_int_equal(kill(child, SIGTERM), 0);
@@ -1580,7 +1586,8 @@ static void sigterm_ends_a_script_that_does_not(void **state)
 	int64_t begun = clock_monotonic();
 	assert_int_equal(kill(child, SIGTERM), 0);
 	assert_int_equal(end_of(child), 0);
-	assert_true(clock_monotonic() - begun >= SECONDS(9)); /* it had its time, and not the 100000 s it asked for */
+	assert_true(clock_monotonic() - begun >=
+		    quick.stop_after); /* it had its time, and not the 100000 s it asked for */
 	/* It stays as it was: this was no attempt. */
 	assert_int_equal(query("SELECT attempts = 0 AND parked_at IS NULL FROM delivery"), 1);
 	unit_write(unit_path(t.folder, "ok"), "", 0);
@@ -1599,7 +1606,7 @@ static void idle_it_ends(void **state)
 	wait_for_numbers("out/all.jsonl", "0");
 	int64_t begun = clock_monotonic();
 	assert_int_equal(end_of(child), 0);
-	assert_true(clock_monotonic() - begun >= SECONDS(8));
+	assert_true(clock_monotonic() - begun >= quick.idle_for / 2);
 }
 
 /* Crashes: the process ends at its n-th write or sync, before or after it, for each n. */
@@ -1655,7 +1662,7 @@ static bool deliver_until_crash(unsigned at, bool after, bool half)
 		crash.half = half;
 		crash.calls_of_the_system = fsio_calls;
 		fsio_calls = (struct fsio_calls){crashing_writev, crashing_fdatasync, crashing_fsync};
-		_exit(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL));
+		_exit(deliver(&CURRENT_OF(&t.conf), DELIVER_ONCE, NULL, &quick));
 	}
 	int status;
 	assert_int_equal(waitpid(child, &status, 0), child);
