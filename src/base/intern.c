@@ -2,9 +2,11 @@
 
 #include "base/intern.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/fsio.h"
 
 struct name {
@@ -59,36 +61,23 @@ static int grow_slots(struct names *names)
 	return 0;
 }
 
-static int grow_list(struct names *names)
+int names_add(struct names *names, const void *bytes, size_t n, size_t *number)
 {
-	if (names->count < names->cap)
-		return 0;
-	size_t cap = names->cap == 0 ? 32 : names->cap * 2;
-	struct name *list = reallocarray(names->list, cap, sizeof *list);
-	if (list == NULL)
+	if (grow_slots(names) < 0 || array_grow(&names->list, names->count, &names->cap, sizeof *names->list) < 0)
 		return -1;
-	names->list = list;
-	names->cap = cap;
-	return 0;
-}
-
-enum names_found names_add(struct names *names, const void *bytes, size_t n, size_t *number)
-{
-	if (grow_slots(names) < 0 || grow_list(names) < 0)
-		return NAMES_FAILED;
 	uint64_t hash = hash_of(names, bytes, n);
 	size_t *slot = slot_of(names, bytes, n, hash);
-	if (*slot != 0) {
-		*number = *slot - 1;
-		return NAMES_KNOWN;
+	bool is_new = *slot == 0;
+	if (is_new) {
+		struct name name = {names->bytes.len, n, hash};
+		if (buf_append(&names->bytes, bytes, n) < 0)
+			return -1;
+		names->list[names->count++] = name;
+		*slot = names->count;
 	}
-	struct name name = {names->bytes.len, n, hash};
-	if (buf_append(&names->bytes, bytes, n) < 0)
-		return NAMES_FAILED;
-	*number = names->count;
-	names->list[names->count++] = name;
-	*slot = names->count;
-	return NAMES_NEW;
+	if (number != NULL)
+		*number = *slot - 1;
+	return is_new;
 }
 
 size_t names_find(const struct names *names, const void *bytes, size_t n)

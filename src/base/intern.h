@@ -18,14 +18,9 @@ struct names {
 	uint64_t seed; /* so that senders cannot choose names that collide */
 };
 
-enum names_found {
-	NAMES_KNOWN,
-	NAMES_NEW,
-	NAMES_FAILED, /* no memory; nothing has changed */
-};
-
-/* Finds the name, or adds it. *number is its number unless NAMES_FAILED. */
-enum names_found names_add(struct names *names, const void *bytes, size_t n, size_t *number);
+/* Finds the name, or adds it. 1: it is new; 0: it was known; -1 with errno ENOMEM, and nothing has changed. *number is
+ * its number; `number` may be NULL. */
+int names_add(struct names *names, const void *bytes, size_t n, size_t *number);
 
 /* Its number, or SIZE_MAX. */
 size_t names_find(const struct names *names, const void *bytes, size_t n);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/json_writer.h"
 #include "base/log.h"
@@ -170,14 +171,8 @@ static void clear(struct chosen *c)
 static int choose(void *arg, const struct state_row *row)
 {
 	struct chosen *c = arg;
-	if (c->count == c->cap) {
-		size_t cap = c->cap == 0 ? 16 : c->cap * 2;
-		struct chosen_row *list = reallocarray(c->list, cap, sizeof *list);
-		if (list == NULL)
-			return -1;
-		c->list = list;
-		c->cap = cap;
-	}
+	if (array_grow(&c->list, c->count, &c->cap, sizeof *c->list) < 0)
+		return -1;
 	struct chosen_row *chosen = &c->list[c->count];
 	*chosen = (struct chosen_row){.row = *row, .target = strdup(row->target)};
 	if (chosen->target == NULL)

@@ -9,6 +9,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/intern.h"
 #include "base/log.h"
@@ -86,15 +87,7 @@ static void draw(void *arg, uint64_t done, uint64_t total)
 
 static struct planned *add_planned(struct replay *r)
 {
-	if (r->count == r->cap) {
-		size_t cap = r->cap == 0 ? 256 : r->cap * 2;
-		struct planned *plan = reallocarray(r->plan, cap, sizeof *plan);
-		if (plan == NULL)
-			return NULL;
-		r->plan = plan;
-		r->cap = cap;
-	}
-	return &r->plan[r->count++];
+	return array_grow(&r->plan, r->count, &r->cap, sizeof *r->plan) < 0 ? NULL : &r->plan[r->count++];
 }
 
 static bool is_unread(const struct replay *r, const struct history_line *line)
@@ -116,7 +109,7 @@ static int plan_targets(struct replay *r, const struct history_line *line, const
 				  .length = line->raw.len,
 				  .records = line->event.count};
 	memcpy(planned.id, id, sizeof planned.id);
-	if (names_add(&r->segments, line->segment, strlen(line->segment) + 1, &planned.segment) == NAMES_FAILED ||
+	if (names_add(&r->segments, line->segment, strlen(line->segment) + 1, &planned.segment) < 0 ||
 	    target_lane(&line->event, &r->scratch, &planned.lane) < 0)
 		return -1;
 	for (size_t i = 0; i < r->session.conf->target_count; i++) {
@@ -137,7 +130,6 @@ static int choose(void *arg, const struct history_line *line)
 {
 	struct replay *r = arg;
 	uint8_t id[STATE_ID_SIZE];
-	size_t number;
 	text_unhex(line->event.id, EVENT_ID_SIZE - 1, id, sizeof id);
 	if (is_unread(r, line)) {
 		r->unread += !r->again;
@@ -145,16 +137,10 @@ static int choose(void *arg, const struct history_line *line)
 	}
 	if (r->again && names_find(&r->asked, id, sizeof id) == SIZE_MAX)
 		return 0;
-	switch (names_add(&r->events, id, sizeof id, &number)) {
-	case NAMES_FAILED:
-		return -1;
-	case NAMES_KNOWN:
-		return 0;
-	case NAMES_NEW:
-		break;
-	}
-	if ((!r->again && names_add(&r->asked, id, sizeof id, &number) == NAMES_FAILED) ||
-	    plan_targets(r, line, id) < 0)
+	int added = names_add(&r->events, id, sizeof id, NULL);
+	if (added != 1)
+		return added;
+	if ((!r->again && names_add(&r->asked, id, sizeof id, NULL) < 0) || plan_targets(r, line, id) < 0)
 		return -1;
 	return r->filter->id != NULL;
 }
@@ -162,8 +148,7 @@ static int choose(void *arg, const struct history_line *line)
 static int add_cursor(void *arg, const char *segment, uint64_t offset)
 {
 	struct replay *r = arg;
-	size_t number;
-	if (names_add(&r->cursors, segment, strlen(segment) + 1, &number) == NAMES_FAILED)
+	if (names_add(&r->cursors, segment, strlen(segment) + 1, NULL) < 0)
 		return -1;
 	return buf_append(&r->offsets, &offset, sizeof offset);
 }
@@ -213,9 +198,8 @@ static int add_row(void *arg, const struct state_row *row)
 {
 	struct replay *r = arg;
 	struct row_key key = {.target = row->target_id};
-	size_t number;
 	memcpy(key.id, row->delivery.event, sizeof key.id);
-	return names_add(&r->rows, &key, sizeof key, &number) == NAMES_FAILED ? -1 : 0;
+	return names_add(&r->rows, &key, sizeof key, NULL) < 0 ? -1 : 0;
 }
 
 static int add_parked(void *arg, const struct state_row *row)
@@ -301,19 +285,13 @@ static int make_one(struct replay *r, const struct planned *planned)
 					  .offset = planned->offset,
 					  .length = planned->length,
 					  .records = planned->records};
-	size_t number;
 	if (target_id(r, planned->target, &key.target) < 0)
 		return -1;
 	memcpy(key.id, planned->id, sizeof key.id);
 	memcpy(delivery.event, planned->id, sizeof delivery.event);
-	switch (names_add(&r->rows, &key, sizeof key, &number)) {
-	case NAMES_FAILED:
-		return -1;
-	case NAMES_KNOWN:
-		return 0;
-	case NAMES_NEW:
-		break;
-	}
+	int added = names_add(&r->rows, &key, sizeof key, NULL);
+	if (added != 1)
+		return added;
 	if (state_delivery_add(r->session.state, key.target, planned->lane, &delivery) < 0 ||
 	    state_lane_add(r->session.state, key.target, planned->lane, state_ready(r->session.state)) < 0)
 		return -1;

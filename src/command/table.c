@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/fsio.h"
 #include "base/plain.h"
 #include "base/text.h"
@@ -45,14 +46,8 @@ const char *tint_end(enum tint tint)
 
 static struct table_cell *add_cell(struct table *t, enum tint tint, const char *bytes, size_t n)
 {
-	if (t->count == t->cap) {
-		size_t cap = t->cap == 0 ? 64 : t->cap * 2;
-		struct table_cell *cells = reallocarray(t->cells, cap, sizeof *cells);
-		if (cells == NULL)
-			return NULL;
-		t->cells = cells;
-		t->cap = cap;
-	}
+	if (array_grow(&t->cells, t->count, &t->cap, sizeof *t->cells) < 0)
+		return NULL;
 	struct table_cell *cell = &t->cells[t->count];
 	*cell = (struct table_cell){.at = t->text.len, .tint = tint};
 	if (plain_append(&t->text, bytes, n) < 0)

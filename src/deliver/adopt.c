@@ -51,9 +51,8 @@ struct looking {
 static int add_known(void *arg, const char *segment, uint64_t offset)
 {
 	struct looking *looking = arg;
-	size_t number;
 	(void)offset;
-	return names_add(&looking->known, segment, strlen(segment) + 1, &number) == NAMES_FAILED ? -1 : 0;
+	return names_add(&looking->known, segment, strlen(segment) + 1, NULL) < 0 ? -1 : 0;
 }
 
 static int add_line(void *arg, const char *line, size_t n, uint64_t offset)
@@ -61,18 +60,12 @@ static int add_line(void *arg, const char *line, size_t n, uint64_t offset)
 	struct adopt *adopt = arg;
 	struct event event;
 	uint8_t id[STATE_ID_SIZE];
-	size_t number;
 	if (line_decode(line, n, &event) != LINE_OK)
 		return 0;
 	text_unhex(event.id, EVENT_ID_SIZE - 1, id, sizeof id);
-	switch (names_add(&adopt->events, id, sizeof id, &number)) {
-	case NAMES_KNOWN:
-		return 0;
-	case NAMES_FAILED:
-		return -1;
-	case NAMES_NEW:
-		break;
-	}
+	int added = names_add(&adopt->events, id, sizeof id, NULL);
+	if (added != 1)
+		return added;
 	struct adopt_place place = {adopt->segments.count - 1, offset, n};
 	return buf_append(&adopt->places, &place, sizeof place);
 }
@@ -81,7 +74,6 @@ static int add_line(void *arg, const char *line, size_t n, uint64_t offset)
 static int add_segment(struct adopt *adopt, const struct spool *spool, int folder, const char *name)
 {
 	struct stat st;
-	size_t number;
 	uint64_t size;
 	/* Another user's is none, whatever its name: its lines are read as new ones. */
 	if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
@@ -91,7 +83,7 @@ static int add_segment(struct adopt *adopt, const struct spool *spool, int folde
 	if (fd < 0)
 		return errno == ENOENT || errno == EINVAL || errno == EMLINK || errno == ELOOP ? 0 : -1;
 	int result = 0;
-	if ((names_add(&adopt->segments, name, strlen(name) + 1, &number) == NAMES_FAILED || fsio_datasync(fd) < 0 ||
+	if ((names_add(&adopt->segments, name, strlen(name) + 1, NULL) < 0 || fsio_datasync(fd) < 0 ||
 	     lines_each(fd, 0, add_line, adopt, &size) < 0 || buf_append(&adopt->sizes, &size, sizeof size) < 0))
 		result = -1;
 	fsio_close(&fd);

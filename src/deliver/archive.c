@@ -65,8 +65,7 @@ static bool may_move(const struct spool *spool, const char *name, uint64_t size)
 /* The name of a segment, with its NUL. */
 static int add_name(struct names *names, const char *name)
 {
-	size_t number;
-	return names_add(names, name, strlen(name) + 1, &number) == NAMES_FAILED ? -1 : 0;
+	return names_add(names, name, strlen(name) + 1, NULL) < 0 ? -1 : 0;
 }
 
 /* Its last lines may never have been synced: their writer may have died before. */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/fsio.h"
 #include "base/intern.h"
@@ -124,14 +125,8 @@ static int round_begin(struct round *round)
 /* Room for one more element of this size; NULL with errno ENOMEM. */
 static void *list_more(struct list *list, size_t size)
 {
-	if (list->count == list->cap) {
-		size_t cap = list->cap == 0 ? 64 : list->cap * 2;
-		void *array = reallocarray(list->array, cap, size);
-		if (array == NULL)
-			return NULL;
-		list->array = array;
-		list->cap = cap;
-	}
+	if (array_grow(&list->array, list->count, &list->cap, size) < 0)
+		return NULL;
 	return memset((char *)list->array + size * list->count++, 0, size);
 }
 
@@ -153,14 +148,9 @@ static struct match *match_at(const struct round *round, size_t i)
 /* The range of the line's segment. With its NUL, so that the name can be used as it is. */
 static int find_range(struct round *round, const struct reader_line *line, size_t *number)
 {
-	switch (names_add(&round->segments, line->segment, strlen(line->segment) + 1, number)) {
-	case NAMES_KNOWN:
-		return 0;
-	case NAMES_FAILED:
-		return -1;
-	case NAMES_NEW:
-		break;
-	}
+	int added = names_add(&round->segments, line->segment, strlen(line->segment) + 1, number);
+	if (added != 1)
+		return added;
 	struct range *range = list_more(&round->ranges, sizeof *range);
 	if (range == NULL)
 		return -1;
@@ -215,20 +205,11 @@ static int take_damaged(struct round *round, const struct reader_line *line, siz
 /* 1: the event is new; 0: it is a duplicate; -1 with errno. */
 static int is_new(struct round *round, const struct event *event, uint8_t id[STATE_ID_SIZE])
 {
-	size_t number;
 	text_unhex(event->id, EVENT_ID_SIZE - 1, id, STATE_ID_SIZE);
 	int seen = state_seen(round->d->state, id);
 	if (seen != 0)
 		return seen < 0 ? -1 : 0;
-	switch (names_add(&round->ids, id, STATE_ID_SIZE, &number)) {
-	case NAMES_NEW:
-		return 1;
-	case NAMES_KNOWN:
-		return 0;
-	case NAMES_FAILED:
-		break;
-	}
-	return -1;
+	return names_add(&round->ids, id, STATE_ID_SIZE, NULL);
 }
 
 static int match_event(struct round *round, const struct event *event, size_t item_number)

@@ -297,17 +297,9 @@ static int copy_move(struct copy *copy, struct move *move)
 	struct line_key key = {.from = move->from, .offset = move->place.offset};
 	size_t number;
 	uint64_t offset;
-	int result = 1;
-	switch (names_add(&copy->lines, &key, sizeof key, &number)) {
-	case NAMES_FAILED:
-		return -1;
-	case NAMES_NEW:
-		result = copy_line(copy, move);
-		break;
-	case NAMES_KNOWN:
-		break;
-	}
-	if (result < 0)
+	int added = names_add(&copy->lines, &key, sizeof key, &number);
+	int result = added == 1 ? copy_line(copy, move) : 1;
+	if (added < 0 || result < 0)
 		return -1;
 	memcpy(&offset, copy->offsets.data + number * sizeof offset, sizeof offset);
 	if (result == 0)
@@ -376,11 +368,10 @@ static int move_rows(struct copy *copy)
 
 static int note_copied(struct copy *copy)
 {
-	size_t number;
 	for (size_t i = 0; i < copy->kept->found_count; i++) {
 		const struct pinned *p = &copy->kept->found[i];
 		if (!p->is_archived && copy->read[i] == p->size &&
-		    names_add(&copy->kept->copied, p->pin.name, strlen(p->pin.name) + 1, &number) == NAMES_FAILED)
+		    names_add(&copy->kept->copied, p->pin.name, strlen(p->pin.name) + 1, NULL) < 0)
 			return -1;
 	}
 	return 0;

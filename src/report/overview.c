@@ -118,9 +118,8 @@ static struct overview_connection *add_connection(struct reading *r, struct span
 {
 	struct overview *o = r->o;
 	struct overview_connection *c = arena_alloc(&o->arena, sizeof *c);
-	size_t number;
 	if (c == NULL || make_key(r, endpoint, connection) < 0 ||
-	    names_add(&r->connections, r->key.data, r->key.len, &number) != NAMES_NEW ||
+	    names_add(&r->connections, r->key.data, r->key.len, NULL) != 1 ||
 	    buf_append(&r->connection_rows, &c, sizeof c) < 0)
 		return NULL;
 	c->endpoint = copy(o, endpoint);
@@ -162,9 +161,8 @@ static int add_conf(struct reading *r)
 static int add_cursor(void *arg, const char *segment, uint64_t offset)
 {
 	struct reading *r = arg;
-	size_t number;
 	/* With its NUL, as a key and as a name. */
-	if (names_add(&r->cursors, segment, strlen(segment) + 1, &number) == NAMES_FAILED)
+	if (names_add(&r->cursors, segment, strlen(segment) + 1, NULL) < 0)
 		return -1;
 	return buf_append(&r->offsets, &offset, sizeof offset);
 }
@@ -245,14 +243,12 @@ static struct overview_refusal *refusal_of(struct reading *r, const struct state
 	if (make_key(r, refusal->endpoint, connection) < 0 || buf_char(&r->key, '\0') < 0 ||
 	    buf_append(&r->key, refusal->reason.ptr, refusal->reason.len) < 0)
 		return NULL;
-	switch (names_add(&r->refusals, r->key.data, r->key.len, &number)) {
-	case NAMES_FAILED:
+	int added = names_add(&r->refusals, r->key.data, r->key.len, &number);
+	if (added < 0)
 		return NULL;
-	case NAMES_KNOWN:
+	if (!added) {
 		memcpy(&same, r->refusal_rows.data + number * sizeof same, sizeof same);
 		return same;
-	case NAMES_NEW:
-		break;
 	}
 	same = arena_alloc(&o->arena, sizeof *same);
 	if (same == NULL || buf_append(&r->refusal_rows, &same, sizeof same) < 0)
@@ -430,14 +426,12 @@ static struct overview_connection *connection_of(struct reading *r, const struct
 	if (buf_append(&r->line, line->endpoint.ptr, line->endpoint.len) < 0 || buf_char(&r->line, '\0') < 0 ||
 	    buf_append(&r->line, line->connection.ptr, line->connection.len) < 0)
 		return NULL;
-	switch (names_add(&r->tokens, r->line.data, r->line.len, &number)) {
-	case NAMES_FAILED:
+	int added = names_add(&r->tokens, r->line.data, r->line.len, &number);
+	if (added < 0)
 		return NULL;
-	case NAMES_KNOWN:
+	if (!added) {
 		memcpy(&c, r->token_rows.data + number * sizeof c, sizeof c);
 		return c;
-	case NAMES_NEW:
-		break;
 	}
 	if (append_connection(&r->text, line->connection) < 0)
 		return NULL;
@@ -473,11 +467,10 @@ static int add_unread(void *arg, const struct history_glance *line)
 static int add_segment(void *arg, int folder, const char *name)
 {
 	struct reading *r = arg;
-	size_t number;
 	(void)folder;
 	if (!segment_parse_name(name, NULL))
 		return 0;
-	return names_add(&r->segments, name, strlen(name) + 1, &number) == NAMES_FAILED ? -1 : 0;
+	return names_add(&r->segments, name, strlen(name) + 1, NULL) < 0 ? -1 : 0;
 }
 
 static bool is_in_journal(const struct reading *r, const char *segment)

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/fsio.h"
 #include "event/line.h"
 #include "spool/segment.h"
@@ -112,14 +113,8 @@ static struct source *reader_source(struct reader *reader, const char *name, int
 	size_t at = reader_find(reader, name, &found);
 	if (found)
 		return reader->sources[at];
-	if (reader->count == reader->cap) {
-		size_t cap = reader->cap == 0 ? 16 : reader->cap * 2;
-		struct source **grown = reallocarray(reader->sources, cap, sizeof *grown);
-		if (grown == NULL)
-			return NULL;
-		reader->sources = grown;
-		reader->cap = cap;
-	}
+	if (array_grow(&reader->sources, reader->count, &reader->cap, sizeof *reader->sources) < 0)
+		return NULL;
 	struct source *source = calloc(1, sizeof *source);
 	if (source == NULL)
 		return NULL;

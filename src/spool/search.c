@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/fsio.h"
 #include "event/line.h"
@@ -43,14 +44,8 @@ struct search {
 
 static int add_name(struct names_list *list, const char *name)
 {
-	if (list->count == list->cap) {
-		size_t cap = list->cap == 0 ? 64 : list->cap * 2;
-		void *names = reallocarray(list->names, cap, SEGMENT_NAME_SIZE);
-		if (names == NULL)
-			return -1;
-		list->names = names;
-		list->cap = cap;
-	}
+	if (array_grow(&list->names, list->count, &list->cap, sizeof *list->names) < 0)
+		return -1;
 	strcpy(list->names[list->count++], name);
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "state/counts.h"
@@ -34,23 +35,13 @@ static int add_part(struct progress *progress, const struct event *event, enum e
 static struct progress_item *find_item(struct progress *progress)
 {
 	size_t number;
-	if (progress->names.count == progress->cap) {
-		size_t cap = progress->cap == 0 ? 32 : progress->cap * 2;
-		struct progress_item *list = reallocarray(progress->list, cap, sizeof *list);
-		if (list == NULL)
-			return NULL;
-		progress->list = list;
-		progress->cap = cap;
-	}
-	switch (names_add(&progress->names, progress->key.data, progress->key.len, &number)) {
-	case NAMES_FAILED:
+	if (array_grow(&progress->list, progress->names.count, &progress->cap, sizeof *progress->list) < 0)
 		return NULL;
-	case NAMES_NEW:
+	int added = names_add(&progress->names, progress->key.data, progress->key.len, &number);
+	if (added < 0)
+		return NULL;
+	if (added)
 		progress->list[number] = (struct progress_item){0};
-		break;
-	case NAMES_KNOWN:
-		break;
-	}
 	return &progress->list[number];
 }
 

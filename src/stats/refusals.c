@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/intern.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -96,23 +97,13 @@ static int append_part(struct tally *tally, const struct trail_line *line, enum 
 static struct count *find_count(struct tally *tally)
 {
 	size_t number;
-	if (tally->names.count == tally->cap) {
-		size_t cap = tally->cap == 0 ? 32 : tally->cap * 2;
-		struct count *counts = reallocarray(tally->counts, cap, sizeof *counts);
-		if (counts == NULL)
-			return NULL;
-		tally->counts = counts;
-		tally->cap = cap;
-	}
-	switch (names_add(&tally->names, tally->key.data, tally->key.len, &number)) {
-	case NAMES_FAILED:
+	if (array_grow(&tally->counts, tally->names.count, &tally->cap, sizeof *tally->counts) < 0)
 		return NULL;
-	case NAMES_NEW:
+	int added = names_add(&tally->names, tally->key.data, tally->key.len, &number);
+	if (added < 0)
+		return NULL;
+	if (added)
 		tally->counts[number] = (struct count){0};
-		break;
-	case NAMES_KNOWN:
-		break;
-	}
 	return &tally->counts[number];
 }
 

@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#include "base/array.h"
+
 struct state_traffic *traffic_at(struct traffic *traffic, int64_t at)
 {
 	int64_t begin = at - at % STATE_QUARTER;
@@ -12,14 +14,8 @@ struct state_traffic *traffic_at(struct traffic *traffic, int64_t at)
 	for (size_t i = traffic->count; i-- > 0;)
 		if (traffic->quarters[i].at == begin)
 			return &traffic->quarters[i];
-	if (traffic->count == traffic->cap) {
-		size_t cap = traffic->cap == 0 ? 8 : traffic->cap * 2;
-		struct state_traffic *quarters = reallocarray(traffic->quarters, cap, sizeof *quarters);
-		if (quarters == NULL)
-			return NULL;
-		traffic->quarters = quarters;
-		traffic->cap = cap;
-	}
+	if (array_grow(&traffic->quarters, traffic->count, &traffic->cap, sizeof *traffic->quarters) < 0)
+		return NULL;
 	struct state_traffic *quarter = &traffic->quarters[traffic->count++];
 	*quarter = (struct state_traffic){.at = begin};
 	return quarter;

@@ -44,14 +44,9 @@ int outfiles_add(struct outfiles *files, struct span path, size_t fixed, mode_t 
 {
 	if (grow(files) < 0)
 		return -1;
-	switch (names_add(&files->names, path.ptr, path.len, number)) {
-	case NAMES_FAILED:
-		return -1;
-	case NAMES_KNOWN:
-		return 0;
-	case NAMES_NEW:
-		break;
-	}
+	int added = names_add(&files->names, path.ptr, path.len, number);
+	if (added != 1)
+		return added;
 	outfile_init(&files->list[*number], fixed, mode, *number);
 	return 0;
 }
@@ -93,16 +88,13 @@ static bool find_same(struct outfiles *files, size_t number)
 {
 	size_t earlier;
 	struct outfile *file = &files->list[number];
-	switch (names_add(&files->paths, file->path.data, file->path.len, &earlier)) {
-	case NAMES_FAILED:
+	int added = names_add(&files->paths, file->path.data, file->path.len, &earlier);
+	if (added < 0) {
 		outfile_fail(file, "");
 		return false;
-	case NAMES_NEW:
-		files->first[earlier] = number;
-		return false;
-	case NAMES_KNOWN:
-		break;
 	}
+	if (added)
+		files->first[earlier] = number;
 	file->same_as = files->first[earlier];
 	return file->same_as != number;
 }

@@ -92,20 +92,10 @@ static int note_event(struct remains *r, const struct line *line)
 {
 	uint8_t id[STATE_ID_SIZE];
 	uint32_t index;
-	size_t number;
 	if (record_head(line->head, id, &index) != RECORD_OF_EVENT)
 		return 0;
-	switch (names_add(&r->events, id, sizeof id, &number)) {
-	case NAMES_KNOWN:
-		return 0;
-	case NAMES_NEW:
-		if (buf_char(&r->fates, FATE_NONE) == 0)
-			return 0;
-		break;
-	case NAMES_FAILED:
-		break;
-	}
-	return fail(r, REMAINS_UNREADABLE);
+	int added = names_add(&r->events, id, sizeof id, NULL);
+	return added < 0 || (added && buf_char(&r->fates, FATE_NONE) < 0) ? fail(r, REMAINS_UNREADABLE) : 0;
 }
 
 static enum fate fate_of(const struct remains *r, const uint8_t id[STATE_ID_SIZE])

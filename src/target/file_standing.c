@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "event/record.h"
 #include "state/files.h"
 #include "state/state.h"
@@ -12,23 +13,13 @@
 static struct standing_event *standing_event(struct standing *standing, const uint8_t id[STATE_ID_SIZE])
 {
 	size_t number;
-	if (standing->events.count == standing->cap) {
-		size_t cap = standing->cap == 0 ? 16 : standing->cap * 2;
-		struct standing_event *list = reallocarray(standing->list, cap, sizeof *list);
-		if (list == NULL)
-			return NULL;
-		standing->list = list;
-		standing->cap = cap;
-	}
-	switch (names_add(&standing->events, id, STATE_ID_SIZE, &number)) {
-	case NAMES_FAILED:
+	if (array_grow(&standing->list, standing->events.count, &standing->cap, sizeof *standing->list) < 0)
 		return NULL;
-	case NAMES_NEW:
+	int added = names_add(&standing->events, id, STATE_ID_SIZE, &number);
+	if (added < 0)
+		return NULL;
+	if (added)
 		standing->list[number] = (struct standing_event){0};
-		break;
-	case NAMES_KNOWN:
-		break;
-	}
 	return &standing->list[number];
 }
 
