@@ -11,7 +11,7 @@ import time
 
 import fastcgi
 import sign
-from sites import is_alive, processes, sample, variables, wait_for
+from sites import faketime, is_alive, processes, sample, variables, wait_for
 
 IDLE = 11  # seconds: longer than a deliverer that may end stays without work
 WINDOW = 12  # seconds that are measured: shorter than a deliverer may take to stop
@@ -85,10 +85,10 @@ def child_of(receiver):
     return wait_for(find, "the deliverer runs")
 
 
-def post(site, count, **fields):
+def post(site, count, prefix=(), **fields):
     """Without a receiver, in a segment each."""
     for number in range(count):
-        assert site.post_cgi(sign.body(nonce=f"{number}{fields}", **fields)).status == 200
+        assert site.post_cgi(sign.body(nonce=f"{number}{fields}", **fields), prefix).status == 200
 
 
 def query(site, sql):
@@ -100,7 +100,7 @@ def query(site, sql):
 def failed_once(make_site, targets, count=1):
     """A site whose events have failed, and are due in an hour."""
     site = make_site(targets=targets)
-    post(site, count)
+    post(site, count, faketime("-2m") if count > 1 else ())  # small segments of a minute ago are joined at once
     site.deliver()
     query(site, "UPDATE lane SET next_age = next_age + 3600000000")
     assert query(site, "SELECT count(*) FROM lane") == [(1,)]

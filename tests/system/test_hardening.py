@@ -217,7 +217,7 @@ def instructions(site, body):
     """How many the scheme takes to say that this body is forged."""
     out = site.folder / "callgrind"
     done = site.run("-c", site.conf, "verify", "-", input=body, prefix=[
-        "valgrind", "--tool=callgrind", "--collect-atstart=no", "--toggle-collect=unified_accept", f"--callgrind-out-file={out}"])
+        "valgrind", "--tool=callgrind", "--collect-atstart=no", "--toggle-collect=accept_event", f"--callgrind-out-file={out}"])
     assert done.returncode == 1 and b"signature wrong" in done.stdout + done.stderr, done
     return int(re.search(r"^summary: (\d+)", out.read_text(), re.M).group(1))
 

@@ -182,7 +182,8 @@ def test_the_tour(toured):
     command(site, "drop", of["c3"][1])
     assert {row["target"]: row["state"] for row in told(site, "show", "--json", of["c3"][1])["deliveries"]} \
         == {"records": "done", "crm": "dropped"}
-    assert b"99 deliveries retried" in command(site, "retry", "--all")
+    # The 98 that are parked, and the one that waits for its retry, unless that is due by now.
+    assert command(site, "retry", "--all").startswith((b"98 deliveries retried", b"99 deliveries retried"))
     site.deliver(later="+1h")
     status = told(site, "status", "--json")
     assert (status["state"], status["pending"], status["parked"]) == ("ok", 0, 0)

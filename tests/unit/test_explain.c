@@ -34,7 +34,7 @@ struct combination {
 /* The answer. */
 static struct buf said;
 
-static bool says(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static bool says(const char *format, ...)
 {
 	char text[256];
 	va_list args;
