@@ -15,10 +15,11 @@ int array_grow(void *items, size_t count, size_t *cap, size_t size)
 	size_t grown = *cap == 0 ? CAP_MIN : *cap * 2;
 	/* A pointer to a pointer of any type. */
 	memcpy(&array, items, sizeof array);
-	array = reallocarray(array, grown, size);
-	if (array == NULL)
+	void *larger = reallocarray(array, grown, size);
+	if (larger == NULL)
 		return -1;
-	memcpy(items, &array, sizeof array);
+	memcpy(items, &larger, sizeof larger);
 	*cap = grown;
+	/* cppcheck-suppress memleak ; the caller's pointer has it */
 	return 0;
 }
