@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* Makes room for an item of this size behind `count` of them. `items` is the address of the pointer. 0, or -1 with
- * errno ENOMEM and the array as it was. */
+/* Makes room for one more item of `size` bytes after the first `count`. `items` is the address of the array's pointer.
+ * 0, or -1 with errno ENOMEM and the array as it was. */
 int array_grow(void *items, size_t count, size_t *cap, size_t size);
 
 #endif

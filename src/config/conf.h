@@ -82,7 +82,7 @@ struct conf {
 	void *owner; /* internal: everything above lives here; NULL where it was not read from a file */
 };
 
-/* A new one, which lives in the arena's company until conf_free: what it names is to be allocated there. NULL with
+/* Makes an empty configuration. What it points to must be allocated in *arena, which conf_free frees with it. NULL with
  * errno ENOMEM. */
 struct conf *conf_new(struct arena **arena);
 

@@ -40,7 +40,7 @@ bool segment_is_fold(const char *name);
  * segment's; else NULL. (A kept segment with a dot is another thing: one that is not whole yet.) */
 const char *segment_hidden(const char *name);
 #define SEGMENT_HIDDEN_SIZE (SEGMENT_NAME_SIZE + 1)
-/* The hidden name of the segment of this name. */
+/* Writes the hidden name of a segment. */
 void segment_name_hidden(char hidden[SEGMENT_HIDDEN_SIZE], const char *name);
 
 /* Opens a new segment, durably (S3). `stamp` is the received_at of its first event. 0, or -1 with errno. */
