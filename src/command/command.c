@@ -98,7 +98,9 @@ int command_failed(const struct conf *conf)
 			  conf->spool);
 		return EX_DATAERR;
 	case STATE_OTHER_VERSION:
-		log_warnx("%s/state.db: made by another version of this program", conf->spool);
+		log_warnx(
+			"%s/state.db: made by another version of this program; run that one, or begin with a new spool",
+			conf->spool);
 		return EX_SOFTWARE;
 	case ENOSPC:
 	case EDQUOT:

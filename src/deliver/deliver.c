@@ -862,7 +862,9 @@ static enum outcome open_failed(const struct process *process)
 	case STATE_TAKEN:
 		return STATE_GONE;
 	case STATE_OTHER_VERSION:
-		log_warnx("%s/state.db: made by another version of this program", process->conf->spool);
+		log_warnx(
+			"%s/state.db: made by another version of this program; run that one, or begin with a new spool",
+			process->conf->spool);
 		return OTHER_VERSION;
 	default:
 		log_warn("%s: cannot be opened for delivery", process->conf->spool);
